@@ -1,0 +1,93 @@
+"""Is the model here, and does this mlx-vlm know its type?
+
+`--model` names a model on the Hub (looked up in the local cache; nothing is downloaded) or a folder.
+
+- `model-not-cached`: the model is not on this machine yet. The prediction is then about its type,
+  taken from a card that comes with the doctor.
+- `model-config-unreadable`: the model's `config.json` is missing or damaged, so that nothing can load
+  it. You would see `Config not found at ...` or a JSON error. Fetch that file again; an interrupted
+  download is the usual cause.
+- `model-type-unsupported`: the installed mlx-vlm has no module for this type of model. You would see
+  `Model type ... not supported`. A newer mlx-vlm may have it.
+
+The doctor reads `config.json` and the folder `mlx_vlm/models` of the installed mlx-vlm.
+"""
+
+from __future__ import annotations
+
+from doctor.facts import Facts
+from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
+from doctor.requirements import installed
+
+CODES = ("model-not-cached", "model-config-unreadable", "model-type-unsupported")
+
+
+def check(facts: Facts) -> CheckResult:
+    model = facts.model
+    if model.found in ("card", "nowhere"):
+        yield _not_cached(facts)
+    config = model.files.get("config.json")
+    if config is not None and config.state == "unreadable":
+        yield NotChecked(reason=f"{config.path} could not be read: {config.problem}")
+    elif config is not None and (config.state != "ok" or model.type is None):
+        problem = config.problem or (
+            "it is not there" if config.state == "missing" else "it names no model_type"
+        )
+        yield Finding(
+            code="model-config-unreadable",
+            severity=Severity.ERROR,
+            title=f"The model's config.json cannot be used: {problem}",
+            cause="Without it nothing can tell what kind of model this is.",
+            evidence=(Evidence(fact="config.json", value=problem, source=config.path),),
+            fix=Fix(
+                id="download",
+                summary="fetch the model's file again (hf download)",
+                automatic=False,
+            ),
+        )
+    elif model.type is None:
+        yield NotChecked(
+            reason=f"the type of {model.id}: it is not on this machine and not among the models "
+            "that the doctor knows"
+        )
+    yield from _unsupported(facts)
+
+
+def _not_cached(facts: Facts) -> Finding:
+    model = facts.model
+    size = f" ({model.weights_bytes / 1e9:.2f} GB)" if model.weights_bytes else ""
+    return Finding(
+        code="model-not-cached",
+        severity=Severity.NOTE,
+        title=f"{model.id} is not on this machine yet{size}",
+        cause="mlx-vlm downloads it at the first use. "
+        + (f"It is judged by its known type, {model.type}." if model.type else ""),
+        evidence=(Evidence(fact="snapshot", value="none", source=model.cache),),
+        fix=Fix(id="download", summary=f"hf download {model.id}", automatic=False),
+    )
+
+
+def _unsupported(facts: Facts) -> CheckResult:
+    environment, model_type = facts.environment, facts.model.type
+    supported = environment.supported_model_types
+    if supported is None or model_type is None or model_type.lower() in supported:
+        return
+    version = installed(environment)["mlx-vlm"].version if "mlx-vlm" in installed(
+        environment
+    ) else "?"
+    yield Finding(
+        code="model-type-unsupported",
+        severity=Severity.ERROR,
+        title=f"mlx-vlm {version} has no model of type {model_type}",
+        cause="It loads a model by a module of that name, and there is none.",
+        evidence=(
+            Evidence(
+                fact="model types",
+                value=f"{len(supported)}, not {model_type}",
+                source="mlx_vlm/models",
+            ),
+        ),
+        fix=Fix(
+            id="recipe", summary="install the newest proven mlx-vlm", automatic=True
+        ),
+    )

@@ -1,0 +1,100 @@
+"""Does the model's preprocessor_config.json name a class that the installed transformers has?
+
+The file tells transformers which class prepares pictures for the model. Classes come and go:
+`Qwen2_5_VLImageProcessor` was removed in transformers 4.49, and models that still name it fail.
+
+You would see: `ValueError: Unrecognized image processor in ... Should have a image_processor_type key
+in its preprocessor_config.json`.
+
+The doctor looks into the installed transformers (its table of image processors, and the files that
+define them), not into a list of its own: `Qwen2VLImageProcessorFast`, which the field report that
+this project started from calls removed, is there in 4.57. It also looks at whether the installed
+mlx-vlm reads the file at all: from 0.5 on, mlx-vlm prepares pictures for the Qwen models itself, and
+the class is ignored.
+
+- `preprocessor-stale`: it names a class that does not exist here.
+- `preprocessor-missing`: there is no such file, and no other file says the same.
+- `preprocessor-broken`: the file is not readable as JSON.
+
+`vlm-doctor fix` writes a repaired file into the model's snapshot, naming the class that the installed
+transformers itself has for this model type. The file in the cache that the snapshot linked to (the
+blob) is never edited: its name is its checksum, and an edit corrupts the cache. Where there is
+nothing to repair from, the fix is the recipe whose mlx-vlm no longer needs the file.
+"""
+
+from __future__ import annotations
+
+from doctor.facts import Facts, ModelFile
+from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
+
+CODES = ("preprocessor-stale", "preprocessor-missing", "preprocessor-broken")
+
+FILE = "preprocessor_config.json"
+
+
+def check(facts: Facts) -> CheckResult:
+    file = facts.model.files.get(FILE)
+    processor = facts.environment.processor
+    if file is None or processor is None or processor.reads_image_processor_type is not True:
+        return
+    if file.state in ("broken", "too-large"):
+        yield _unusable(facts, file, "preprocessor-broken", f"it is {file.problem}")
+    elif file.state == "unreadable":
+        yield NotChecked(reason=f"{file.path} could not be read: {file.problem}")
+    elif file.state == "missing" and facts.model.image_processor_type is None:
+        yield _unusable(facts, file, "preprocessor-missing", file.problem or "it is not there")
+    else:
+        yield from _stale(facts, file)
+
+
+def _stale(facts: Facts, file: ModelFile) -> CheckResult:
+    named = facts.environment.image_processor
+    if named is None or named.exists is not False:
+        return
+    evidence = [
+        Evidence(fact="image_processor_type", value=named.named, source=file.path),
+        Evidence(fact=f"a class {named.named}", value="none", source=named.source),
+    ]
+    if named.replacement:
+        evidence.append(
+            Evidence(
+                fact=f"the class for {facts.model.type}",
+                value=named.replacement,
+                source=named.source,
+            )
+        )
+    yield Finding(
+        code="preprocessor-stale",
+        severity=Severity.ERROR,
+        title=f"The model names a class that this transformers does not have: {named.named}",
+        cause=f"Its {FILE} was written for another release of transformers.",
+        evidence=tuple(evidence),
+        fix=Fix(
+            id="preprocessor",
+            summary=f"write a repaired {FILE} into the model's snapshot, naming "
+            f"{named.replacement}",
+            automatic=True,
+        )
+        if named.replacement
+        else Fix(
+            id="recipe",
+            summary="move to the recipe whose mlx-vlm prepares pictures itself",
+            automatic=True,
+        ),
+    )
+
+
+def _unusable(facts: Facts, file: ModelFile, code: str, problem: str) -> Finding:
+    return Finding(
+        code=code,
+        severity=Severity.ERROR,
+        title=f"The model's {FILE} cannot be used: {problem}",
+        cause="This mlx-vlm takes the image processor from transformers, which reads that file.",
+        evidence=(Evidence(fact=FILE, value=problem, source=file.path),),
+        fix=Fix(
+            id="recipe",
+            summary="move to the recipe whose mlx-vlm needs the file no longer; "
+            "or fetch the model's file again",
+            automatic=True,
+        ),
+    )

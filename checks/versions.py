@@ -1,0 +1,236 @@
+"""Do the versions that are installed go together?
+
+Packages say which versions of others they need. pip checks that once, when it installs; a later
+`pip install -U` of something else, or `--no-deps`, breaks it silently. transformers checks a few of
+its needs (tokenizers, huggingface-hub, numpy, ...) whenever it is imported, and refuses to start.
+
+You would see, for example: `ImportError: tokenizers>=0.22.0,<=0.23.0 is required for a normal
+functioning of this module, but found tokenizers==0.23.1`, or `cannot import name
+'maybe_quantize_kv_cache' from 'mlx_lm.generate'`.
+
+The doctor reads, from files and without importing anything: the metadata of every distribution on
+the way from mlx-vlm to a generation, with markers and extras; the table that the installed
+transformers enforces; and the imports that a generation makes. What is enforced, or imported and not
+there, is an error. A need that is written down and not met, but that nothing on the way checks or
+imports, is a warning: it may work, and its authors do not promise that it does.
+
+- `versions-conflict`: an installed version that another package does not accept, or that is missing.
+- `backend-mismatch`: mlx and its backend (mlx-metal, mlx-cpu, mlx-cuda-12, mlx-cuda-13) come from
+  different releases. They are two halves of one program. You would see `Symbol not found` or
+  `undefined symbol`; `pip check` sees nothing.
+- `backend-missing`: mlx has no backend at all (`libmlx.so: cannot open shared object file`).
+- `import-broken`: a module that a generation imports is missing, or lacks a name that is imported
+  from it.
+- `metadata-unreadable`: a package's metadata is damaged, so that its needs are not known.
+
+`vlm-doctor fix` installs the pinned versions of a recipe. By hand: install the version named in the
+finding. The list of pins in section 4.1 of the field report that this project started from is such a
+conflict: its mlx-lm 0.21.4 cannot go with its mlx-vlm 0.3.9, which needs 0.23.0 or newer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from doctor.facts import Distribution, Facts
+from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
+from doctor.requirements import Unmet, installed, on_the_way, satisfied
+
+CODES = (
+    "versions-conflict",
+    "backend-mismatch",
+    "backend-missing",
+    "import-broken",
+    "metadata-unreadable",
+)
+
+# The two halves of mlx are released together under one version: the front end requires
+# `mlx-metal==<its own version>` on macOS and, by extras, `mlx-cpu`, `mlx-cuda-12`, `mlx-cuda-13`.
+BACKENDS = ("mlx-metal", "mlx-cpu", "mlx-cuda", "mlx-cuda-12", "mlx-cuda-13")
+
+RECIPE = Fix(
+    id="recipe",
+    summary="install the versions of a recipe that was proven to work together",
+    automatic=True,
+)
+
+
+def check(facts: Facts) -> CheckResult:
+    everything = installed(facts.environment)
+    if "mlx-vlm" not in everything:
+        return
+    reached, unmet = on_the_way(facts.environment)
+    yield from _unreadable(reached)
+    yield from _conflicts(facts, everything, unmet)
+    yield from _backends(facts, everything)
+    yield from _imports(facts)
+
+
+def _unreadable(reached: dict[str, Distribution]) -> CheckResult:
+    for name, distribution in reached.items():
+        if distribution.problem:
+            yield Finding(
+                code="metadata-unreadable",
+                severity=Severity.WARNING,
+                title=f"The metadata of {name} is damaged",
+                cause=f"{distribution.problem}. What it needs cannot be known, "
+                "and programs that ask for its version fail.",
+                evidence=(
+                    Evidence(
+                        fact=f"metadata of {name}",
+                        value=distribution.problem,
+                        source=distribution.metadata,
+                    ),
+                ),
+                fix=RECIPE,
+            )
+
+
+def _conflicts(
+    facts: Facts, everything: dict[str, Distribution], unmet: list[Unmet]
+) -> CheckResult:
+    """One finding for each distribution that is missing or of a version that is not accepted."""
+    demands: dict[str, list[Evidence]] = {}
+    enforced: set[str] = set()
+    for name, evidence in _enforced(facts, everything):
+        demands.setdefault(name, []).append(evidence)
+        enforced.add(name)
+    for failure in unmet:
+        if failure.name in BACKENDS:
+            continue
+        demands.setdefault(failure.name, []).append(
+            Evidence(
+                fact=f"{failure.by.name} {failure.by.version} requires",
+                value=failure.requirement,
+                source=failure.by.metadata,
+            )
+        )
+    for name, evidence in demands.items():
+        found = everything.get(name)
+        has = f"{name} {found.version}" if found and found.version else f"no {name}"
+        wanted = evidence[0]
+        where = (
+            Evidence(fact=f"installed {name}", value=found.version or "?", source=found.metadata)
+            if found
+            else Evidence(
+                fact=f"installed {name}",
+                value="none",
+                source=facts.environment.interpreter.site_packages,
+            )
+        )
+        yield Finding(
+            code="versions-conflict",
+            severity=Severity.ERROR if name in enforced else Severity.WARNING,
+            title=f"{has} is installed, but {wanted.fact.removesuffix(' requires')} "
+            f"requires {wanted.value}"
+            if found
+            else f"{wanted.fact} {wanted.value}, which is not installed",
+            cause="transformers checks this whenever it is imported, and stops."
+            if name in enforced
+            else "Nothing that a generation imports was seen to depend on it, but the authors "
+            "support no other version.",
+            evidence=(*evidence, where),
+            fix=RECIPE,
+        )
+
+
+def _enforced(
+    facts: Facts, everything: dict[str, Distribution]
+) -> Iterator[tuple[str, Evidence]]:
+    """What the installed transformers checks at its import and would not accept."""
+    transformers = facts.environment.transformers
+    if transformers is None or transformers.enforced is None:
+        return
+    version = everything["transformers"].version if "transformers" in everything else "?"
+    for entry in transformers.enforced:
+        try:
+            requirement = Requirement(entry.requirement)
+        except InvalidRequirement:
+            continue
+        name = str(canonicalize_name(requirement.name))
+        found = everything.get(name)
+        if found is None and entry.if_installed:
+            continue
+        if found is None or not satisfied(requirement, found.version):
+            yield (
+                name,
+                Evidence(
+                    fact=f"transformers {version} requires",
+                    value=entry.requirement,
+                    source=entry.source,
+                ),
+            )
+
+
+def _backends(facts: Facts, everything: dict[str, Distribution]) -> CheckResult:
+    mlx = everything.get("mlx")
+    if mlx is None:
+        return
+    present = [everything[name] for name in BACKENDS if name in everything]
+    if not present:
+        # Early releases of mlx carried their library themselves; then the module folder has it.
+        if "mlx.lib" in facts.environment.modules and facts.environment.modules["mlx.lib"]:
+            return
+        yield Finding(
+            code="backend-missing",
+            severity=Severity.ERROR,
+            title=f"mlx {mlx.version} has no backend",
+            cause="mlx is only the front half: the library that computes comes in a package of "
+            "its own (mlx-metal on a Mac; mlx-cpu or mlx-cuda on Linux), and none is installed.",
+            evidence=(
+                Evidence(fact="mlx", value=mlx.version or "?", source=mlx.metadata),
+                Evidence(
+                    fact="backend packages",
+                    value="none",
+                    source=facts.environment.interpreter.site_packages,
+                ),
+            ),
+            fix=RECIPE,
+        )
+    for backend in present:
+        if backend.version != mlx.version:
+            yield Finding(
+                code="backend-mismatch",
+                severity=Severity.ERROR,
+                title=f"mlx {mlx.version} and {backend.name} {backend.version} "
+                "are from different releases",
+                cause="They are two halves of one program and work only together.",
+                evidence=(
+                    Evidence(fact="mlx", value=mlx.version or "?", source=mlx.metadata),
+                    Evidence(
+                        fact=backend.name, value=backend.version or "?", source=backend.metadata
+                    ),
+                ),
+                fix=RECIPE,
+            )
+
+
+def _imports(facts: Facts) -> CheckResult:
+    imports = facts.environment.imports
+    if imports is None:
+        return
+    if imports.unknown:
+        yield NotChecked(reason=f"the imports of a generation: {imports.unknown}")
+    by_module: dict[str, list[Evidence]] = {}
+    for problem in imports.problems:
+        missing = f"from {problem.module} import {problem.name}" if problem.name else ""
+        by_module.setdefault(problem.module.partition(".")[0], []).append(
+            Evidence(
+                fact="import that fails",
+                value=missing or f"import {problem.module}",
+                source=f"{problem.importer}:{problem.line}",
+            )
+        )
+    for module, evidence in by_module.items():
+        yield Finding(
+            code="import-broken",
+            severity=Severity.ERROR,
+            title=f"A generation imports what {module} does not have: {evidence[0].value}",
+            cause="Two packages on the way to a generation are from times that do not go together, "
+            "or one is missing or incomplete.",
+            evidence=tuple(evidence),
+            fix=RECIPE,
+        )

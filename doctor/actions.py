@@ -1,0 +1,61 @@
+"""What a fix may do: typed actions that can be shown, counted and undone, and do nothing by themselves."""
+
+from __future__ import annotations
+
+from doctor.facts import Struct
+
+
+class Change(Struct, frozen=True, rename={"before": "from", "after": "to"}):
+    """One distribution that changes: its version before and after, null where it is not there."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+class Action(Struct, frozen=True, tag_field="kind"):
+    """One step of a plan. ``summary`` is one line for people."""
+
+    summary: str
+
+
+class Install(Action, frozen=True, tag="install"):
+    """Install the named distributions of a recipe's lock, by hash, and nothing else.
+
+    ``lock`` is the name of the lock; the sizes are in bytes, null where they are not known.
+    """
+
+    recipe: str
+    lock: str
+    changes: tuple[Change, ...]
+    download_bytes: int | None
+    installed_bytes: int | None
+
+
+class Remove(Action, frozen=True, tag="remove"):
+    """Remove a distribution that cannot work as it is and that nothing else requires."""
+
+    changes: tuple[Change, ...]
+
+
+class WriteFile(Action, frozen=True, tag="write-file"):
+    """Put a file of this content at ``path``, in place of the link or file that is there."""
+
+    path: str
+    content: str
+
+
+class NewEnvironment(Action, frozen=True, tag="new-environment"):
+    """Make a virtual environment at ``path`` with the Python at ``python``."""
+
+    path: str
+    python: str
+
+
+class Advice(Action, frozen=True, tag="advice"):
+    """Something that only the user can do."""
+
+    code: str
+
+
+AnyAction = Install | Remove | WriteFile | NewEnvironment | Advice

@@ -1,0 +1,267 @@
+"""Facts: everything that was seen, and nothing that was concluded.
+
+Facts are frozen and go through JSON both ways (schema ``vlm-doctor/facts/1``), so that they can be
+saved on one machine and judged on another. They are portable: the home folder is written ``~``, and
+paths inside the environment are relative to its prefix. What is not known is null.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+SCHEMA = "vlm-doctor/facts/1"
+
+Pressure = Literal["normal", "warn", "critical"]
+FileState = Literal["ok", "missing", "broken", "too-large", "unreadable"]
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True):
+    """A frozen record; fields are given by name."""
+
+
+class PathEntry(Struct, frozen=True):
+    """One folder that modules are looked for in, and how it came to be on the path."""
+
+    path: str
+    kind: str
+
+
+class Interpreter(Struct, frozen=True):
+    """The target's Python. ``kind`` is ``virtual``, ``conda`` or ``system``."""
+
+    executable: str
+    version: str
+    prefix: str
+    base_prefix: str
+    kind: str
+    base_is_there: bool
+    externally_managed: bool
+    writable: bool
+    site_packages: str
+    platform_site_packages: str
+    scripts: str
+    search_path: tuple[PathEntry, ...]
+    libc: str | None
+    macos: str | None
+    markers: dict[str, str]
+
+
+class Distribution(Struct, frozen=True):
+    """An installed distribution, as its own metadata tells.
+
+    ``requires`` holds requirement strings with their markers. ``metadata`` is the folder of the
+    metadata. ``editable`` is the source folder of an editable install. ``problem`` says why the
+    metadata could not be read whole; name and version then come from the folder's name.
+    """
+
+    name: str
+    version: str | None
+    requires: tuple[str, ...]
+    extras: tuple[str, ...]
+    requires_python: str | None
+    metadata: str
+    installer: str | None
+    editable: str | None
+    problem: str | None
+
+
+class Module(Struct, frozen=True):
+    """Where a module would be imported from: ``package``, ``module``, ``extension``, ``namespace``."""
+
+    origin: str
+    kind: str
+
+
+class Build(Struct, frozen=True):
+    """What a package's own ``version.py`` says of its build (CUDA is null for CPU and macOS)."""
+
+    version: str
+    cuda: str | None
+    source: str
+
+
+class EnforcedRequirement(Struct, frozen=True):
+    """A requirement that transformers checks whenever it is imported, and the file that says so."""
+
+    requirement: str
+    if_installed: bool
+    source: str
+
+
+class TransformersFacts(Struct, frozen=True):
+    """What the installed transformers says of itself; null where its source does not tell."""
+
+    folder: str
+    enforced: tuple[EnforcedRequirement, ...] | None
+    torchvision_needs_torch: bool | None
+
+
+class BackendNeed(Struct, frozen=True):
+    """A class that a processor is composed of, and the backends without which it is a placeholder."""
+
+    class_name: str
+    backends: tuple[str, ...]
+    source: str
+
+
+class Processor(Struct, frozen=True):
+    """The processor that this model type gets here. ``unknown`` is why nothing could be told."""
+
+    name: str | None
+    provider: str | None
+    source: str | None
+    needs: tuple[BackendNeed, ...]
+    reads_image_processor_type: bool | None
+    unknown: str | None
+
+
+class ImageProcessorClass(Struct, frozen=True):
+    """The image processor class that the model names, looked up in the installed transformers."""
+
+    named: str
+    exists: bool | None
+    replacement: str | None
+    source: str
+
+
+class ImportProblem(Struct, frozen=True):
+    """An import on the way to a generation that would fail.
+
+    ``module`` is what is imported, ``name`` the missing name in it (null: the module itself is
+    missing), ``importer`` and ``line`` the place.
+    """
+
+    importer: str
+    line: int
+    module: str
+    name: str | None
+
+
+class Imports(Struct, frozen=True):
+    """The summary of a static trace of the imports that a generation makes.
+
+    ``reached`` are the top-level names of the modules that it gets to; ``problems`` those imports
+    that nothing would catch. ``unknown`` is why there is no trace.
+    """
+
+    reached: tuple[str, ...]
+    problems: tuple[ImportProblem, ...]
+    unknown: str | None
+
+
+class Environment(Struct, frozen=True):
+    """What the probe saw in the target."""
+
+    interpreter: Interpreter
+    distributions: tuple[Distribution, ...]
+    leftovers: tuple[str, ...]
+    modules: dict[str, Module | None]
+    builds: dict[str, Build | None]
+    transformers: TransformersFacts | None
+    processor: Processor | None
+    image_processor: ImageProcessorClass | None
+    supported_model_types: tuple[str, ...] | None
+    imports: Imports | None = None
+
+
+class Process(Struct, frozen=True):
+    """A process (or the processes of one name together) and the memory that it holds, in bytes."""
+
+    name: str
+    resident_bytes: int
+
+
+class Machine(Struct, frozen=True):
+    """The machine as it is now. Sizes are in bytes; total and available honour container limits."""
+
+    os: str
+    os_version: str | None
+    arch: str
+    chip: str | None
+    ram_total_bytes: int | None
+    ram_available_bytes: int | None
+    swap_total_bytes: int | None
+    swap_used_bytes: int | None
+    memory_pressure: Pressure | None
+    gpu_budget_bytes: int | None
+    gpu_budget_source: str | None
+    processes: tuple[Process, ...]
+
+
+class ModelFile(Struct, frozen=True):
+    """One JSON file of a model: its path, its state, and why it is in that state."""
+
+    path: str
+    state: FileState
+    problem: str | None
+
+
+class Model(Struct, frozen=True):
+    """The model that was asked about.
+
+    ``found`` is ``cache``, ``folder`` or ``card`` (not here, but well known) or ``nowhere``.
+    ``weights_bytes`` is the size of the safetensors files, or what the card says.
+    """
+
+    id: str
+    found: str
+    path: str | None
+    revision: str | None
+    type: str | None
+    processor_class: str | None
+    image_processor_type: str | None
+    files: dict[str, ModelFile]
+    weights_bytes: int | None
+    cache: str
+    mended: tuple[str, ...] = ()
+
+
+class Facts(Struct, frozen=True):
+    """All that is known of one target, one model and one machine at one moment."""
+
+    schema: str
+    tool: str
+    taken_at: str
+    found_by: str
+    environment: Environment
+    machine: Machine
+    model: Model
+    variables: dict[str, str]
+
+
+def decode(text: bytes) -> Facts:
+    """Facts from their JSON; raises ``msgspec.ValidationError`` or ``msgspec.DecodeError``."""
+    facts = msgspec.json.decode(text, type=Facts)
+    if facts.schema != SCHEMA:
+        raise msgspec.ValidationError(f"the schema is {facts.schema!r}, not {SCHEMA!r}")
+    return facts
+
+
+def encode(facts: Facts) -> bytes:
+    """Facts as JSON, indented for people."""
+    return msgspec.json.format(msgspec.json.encode(facts), indent=1)
+
+
+# Kept whole, since people copy them: everything else inside the environment becomes relative.
+_WHOLE = frozenset({"executable", "prefix", "base_prefix"})
+
+
+def portable(value: object, prefix: str | None, home: str, key: str = "") -> object:
+    """A JSON value with the prefix of the environment taken off its paths and home written ``~``."""
+    if isinstance(value, Mapping):
+        return {
+            name: portable(inner, prefix, home, str(name)) for name, inner in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [portable(inner, prefix, home, key) for inner in value]
+    if not isinstance(value, str):
+        return value
+    if prefix and key not in _WHOLE and value.startswith(prefix + os.sep):
+        return value[len(prefix) + 1 :]
+    if home != os.sep and (value == home or value.startswith(home + os.sep)):
+        return "~" + value[len(home) :]
+    return value

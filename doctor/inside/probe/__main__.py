@@ -1,0 +1,52 @@
+"""Look at the environment of the interpreter that runs this folder, and print what was seen.
+
+The doctor starts it as ``python -I -S <this folder> <marker> <question>``: isolated and without
+``site``, so that no ``sitecustomize``, no ``.pth`` code and no module on ``PYTHONPATH`` runs. The
+question is a JSON object (see ``answer``); the answer is one JSON object between two marker lines,
+so that anything else on standard output does no harm. Standard library only, Python 3.9 and newer.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+
+def answer(question: dict) -> dict:
+    """Everything that the doctor asks of an environment, as one JSON object.
+
+    ``question`` holds ``model_type``, ``processor_class`` and ``image_processor_type`` (strings or
+    null: what the model's files say) and ``modules`` (the names to find).
+    """
+    import distributions
+    import interpreter
+    import modules
+    import processors
+    import transformers_tables
+
+    search_path = interpreter.search_path()
+    finder = modules.Finder(search_path)
+    found, leftovers = distributions.find(search_path)
+    return {
+        "interpreter": interpreter.describe(search_path),
+        "distributions": found,
+        "leftovers": leftovers,
+        "modules": {name: finder.find(name) for name in question["modules"]},
+        "builds": {name: modules.build(finder, name) for name in ("torch", "torchvision")},
+        "transformers": transformers_tables.describe(finder),
+        "processor": processors.processor(finder, question),
+        "image_processor": transformers_tables.image_processor(finder, question),
+        "supported_model_types": processors.supported_model_types(finder),
+    }
+
+
+def main() -> int:
+    marker, question = sys.argv[1], json.loads(sys.argv[2])
+    text = json.dumps(answer(question))
+    sys.stdout.write("\n" + marker + "\n" + text + "\n" + marker + "\n")
+    sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

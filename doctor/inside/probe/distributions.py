@@ -1,0 +1,128 @@
+"""The installed distributions, read from their metadata folders in the order Python reads them."""
+
+from __future__ import annotations
+
+import json
+import os
+
+# A METADATA file ends with the project's README. The headers come first, and no real one comes
+# near this size; it keeps a hostile file from filling memory.
+MOST_BYTES = 2_000_000
+
+
+def find(search_path: list[dict]) -> tuple[list[dict], list[str]]:
+    """The distributions, and the leftovers of interrupted installs (names that begin with ``~``).
+
+    Where a name stands twice, both are listed, the one that ``importlib.metadata`` takes first:
+    it reads folders in the order of ``sys.path`` and, within one, as the file system lists them.
+    """
+    found: list[dict] = []
+    leftovers: list[str] = []
+    for entry in search_path:
+        if entry["kind"] == "standard-library":
+            continue
+        folder = entry["path"]
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            continue
+        for name in names:
+            if name.startswith("~"):
+                leftovers.append(os.path.join(folder, name))
+            elif name.lower().endswith((".dist-info", ".egg-info")):
+                found.append(_read(os.path.join(folder, name)))
+    return found, leftovers
+
+
+def _read(path: str) -> dict:
+    """One distribution; where its metadata is unreadable, what its folder's name tells."""
+    stem = os.path.basename(path).rsplit(".", 1)[0]
+    name, _, version = stem.partition("-")
+    if path.lower().endswith(".egg-info"):
+        version = version.split("-py")[0]
+    result = {
+        "name": name,
+        "version": version or None,
+        "requires": [],
+        "extras": [],
+        "requires_python": None,
+        "metadata": path,
+        "installer": None,
+        "editable": None,
+        "problem": None,
+    }
+    try:
+        files = set(os.listdir(path))
+    except NotADirectoryError:
+        files = None
+    except OSError as error:
+        result["problem"] = _reason(error)
+        return result
+    if files is None:
+        metadata = path
+    else:
+        metadata = os.path.join(path, "METADATA" if "METADATA" in files else "PKG-INFO")
+        if "INSTALLER" in files:
+            result["installer"] = _first_line(os.path.join(path, "INSTALLER"))
+        if "direct_url.json" in files:
+            result["editable"] = _editable_folder(os.path.join(path, "direct_url.json"))
+    try:
+        headers = _headers(metadata)
+    except OSError as error:
+        result["problem"] = _reason(error)
+        return result
+    if not headers.get("name") or not headers.get("version"):
+        result["problem"] = "the metadata names no " + ("version" if headers.get("name") else "name")
+    result["name"] = (headers.get("name") or [name])[0]
+    result["version"] = (headers.get("version") or [result["version"]])[0]
+    result["requires"] = headers.get("requires-dist", [])
+    result["extras"] = headers.get("provides-extra", [])
+    result["requires_python"] = (headers.get("requires-python") or [None])[0]
+    return result
+
+
+def _headers(path: str) -> dict[str, list[str]]:
+    """The header fields of a core metadata file by lower-case name; folded lines are joined."""
+    with open(path, "rb") as file:
+        text = file.read(MOST_BYTES).decode("utf-8", "replace")
+    fields: dict[str, list[str]] = {}
+    last: list[str] | None = None
+    for line in text.splitlines():
+        if not line.strip():
+            break
+        if line[0] in " \t":
+            if last:
+                last[-1] += " " + line.strip()
+            continue
+        name, colon, value = line.partition(":")
+        if not colon:
+            continue
+        last = fields.setdefault(name.strip().lower(), [])
+        last.append(value.strip())
+    return fields
+
+
+def _first_line(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.readline(200).strip() or None
+    except OSError:
+        return None
+
+
+def _editable_folder(path: str) -> str | None:
+    """The source folder of an editable install (PEP 610), or null."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            record = json.loads(file.read(MOST_BYTES))
+        if record["dir_info"]["editable"] and record["url"].startswith("file://"):
+            from urllib.parse import unquote
+
+            return unquote(record["url"][len("file://") :])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    return None
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__

@@ -1,0 +1,99 @@
+"""Where modules would be imported from, found as the import system finds them, without importing."""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib.machinery import EXTENSION_SUFFIXES
+
+
+class Finder:
+    """Finds modules by name along a search path, listing each folder once."""
+
+    def __init__(self, search_path: list[dict]) -> None:
+        self._folders = [entry["path"] for entry in search_path]
+        self._listings: dict[str, frozenset[str]] = {}
+
+    def find(self, name: str) -> dict | None:
+        """``{"origin", "kind"}`` of a dotted module name, or null where there is none.
+
+        The kinds are ``package``, ``extension``, ``module`` and ``namespace``. The origin is the
+        file, or the folder of a namespace package.
+        """
+        folders = self._folders
+        found: dict | None = None
+        for part in name.split("."):
+            found = self._in_folders(part, folders)
+            if found is None:
+                return None
+            folders = found.pop("folders")
+        return found
+
+    def package_folder(self, name: str) -> str | None:
+        """The folder of a regular package, or null."""
+        found = self.find(name)
+        return os.path.dirname(found["origin"]) if found and found["kind"] == "package" else None
+
+    def _in_folders(self, part: str, folders: list[str]) -> dict | None:
+        namespace: list[str] = []
+        for folder in folders:
+            names = self._listing(folder)
+            path = os.path.join(folder, part)
+            if part in names:
+                inner = self._listing(path)
+                if "__init__.py" in inner:
+                    origin = os.path.join(path, "__init__.py")
+                    return {"origin": origin, "kind": "package", "folders": [path]}
+                if os.path.isdir(path):
+                    namespace.append(path)
+            for suffix in EXTENSION_SUFFIXES:
+                if part + suffix in names:
+                    return {"origin": path + suffix, "kind": "extension", "folders": []}
+            if part + ".py" in names:
+                return {"origin": path + ".py", "kind": "module", "folders": []}
+        if namespace:
+            return {"origin": namespace[0], "kind": "namespace", "folders": namespace}
+        return None
+
+    def _listing(self, folder: str) -> frozenset[str]:
+        if folder not in self._listings:
+            try:
+                self._listings[folder] = frozenset(os.listdir(folder))
+            except OSError:
+                self._listings[folder] = frozenset()
+        return self._listings[folder]
+
+
+_VERSION = re.compile(r"^__version__\s*(?::[^=]*)?=\s*['\"]([^'\"]+)['\"]", re.MULTILINE)
+_CUDA = re.compile(r"^cuda\s*(?::[^=]*)?=\s*(?:['\"]([^'\"]+)['\"]|None)", re.MULTILINE)
+
+
+def build(finder: Finder, name: str) -> dict | None:
+    """The build that a package's own ``version.py`` tells: ``{"version", "cuda", "source"}``.
+
+    The version carries the local label that the metadata of a wheel may lack (``2.9.1+cu128``).
+    Null where the package, or its ``version.py``, is not there.
+    """
+    folder = finder.package_folder(name)
+    if folder is None:
+        return None
+    path = os.path.join(folder, "version.py")
+    text = read(path)
+    version = _VERSION.search(text or "")
+    if version is None:
+        return None
+    cuda = _CUDA.search(text or "")
+    return {
+        "version": version.group(1),
+        "cuda": cuda.group(1) if cuda else None,
+        "source": path,
+    }
+
+
+def read(path: str, most: int = 5_000_000) -> str | None:
+    """The text of a source file, at most ``most`` bytes of it; null where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(most).decode("utf-8", "replace")
+    except OSError:
+        return None

@@ -1,0 +1,128 @@
+"""Asking the target's own interpreter what is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+from pathlib import Path
+
+from doctor.errors import Refused
+from doctor.target import Target
+
+PROBE = Path(__file__).parent.parent / "inside" / "probe"
+
+# Seconds. A bare interpreter answers in 0.1; a cold disk or a loaded machine needs more. The first
+# start of a freshly installed framework Python on macOS may take several seconds.
+TIME_LIMIT = 60.0
+
+# Looked for by name. The probe adds what the trace of imports reaches.
+MODULES = (
+    "mlx.core",
+    "mlx_vlm",
+    "mlx_lm",
+    "transformers",
+    "tokenizers",
+    "huggingface_hub",
+    "torch",
+    "torchvision",
+)
+
+
+class Question:
+    """A probe that has been started: it runs while the doctor does other things."""
+
+    def __init__(self, target: Target, question: dict[str, object]) -> None:
+        self._target = target
+        self._marker = "vlm-doctor-" + secrets.token_hex(12)
+        command = [
+            target.python,
+            "-I",
+            "-S",
+            "-B",
+            str(PROBE),
+            self._marker,
+            json.dumps(question),
+        ]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Refused(
+                f"{target.python} could not be started: {error.strerror}.",
+                "Is it a Python interpreter for this machine?",
+            ) from None
+
+    def answer(self) -> dict[str, object]:
+        """The probe's JSON; raises ``Refused`` where the interpreter gives no usable answer."""
+        try:
+            output, errors = self._process.communicate(timeout=TIME_LIMIT)
+        except subprocess.TimeoutExpired:
+            raise Refused(
+                f"{self._target.python} did not answer within {TIME_LIMIT:.0f} seconds.",
+                "Try it by hand; on a very slow machine, try again.",
+            ) from None
+        finally:
+            _end(self._process)
+        parts = output.decode("utf-8", "replace").split("\n" + self._marker + "\n")
+        if len(parts) != 3:
+            raise _no_answer(self._target, self._process.returncode, errors)
+        answer = json.loads(parts[1])
+        assert isinstance(answer, dict)
+        return answer
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the probe's process group: a time-out must leave nothing behind."""
+    if process.poll() is None:
+        try:
+            os.killpg(process.pid, 9)
+        except OSError:
+            process.kill()
+        process.communicate()
+
+
+def _no_answer(target: Target, code: int, errors: bytes) -> Refused:
+    """Why there was no answer: too old a Python, none at all, or one that fails."""
+    version = _version(target.python)
+    if version is None:
+        return Refused(
+            f"{target.python} is not a Python interpreter that works (exit status {code}).",
+            "Name another with --python PATH or --venv DIR.",
+        )
+    if version < (3, 9):
+        return Refused(
+            f"{target.python} is Python {version[0]}.{version[1]}: too old to be examined.",
+            "mlx-vlm needs Python 3.10 or newer: vlm-doctor fix --new-venv DIR",
+        )
+    lines = errors.decode("utf-8", "replace").strip().splitlines()
+    last = lines[-1][:300] if lines else f"exit status {code}"
+    return Refused(
+        f"{target.python} could not be examined: {last}",
+        "Please report this: it should not happen.",
+    )
+
+
+def _version(python: str) -> tuple[int, int] | None:
+    code = "import sys; sys.stdout.write('\\nversion=%d.%d\\n' % sys.version_info[:2])"
+    try:
+        result = subprocess.run(
+            [python, "-S", "-E", "-c", code],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    for line in result.stdout.decode("utf-8", "replace").splitlines():
+        if line.startswith("version="):
+            major, _, minor = line[len("version=") :].partition(".")
+            return int(major), int(minor)
+    return None

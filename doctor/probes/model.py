@@ -1,0 +1,154 @@
+"""The model: where it lies, and what its configuration files say."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from huggingface_hub import constants
+
+from doctor.errors import Refused
+from doctor.facts import Model, ModelFile
+
+DEFAULT = "mlx-community/Qwen3-VL-4B-Instruct-4bit"
+
+# The files of a model that checks look into. Real ones have a few kilobytes; nothing larger is read.
+READ = ("config.json", "preprocessor_config.json", "processor_config.json")
+MOST_BYTES = 10_000_000
+
+_ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
+
+
+class Card(msgspec.Struct, frozen=True):
+    """What is known of a family of models without having it: see ``model_cards.json``."""
+
+    pattern: str
+    type: str
+    processor_class: str | None = None
+    image_processor_type: str | None = None
+    weights_bytes: int | None = None
+
+
+def look(name: str) -> Model:
+    """The model ``name``: a folder, or a Hub id in the local cache, or a well-known id.
+
+    Raises ``Refused`` where ``name`` is neither a folder nor a possible id.
+    """
+    cache = Path(constants.HF_HUB_CACHE)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _read(name, folder.absolute(), "folder", None, cache)
+    if folder.is_file():
+        raise Refused(f"{name} is a file; --model takes a Hub id or a model's folder.")
+    looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
+    if looks_like_path or not _ID.fullmatch(name):
+        raise Refused(f"There is no model folder at {name}, and it is no Hub id.")
+    home = cache / (constants.REPO_ID_SEPARATOR.join(["models", *name.split("/")]))
+    revision = _revision(home)
+    if revision is not None:
+        return _read(name, home / "snapshots" / revision, "cache", revision, cache)
+    card = card_of(name)
+    return Model(
+        id=name,
+        found="card" if card else "nowhere",
+        path=None,
+        revision=None,
+        type=card.type if card else None,
+        processor_class=card.processor_class if card else None,
+        image_processor_type=card.image_processor_type if card else None,
+        files={},
+        weights_bytes=card.weights_bytes if card else None,
+        cache=str(cache),
+    )
+
+
+def card_of(name: str) -> Card | None:
+    """The shipped card of a well-known id."""
+    path = Path(__file__).parent.parent / "model_cards.json"
+    cards = msgspec.json.decode(path.read_bytes(), type=list[Card])
+    return next((card for card in cards if re.search(card.pattern, name)), None)
+
+
+def _revision(home: Path) -> str | None:
+    """The snapshot that ``main`` names, if its folder is there."""
+    try:
+        revision = (home / "refs" / "main").read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    if re.fullmatch(r"[0-9a-f]{7,64}", revision) and (home / "snapshots" / revision).is_dir():
+        return revision
+    return None
+
+
+def _read(name: str, folder: Path, found: str, revision: str | None, cache: Path) -> Model:
+    files: dict[str, ModelFile] = {}
+    heads: dict[str, dict[str, Any]] = {}
+    for file in READ:
+        files[file], heads[file] = _head(folder / file)
+    config, preprocessor = heads["config.json"], heads["preprocessor_config.json"]
+    processor = heads["processor_config.json"]
+    nested = processor.get("image_processor")
+    nested = nested if isinstance(nested, dict) else {}
+    return Model(
+        id=name,
+        found=found,
+        path=str(folder),
+        revision=revision,
+        type=_text(config.get("model_type")),
+        processor_class=_text(processor.get("processor_class"))
+        or _text(preprocessor.get("processor_class")),
+        image_processor_type=_text(nested.get("image_processor_type"))
+        or _text(preprocessor.get("image_processor_type")),
+        files=files,
+        weights_bytes=_weights(folder),
+        cache=str(cache),
+    )
+
+
+def _head(path: Path) -> tuple[ModelFile, dict[str, Any]]:
+    """A JSON file's state and its content (empty unless it is whole)."""
+
+    def file(state: str, problem: str | None = None) -> ModelFile:
+        return msgspec.convert(
+            {"path": str(path), "state": state, "problem": problem}, type=ModelFile
+        )
+
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        dangling = path.is_symlink()
+        return file("missing", "its link points to nothing" if dangling else None), {}
+    except OSError as error:
+        return file("unreadable", os.strerror(error.errno or errno.EIO)), {}
+    if len(data) > MOST_BYTES:
+        return file("too-large", f"larger than {MOST_BYTES // 1_000_000} MB"), {}
+    try:
+        content = json.loads(data)
+    except RecursionError:
+        return file("broken", "nested too deep"), {}
+    except ValueError as error:
+        return file("broken", str(error) if data.strip() else "empty"), {}
+    if not isinstance(content, dict):
+        return file("broken", "not a JSON object"), {}
+    return file("ok"), content
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= 200 else None
+
+
+def _weights(folder: Path) -> int | None:
+    """The size of all safetensors files in bytes; null where there are none."""
+    sizes = []
+    for path in folder.glob("*.safetensors"):
+        try:
+            sizes.append(path.stat().st_size)
+        except OSError:
+            continue
+    return sum(sizes) if sizes else None

@@ -1,0 +1,315 @@
+"""The reports: the JSON documents of the contract ``vlm-doctor/report/1``, as types.
+
+The published schema, ``doctor/schema/report-1.json``, is generated from these (``make schema``).
+Fields are only added, never renamed.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+import msgspec
+
+from doctor import __version__
+from doctor.actions import AnyAction
+from doctor.facts import Facts, Pressure, Struct
+from doctor.findings import Finding, NotChecked, Verdict
+from doctor.registry import Examination
+from doctor.requirements import installed
+
+SCHEMA: Literal["vlm-doctor/report/1"] = "vlm-doctor/report/1"
+
+Outcome = Literal[
+    "fixed",
+    "nothing-to-do",
+    "planned",
+    "declined",
+    "rolled-back",
+    "refused",
+    "interrupted",
+    "failed",
+]
+
+
+class Tool(Struct, frozen=True):
+    """Who made the report."""
+
+    name: str = "vlm-doctor"
+    version: str = __version__
+
+
+class TargetReport(Struct, frozen=True):
+    """The environment that was examined. ``packages`` are those that matter, by name."""
+
+    python: str
+    version: str
+    prefix: str
+    found_by: str
+    packages: dict[str, str | None]
+
+
+class MachineReport(Struct, frozen=True):
+    """The machine; sizes in bytes, null where they are not known."""
+
+    os: str
+    os_version: str | None
+    arch: str
+    chip: str | None
+    ram_total_bytes: int | None
+    ram_available_bytes: int | None
+    swap_used_bytes: int | None
+    memory_pressure: Pressure | None
+    gpu_budget_bytes: int | None
+
+
+class ModelReport(Struct, frozen=True):
+    """The model that was asked about; sizes in bytes, null where they are not known."""
+
+    id: str
+    revision: str | None
+    path: str | None
+    type: str | None
+    cached: bool
+    weights_bytes: int | None
+    peak_bytes: int | None = None
+
+
+class PlanReport(Struct, frozen=True):
+    """What a fix would do. The sizes are bytes on disk: to fetch, to install, to keep for a way back."""
+
+    actions: tuple[AnyAction, ...]
+    recipe: str | None = None
+    download_bytes: int | None = None
+    disk_bytes: int | None = None
+    breaks: tuple[str, ...] = ()
+
+
+class Proof(Struct, frozen=True):
+    """The last generation that proved this environment, and what has changed since."""
+
+    proven_at: str
+    unchanged: bool
+    changes: tuple[str, ...]
+
+
+class CheckReport(Struct, frozen=True):
+    """What ``vlm-doctor check`` says."""
+
+    schema: Literal["vlm-doctor/report/1"]
+    command: Literal["check"]
+    tool: Tool
+    target: TargetReport
+    machine: MachineReport
+    model: ModelReport
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    not_checked: tuple[NotChecked, ...]
+    plan: PlanReport
+    seconds: float
+    proof: Proof | None = None
+
+
+class Stage(Struct, frozen=True):
+    """One stage of a smoke generation."""
+
+    name: Literal["import", "load", "see", "generate"]
+    passed: bool
+    seconds: float | None
+    error: str | None
+    traceback: str | None = None
+
+
+class SmokeModel(Struct, frozen=True):
+    """The model that generated: a stand-in of the doctor's own, or a real one."""
+
+    id: str
+    stand_in: bool
+
+
+class SmokeReport(Struct, frozen=True):
+    """What a smoke generation did. Sizes in bytes, times in seconds, null where not measured."""
+
+    schema: Literal["vlm-doctor/report/1"]
+    command: Literal["smoke"]
+    tool: Tool
+    model: SmokeModel
+    passed: bool
+    stages: tuple[Stage, ...]
+    load_seconds: float | None
+    generation_tokens: int | None
+    tokens_per_second: float | None
+    time_to_first_token_seconds: float | None
+    peak_memory_bytes: int | None
+    ram_delta_bytes: int | None
+    swap_delta_bytes: int | None
+    pressure_before: Pressure | None
+    pressure_after: Pressure | None
+    prompt: str | None
+    answer: str | None
+    expected: str | None
+    seconds: float
+    target: TargetReport | None = None
+
+
+class FixReport(Struct, frozen=True):
+    """What ``vlm-doctor fix`` did. ``after`` and ``smoke`` are null where it did not get that far."""
+
+    schema: Literal["vlm-doctor/report/1"]
+    command: Literal["fix"]
+    tool: Tool
+    outcome: Outcome
+    reason: str | None
+    before: CheckReport | None
+    plan: PlanReport
+    applied: tuple[AnyAction, ...]
+    smoke: SmokeReport | None
+    real_smoke: SmokeReport | None
+    after: CheckReport | None
+    seconds: float
+
+
+class UndoEntry(Struct, frozen=True):
+    """One fix that can be taken back."""
+
+    id: str
+    finished_at: str
+    summary: str
+    bytes: int
+
+
+class UndoReport(Struct, frozen=True):
+    """What ``vlm-doctor undo`` did, and what can still be taken back."""
+
+    schema: Literal["vlm-doctor/report/1"]
+    command: Literal["undo"]
+    tool: Tool
+    outcome: Literal["undone", "recovered", "nothing-to-undo", "listed", "cleared"]
+    entries: tuple[UndoEntry, ...]
+    restored: int
+    seconds: float
+
+
+class RecipeReport(Struct, frozen=True):
+    """One recipe and the platforms that it is locked for."""
+
+    name: str
+    summary: str
+    for_whom: str
+    requirements: tuple[str, ...]
+    locks: tuple[str, ...]
+
+
+class RecipesReport(Struct, frozen=True):
+    """What ``vlm-doctor recipes`` says."""
+
+    schema: Literal["vlm-doctor/report/1"]
+    command: Literal["recipes"]
+    tool: Tool
+    recipes: tuple[RecipeReport, ...]
+
+
+class ExplainReport(Struct, frozen=True):
+    """The page of one code."""
+
+    schema: Literal["vlm-doctor/report/1"]
+    command: Literal["explain"]
+    tool: Tool
+    code: str
+    check: str
+    page: str
+
+
+class ErrorDetail(Struct, frozen=True):
+    """One line that says what is wrong, and what can be done."""
+
+    message: str
+    hint: str
+
+
+class ErrorReport(Struct, frozen=True):
+    """The document where there is no report to give."""
+
+    schema: Literal["vlm-doctor/report/1"]
+    command: str | None
+    error: ErrorDetail
+    exit_code: int
+
+
+Report = (
+    CheckReport
+    | FixReport
+    | SmokeReport
+    | UndoReport
+    | RecipesReport
+    | ExplainReport
+    | ErrorReport
+)
+
+# The packages that the report lists: those whose versions people ask each other for first.
+LISTED = (
+    "mlx",
+    "mlx-metal",
+    "mlx-cpu",
+    "mlx-vlm",
+    "mlx-lm",
+    "transformers",
+    "tokenizers",
+    "huggingface-hub",
+    "torch",
+    "torchvision",
+    "numpy",
+    "pillow",
+)
+
+
+def encode(report: Report) -> bytes:
+    """The report as one JSON document, indented."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=2)
+
+
+def target_report(facts: Facts) -> TargetReport:
+    """The target as reports show it: real paths where the facts are this machine's."""
+    interpreter = facts.environment.interpreter
+    everything = installed(facts.environment)
+    return TargetReport(
+        python=os.path.expanduser(interpreter.executable),
+        version=interpreter.version,
+        prefix=os.path.expanduser(interpreter.prefix),
+        found_by=facts.found_by,
+        packages={name: everything[name].version for name in LISTED if name in everything},
+    )
+
+
+def check_report(
+    facts: Facts,
+    examination: Examination,
+    plan: PlanReport,
+    seconds: float,
+    proof: Proof | None = None,
+) -> CheckReport:
+    """The report of a check."""
+    machine, model = facts.machine, facts.model
+    return CheckReport(
+        schema=SCHEMA,
+        command="check",
+        tool=Tool(),
+        target=target_report(facts),
+        machine=MachineReport(
+            **{name: getattr(machine, name) for name in MachineReport.__struct_fields__}
+        ),
+        model=ModelReport(
+            id=model.id,
+            revision=model.revision,
+            path=os.path.expanduser(model.path) if model.path else None,
+            type=model.type,
+            cached=model.found in ("cache", "folder"),
+            weights_bytes=model.weights_bytes,
+        ),
+        verdict=examination.verdict,
+        findings=examination.findings,
+        not_checked=examination.not_checked,
+        plan=plan,
+        seconds=round(seconds, 3),
+        proof=proof,
+    )

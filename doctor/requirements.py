@@ -1,0 +1,107 @@
+"""Requirements among installed distributions, evaluated with packaging."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from doctor.facts import Distribution, Environment, Struct
+
+# What a generation with pictures starts from. The rest is on the way because these require it.
+ROOTS = ("mlx-vlm",)
+
+
+class Unmet(Struct, frozen=True):
+    """A requirement that the installed set does not meet.
+
+    ``by`` requires ``requirement`` of ``name``, of which ``installed`` is there (null: none).
+    """
+
+    by: Distribution
+    name: str
+    requirement: str
+    specifier: str
+    installed: Distribution | None
+
+
+def installed(environment: Environment) -> dict[str, Distribution]:
+    """The distributions by canonical name; of duplicates the one that Python reads."""
+    result: dict[str, Distribution] = {}
+    for distribution in environment.distributions:
+        result.setdefault(canonicalize_name(distribution.name), distribution)
+    return result
+
+
+def active(
+    distribution: Distribution, markers: Mapping[str, str], extras: frozenset[str] = frozenset()
+) -> Iterator[Requirement]:
+    """The requirements of a distribution that hold here, for these extras of it.
+
+    What its author wrote so that no tool can read it requires nothing.
+    """
+    for text in distribution.requires:
+        if not extras and "extra" in text.partition(";")[2]:
+            # A marker on an extra that nobody asked for; reading it costs most of the time.
+            if " or " not in text:
+                continue
+        try:
+            requirement = Requirement(text)
+            marker = requirement.marker
+            if marker is None or any(
+                marker.evaluate({**markers, "extra": extra}) for extra in (extras or {""})
+            ):
+                yield requirement
+        except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):
+            continue
+
+
+def satisfied(requirement: Requirement, version: str | None) -> bool:
+    """Whether a version meets a requirement; a pre-release that is installed counts.
+
+    A version that is no version meets only a requirement without a specifier.
+    """
+    if not requirement.specifier:
+        return True
+    try:
+        return version is not None and requirement.specifier.contains(
+            Version(version), prereleases=True
+        )
+    except InvalidVersion:
+        return False
+
+
+def on_the_way(
+    environment: Environment, roots: tuple[str, ...] = ROOTS
+) -> tuple[dict[str, Distribution], list[Unmet]]:
+    """The distributions that the roots need, directly or not, and the requirements not met."""
+    everything = installed(environment)
+    markers = environment.interpreter.markers
+    reached: dict[str, Distribution] = {}
+    unmet: list[Unmet] = []
+    seen: set[tuple[str, frozenset[str]]] = set()
+    queue: list[tuple[str, frozenset[str]]] = [(root, frozenset()) for root in roots]
+    while queue:
+        name, extras = queue.pop(0)
+        if (name, extras) in seen or name not in everything:
+            continue
+        seen.add((name, extras))
+        distribution = reached[name] = everything[name]
+        for requirement in active(distribution, markers, extras):
+            needed = canonicalize_name(requirement.name)
+            found = everything.get(needed)
+            if found is None or not satisfied(requirement, found.version):
+                failure = Unmet(
+                    by=distribution,
+                    name=str(needed),
+                    requirement=str(requirement).partition(";")[0].strip(),
+                    specifier=str(requirement.specifier),
+                    installed=found,
+                )
+                if failure not in unmet:
+                    unmet.append(failure)
+            queue.append((needed, frozenset(requirement.extras)))
+    return reached, unmet

@@ -1,0 +1,86 @@
+"""Which interpreter is examined, and why that one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from doctor.errors import Refused
+from doctor.facts import Struct
+
+
+class Target(Struct, frozen=True):
+    """The interpreter to examine, by its real path, and how it was found."""
+
+    python: str
+    found_by: str
+
+
+def find(python: str | None, venv: str | None, environment: Mapping[str, str]) -> Target:
+    """The target: what was named, else what is active, near or on ``PATH``, in the contract's order.
+
+    Raises ``Refused`` where what was named has no interpreter, or where there is none at all.
+    """
+    if python is not None:
+        return Target(python=_named_python(python), found_by="--python")
+    if venv is not None:
+        return Target(python=_in_environment(venv, f"--venv {venv}"), found_by="--venv")
+    active = environment.get("VIRTUAL_ENV")
+    if active:
+        return Target(python=_in_environment(active, "VIRTUAL_ENV"), found_by="VIRTUAL_ENV")
+    near = Path(".venv")
+    if near.is_dir():
+        return Target(python=_in_environment(str(near), "./.venv"), found_by="./.venv")
+    conda = environment.get("CONDA_PREFIX")
+    if conda:
+        return Target(python=_in_environment(conda, "CONDA_PREFIX"), found_by="CONDA_PREFIX")
+    if _has_mlx_vlm():
+        return Target(python=sys.executable, found_by="vlm-doctor's own interpreter")
+    on_path = shutil.which("python3", path=environment.get("PATH"))
+    if on_path:
+        return Target(python=on_path, found_by="python3 on PATH")
+    raise Refused(
+        "There is no Python environment to examine.",
+        "Name one with --python PATH or --venv DIR.",
+    )
+
+
+def _named_python(python: str) -> str:
+    path = os.path.expanduser(python)
+    if os.path.isdir(path):
+        raise Refused(f"{python} is a folder, not a Python interpreter.", f"Try --venv {python}")
+    if os.sep not in path:
+        found = shutil.which(path)
+        if found:
+            return found
+    if not os.path.exists(path):
+        raise Refused(f"There is no Python interpreter at {python}.", "Check the path.")
+    if not os.access(path, os.X_OK):
+        raise Refused(f"{python} cannot be run: it is not executable.", "Check the path.")
+    return os.path.abspath(path)
+
+
+def _in_environment(folder: str, said: str) -> str:
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise Refused(f"There is no environment at {folder} (from {said}).", "Check the path.")
+    for name in ("bin/python", "bin/python3"):
+        path = root / name
+        if path.is_symlink() and not path.exists():
+            raise Refused(
+                f"The environment at {folder} has lost its Python: "
+                f"{path} points to {os.readlink(path)}, which is gone.",
+                "Make it anew, for example with: vlm-doctor fix --new-venv DIR",
+            )
+        if path.exists():
+            return os.path.abspath(path)
+    raise Refused(f"{folder} (from {said}) is no Python environment: it has no bin/python.")
+
+
+def _has_mlx_vlm() -> bool:
+    from importlib.machinery import PathFinder
+
+    return PathFinder.find_spec("mlx_vlm") is not None
