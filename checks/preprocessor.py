@@ -51,6 +51,7 @@ def _stale(facts: Facts, file: ModelFile) -> CheckResult:
     named = facts.environment.image_processor
     if named is None or named.exists is not False:
         return
+    file = facts.model.files.get(facts.model.image_processor_named_by or FILE, file)
     evidence = [
         Evidence(fact="image_processor_type", value=named.named, source=file.path),
         Evidence(fact=f"a class {named.named}", value="none", source=named.source),
@@ -67,11 +68,11 @@ def _stale(facts: Facts, file: ModelFile) -> CheckResult:
         code="preprocessor-stale",
         severity=Severity.ERROR,
         title=f"The model names a class that this transformers does not have: {named.named}",
-        cause=f"Its {FILE} was written for another release of transformers.",
+        cause="The file was written for another release of transformers.",
         evidence=tuple(evidence),
         fix=Fix(
             id="preprocessor",
-            summary=f"write a repaired {FILE} into the model's snapshot, naming "
+            summary="write a repaired file into the model's snapshot, naming "
             f"{named.replacement}",
             automatic=True,
         )

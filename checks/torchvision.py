@@ -92,8 +92,8 @@ def _missing(facts: Facts, needs: tuple[Evidence, ...], torch_there: bool) -> Fi
         severity=Severity.ERROR,
         title=f"{facts.model.type} needs {what} here, and {'it is' if torch_there else 'they are'} "
         "not installed",
-        cause=f"{pair} loads this model with {processor.provider if processor else '?'}'s "
-        f"{processor.name if processor else '?'}. A part of it exists only with torchvision, "
+        cause=f"{pair} loads this model with the {processor.name if processor else '?'} of "
+        f"{processor.provider if processor else '?'}. A part of it exists only with torchvision, "
         "even for pictures alone.",
         evidence=(
             *needs,

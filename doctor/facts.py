@@ -204,6 +204,7 @@ class Model(Struct, frozen=True):
     """The model that was asked about.
 
     ``found`` is ``cache``, ``folder`` or ``card`` (not here, but well known) or ``nowhere``.
+    ``image_processor_named_by`` is the file that names the image processor class.
     ``weights_bytes`` is the size of the safetensors files, or what the card says.
     """
 
@@ -214,6 +215,7 @@ class Model(Struct, frozen=True):
     type: str | None
     processor_class: str | None
     image_processor_type: str | None
+    image_processor_named_by: str | None
     files: dict[str, ModelFile]
     weights_bytes: int | None
     cache: str

@@ -22,7 +22,7 @@ SPECIAL_TOKENS = (
     "<|video_pad|>",
 )
 FIRST_SPECIAL = 256
-VOCABULARY = 384
+VOCABULARY = FIRST_SPECIAL + len(SPECIAL_TOKENS)
 ID = {token: FIRST_SPECIAL + index for index, token in enumerate(SPECIAL_TOKENS)}
 
 TEXT = {

@@ -61,6 +61,7 @@ def look(name: str) -> Model:
         type=card.type if card else None,
         processor_class=card.processor_class if card else None,
         image_processor_type=card.image_processor_type if card else None,
+        image_processor_named_by=None,
         files={},
         weights_bytes=card.weights_bytes if card else None,
         cache=str(cache),
@@ -94,6 +95,17 @@ def _read(name: str, folder: Path, found: str, revision: str | None, cache: Path
     processor = heads["processor_config.json"]
     nested = processor.get("image_processor")
     nested = nested if isinstance(nested, dict) else {}
+    named_by = next(
+        (
+            file
+            for file, head in (
+                ("processor_config.json", nested),
+                ("preprocessor_config.json", preprocessor),
+            )
+            if _text(head.get("image_processor_type"))
+        ),
+        None,
+    )
     return Model(
         id=name,
         found=found,
@@ -104,6 +116,7 @@ def _read(name: str, folder: Path, found: str, revision: str | None, cache: Path
         or _text(preprocessor.get("processor_class")),
         image_processor_type=_text(nested.get("image_processor_type"))
         or _text(preprocessor.get("image_processor_type")),
+        image_processor_named_by=named_by,
         files=files,
         weights_bytes=_weights(folder),
         cache=str(cache),

@@ -1,0 +1,282 @@
+"""The commands: each takes the parsed options and returns its report and exit status."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from doctor import facts as facts_module
+from doctor import registry, target
+from doctor.errors import Refused
+from doctor.facts import Facts
+from doctor.look import look
+from doctor.probes import model
+from doctor.report import (
+    SCHEMA,
+    CheckReport,
+    ExplainReport,
+    FixReport,
+    PlanReport,
+    RecipeReport,
+    RecipesReport,
+    Report,
+    SmokeReport,
+    Tool,
+    UndoReport,
+    check_report,
+    target_report,
+)
+
+# A file of facts stays under 2 MB (the contract); a larger one is not ours.
+MOST_FACTS_BYTES = 20_000_000
+VERDICT_EXIT = {"broken": 1, "unknown": 3, "degraded": 0, "healthy": 0}
+FIX_EXIT = {
+    "fixed": 0,
+    "nothing-to-do": 0,
+    "planned": 0,
+    "declined": 1,
+    "rolled-back": 1,
+    "refused": 2,
+    "failed": 3,
+    "interrupted": 130,
+}
+
+Result = tuple[Report, int]
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Run the command that the options name."""
+    commands: dict[str, Callable[[argparse.Namespace], Result]] = {
+        "check": check,
+        "fix": fix,
+        "smoke": smoke,
+        "undo": undo,
+        "explain": explain,
+        "recipes": recipes,
+    }
+    return commands[options.command](options)
+
+
+def _target(options: argparse.Namespace) -> target.Target:
+    return target.find(options.python, options.venv, os.environ)
+
+
+def _model(options: argparse.Namespace) -> str:
+    return options.model or model.DEFAULT
+
+
+def _say(line: str) -> None:
+    """Progress, on standard error."""
+    from doctor import text
+
+    if line:
+        print(text.clean(line), file=sys.stderr, flush=True)
+
+
+def check(options: argparse.Namespace) -> tuple[CheckReport, int]:
+    """Look, or read facts, and judge."""
+    from doctor import proof, settings
+
+    started = time.perf_counter()
+    chosen, unwanted = registry.select(_list(options.only), _list(options.skip))
+    if options.facts is not None:
+        if options.python or options.venv:
+            raise Refused("--facts judges saved facts; it goes with no --python and no --venv.")
+        facts = _saved(Path(options.facts), options.model)
+        known = None
+    else:
+        facts = look(_target(options), _model(options), os.environ)
+        prefix = os.path.expanduser(facts.environment.interpreter.prefix)
+        known = proof.recall(facts, prefix)
+    if options.save_facts is not None:
+        _save(Path(options.save_facts), facts)
+    examination = registry.examine(facts, chosen, unwanted, settings.ignores(Path.cwd()))
+    report = check_report(
+        facts, examination, PlanReport(actions=()), time.perf_counter() - started, known
+    )
+    return report, VERDICT_EXIT[report.verdict]
+
+
+def _list(words: str | None) -> list[str]:
+    return [word.strip() for word in (words or "").split(",") if word.strip()]
+
+
+def _saved(path: Path, model_name: str | None) -> Facts:
+    """Facts from a file. Raises ``Refused`` where it is none."""
+    try:
+        if path.stat().st_size > MOST_FACTS_BYTES:
+            raise Refused(f"{path} is too large to be a file of facts.")
+        facts = facts_module.decode(path.read_bytes())
+    except OSError as error:
+        raise Refused(f"{path} could not be read: {error.strerror}.") from None
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise Refused(f"{path} is no file of facts: {error}.") from None
+    if model_name is not None and model_name != facts.model.id:
+        raise Refused(f"The facts in {path} are about {facts.model.id}, not {model_name}.")
+    return facts
+
+
+def _save(path: Path, facts: Facts) -> None:
+    try:
+        path.write_bytes(facts_module.encode(facts))
+    except OSError as error:
+        raise Refused(f"{path} could not be written: {error.strerror}.") from None
+
+
+def fix(options: argparse.Namespace) -> tuple[FixReport, int]:
+    """Repair, or make a fresh environment."""
+    from doctor import repair
+
+    if options.wheels is not None and not Path(options.wheels).is_dir():
+        raise Refused(f"There is no folder {options.wheels}.")
+    fresh = options.new_venv is not None
+    if fresh and (options.python or options.venv):
+        raise Refused("--new-venv makes an environment; it goes with no --python and no --venv.")
+    request = repair.Request(
+        target=target.Target(python="", found_by="--new-venv") if fresh else _target(options),
+        model=_model(options),
+        yes=options.yes,
+        dry_run=options.dry_run,
+        recipe=options.recipe,
+        offline=options.offline,
+        wheels=options.wheels,
+        force=options.force,
+    )
+    if fresh:
+        report = repair.fresh(options.new_venv, request, os.environ, _say, _confirm)
+        return report, FIX_EXIT[report.outcome]
+    report = repair.Repair(request, os.environ, _say, _confirm).run()
+    return report, FIX_EXIT[report.outcome]
+
+
+def _confirm(before: CheckReport | None, plan: PlanReport) -> bool:
+    """Show the plan and ask. Raises ``Refused`` without a terminal."""
+    from doctor import text
+
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise Refused(
+            "There is no terminal to ask for your consent.",
+            "Say --yes to repair without being asked, or --dry-run to see the plan.",
+        )
+    out = text.console(sys.stderr)
+    if before is not None:
+        text.render(before, out)
+    text.plan(plan, out)
+    try:
+        answer = input("Do this? [y/N] ")
+    except EOFError:
+        return False
+    return answer.strip().lower() in ("y", "yes")
+
+
+def smoke(options: argparse.Namespace) -> tuple[SmokeReport, int]:
+    """Generate once, with the real model where it is here, else with the stand-in."""
+    from doctor import proof, repair
+    from doctor import smoke as generation
+
+    facts = look(_target(options), _model(options), os.environ)
+    real = facts.model.path is not None and facts.model.weights_bytes is not None
+    if options.model is not None and facts.model.found == "folder" and not real:
+        raise Refused(f"{options.model} has no weights (no *.safetensors).")
+    job = generation.Job(
+        os.path.expanduser(facts.model.path) if real and facts.model.path else None,
+        facts.model.id if real else repair.STAND_IN,
+        options.image,
+        options.prompt,
+        options.expect,
+    )
+    _say(f"Generating with {job.model_id} …")
+    interpreter = facts.environment.interpreter
+    report = generation.run(os.path.expanduser(interpreter.executable), job, target_report(facts))
+    if report.passed:
+        proof.remember(facts, os.path.expanduser(interpreter.prefix))
+    elif generation.compiler_is_missing(report):
+        _say(repair.NO_COMPILER)
+    return report, 0 if report.passed else 1
+
+
+def undo(options: argparse.Namespace) -> tuple[UndoReport, int]:
+    """Take back an interrupted fix, else the newest one; or list them, or give them up."""
+    from doctor import journal
+
+    started = time.perf_counter()
+    facts = look(_target(options), model.DEFAULT, os.environ)
+    prefix = os.path.expanduser(facts.environment.interpreter.prefix)
+    restored = 0
+    with journal.lock(prefix):
+        left = journal.interrupted(prefix)
+        journals = [item for item in journal.all_of(prefix) if item.status == "done"]
+        if options.list:
+            outcome = "listed"
+        elif left is not None:
+            outcome, restored = "recovered", left.take_back()
+        elif options.clear:
+            outcome = "cleared"
+            for item in journals:
+                item.discard()
+            journals = []
+        elif journals:
+            outcome, restored = "undone", journals.pop(0).take_back()
+        else:
+            outcome = "nothing-to-undo"
+    report = msgspec.convert(
+        {
+            "schema": SCHEMA,
+            "command": "undo",
+            "tool": Tool(),
+            "outcome": outcome,
+            "entries": [item.entry() for item in journals],
+            "restored": restored,
+            "seconds": round(time.perf_counter() - started, 3),
+        },
+        type=UndoReport,
+    )
+    return report, 0
+
+
+def explain(options: argparse.Namespace) -> tuple[ExplainReport, int]:
+    """The page of a code: the docstring of the check that finds it."""
+    name = registry.check_of_code(options.code)
+    if name is None and options.code in registry.names():
+        name = options.code
+    if name is None:
+        raise Refused(
+            f"There is no code {options.code}.", f"Codes: {', '.join(registry.codes())}."
+        )
+    page = (registry.module(name).__doc__ or "").strip()
+    return ExplainReport(
+        schema=SCHEMA,
+        command="explain",
+        tool=Tool(),
+        code=options.code,
+        check=name,
+        page="# " + page,
+    ), 0
+
+
+def recipes(options: argparse.Namespace) -> tuple[RecipesReport, int]:
+    """The recipes that come with the doctor."""
+    from doctor import recipes as data
+
+    found = [recipe for name in data.names() if (recipe := data.load(name))]
+    return RecipesReport(
+        schema=SCHEMA,
+        command="recipes",
+        tool=Tool(),
+        recipes=tuple(
+            RecipeReport(
+                name=recipe.name,
+                summary=recipe.summary,
+                for_whom=recipe.for_whom,
+                requirements=recipe.requirements,
+                locks=recipe.locks,
+            )
+            for recipe in found
+        ),
+    ), 0

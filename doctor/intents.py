@@ -1,0 +1,26 @@
+"""What fixes ask for, before the planner has worked out what that means here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from doctor.actions import Advice, WriteFile
+from doctor.facts import Struct
+
+
+class UseRecipe(Struct, frozen=True):
+    """Bring the environment to a recipe. ``reinstall`` names distributions to install anew even
+    where the version is right, since their files or metadata are not."""
+
+    reinstall: tuple[str, ...] = ()
+
+
+class RemoveBroken(Struct, frozen=True):
+    """Remove a distribution that cannot be imported, unless the recipe replaces it or another
+    distribution requires it."""
+
+    name: str
+
+
+Intent = UseRecipe | RemoveBroken | WriteFile | Advice
+Intents = Iterable[Intent]

@@ -1,0 +1,272 @@
+"""Planning: from findings to the actions that would mend them. Nothing is done here."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import cast
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from doctor import recipes
+from doctor.actions import Advice, AnyAction, Change, Install, Remove, WriteFile
+from doctor.errors import Refused
+from doctor.facts import Facts, Interpreter, Struct
+from doctor.findings import Finding
+from doctor.intents import Intent, Intents, RemoveBroken, UseRecipe
+from doctor.recipes import Lock
+from doctor.requirements import active, installed, satisfied
+
+
+class Broken(Struct, frozen=True):
+    """A requirement of another package that a change would no longer meet."""
+
+    distribution: str
+    requirement: str
+    change: Change
+
+    def line(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.distribution} requires {self.requirement}; "
+            f"{self.change.name} would become {self.change.after or 'absent'}"
+        )
+
+
+class Plan(Struct, frozen=True):
+    """What would be done. ``fingerprint`` tells the facts that it was made from.
+
+    ``requirements`` are the hashed lines to install, ``reinstall`` the distributions to install
+    anew, ``breaks`` what other packages would lose.
+    """
+
+    actions: tuple[AnyAction, ...]
+    fingerprint: str
+    recipe: str | None = None
+    requirements: str = ""
+    reinstall: tuple[str, ...] = ()
+    breaks: tuple[Broken, ...] = ()
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """All distributions that change."""
+        return tuple(
+            change
+            for action in self.actions
+            if isinstance(action, (Install, Remove))
+            for change in action.changes
+        )
+
+    @property
+    def steps(self) -> tuple[AnyAction, ...]:
+        """The actions that change something."""
+        return tuple(action for action in self.actions if not isinstance(action, Advice))
+
+
+def fingerprint(facts: Facts) -> str:
+    """A digest of what a plan depends on: the interpreter, every distribution, the model's files."""
+    parts = [facts.environment.interpreter.prefix, facts.environment.interpreter.version]
+    parts += sorted(
+        f"{distribution.name} {distribution.version} {distribution.metadata}"
+        for distribution in facts.environment.distributions
+    )
+    parts += [facts.model.id, str(facts.model.path), str(facts.model.revision)]
+    parts += [f"{file.path} {file.state}" for file in facts.model.files.values()]
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def make(
+    facts: Facts,
+    findings: Iterable[Finding],
+    recipe: str | None = None,
+    force: bool = False,
+    everything_anew: bool = False,
+) -> Plan:
+    """The plan that mends these findings.
+
+    ``recipe`` is the user's choice; ``everything_anew`` installs the whole recipe again, for an
+    environment that fails for no reason that a check has found. Raises ``Refused`` where no recipe
+    fits.
+    """
+    intents: list[Intent] = []
+    for finding in findings:
+        if finding.ignored is None:
+            fix = cast(
+                "Callable[[Finding, Facts], Intents]",
+                importlib.import_module(f"fixes.{finding.check}").actions,
+            )
+            intents += fix(finding, facts)
+    needs_recipe = everything_anew or recipe is not None
+    needs_recipe = needs_recipe or any(isinstance(intent, UseRecipe) for intent in intents)
+    actions: list[AnyAction] = []
+    breaks: tuple[Broken, ...] = ()
+    chosen, requirements, reinstall = None, "", set[str]()
+    if needs_recipe:
+        lock = choose(facts, recipe, intents, force)
+        chosen = lock.recipe
+        for intent in intents:
+            if isinstance(intent, UseRecipe):
+                reinstall |= set(intent.reinstall)
+        reinstall = set(lock.wheels) if everything_anew else reinstall & set(lock.wheels)
+        install = _install(facts, lock, reinstall)
+        names = {canonicalize_name(change.name) for change in install.changes}
+        requirements = lock.requirements(set(map(str, names)))
+        reinstall &= set(map(str, names))
+        actions += _removals(facts, lock, intents)
+        if install.changes:
+            actions.append(install)
+        breaks = tuple(broken_by(facts, _changes(actions)))
+    actions += [intent for intent in intents if isinstance(intent, (WriteFile, Advice))]
+    return Plan(
+        actions=tuple(dict.fromkeys(actions)),
+        fingerprint=fingerprint(facts),
+        recipe=chosen,
+        requirements=requirements,
+        reinstall=tuple(sorted(reinstall)),
+        breaks=breaks,
+    )
+
+
+def _changes(actions: Iterable[AnyAction]) -> list[Change]:
+    return [
+        change
+        for action in actions
+        if isinstance(action, (Install, Remove))
+        for change in action.changes
+    ]
+
+
+def choose(
+    facts: Facts, wanted: str | None, intents: Iterable[Intent] = (), force: bool = False
+) -> Lock:
+    """The recipe's lock for this environment.
+
+    The default recipe, unless another installed package excludes it and the other one suits. Raises
+    ``Refused`` where none fits, with what stands in the way.
+    """
+    interpreter = facts.environment.interpreter
+    if wanted is not None and recipes.load(wanted) is None:
+        raise Refused(
+            f"There is no recipe named {wanted}.", f"Recipes: {', '.join(recipes.names())}."
+        )
+    obstacles: list[str] = []
+    for name in [wanted] if wanted is not None else recipes.names():
+        lock = lock_for(facts, name)
+        if lock is None:
+            obstacles.append(f"{name}: {no_lock(interpreter)}")
+            continue
+        actions = [_install(facts, lock, set()), *_removals(facts, lock, intents)]
+        blockers = broken_by(facts, _changes(actions))
+        if not blockers or force:
+            return lock
+        obstacles.append(f"{name}: {blockers[0].line()}")
+    raise Refused(
+        "No recipe fits this environment. " + "; ".join(obstacles),
+        "Make a fresh environment beside it: vlm-doctor fix --new-venv DIR",
+    )
+
+
+def lock_for(facts: Facts, recipe: str) -> Lock | None:
+    """The lock of a recipe for the target's platform, backend and Python, or null."""
+    backend = recipes.backend_of(facts.environment)
+    name = recipes.lock_name(facts.environment.interpreter, backend)
+    return recipes.load_lock(recipe, name) if name else None
+
+
+def no_lock(interpreter: Interpreter) -> str:
+    """Why there is no lock for this interpreter, in words."""
+    platform = recipes.platform_of(interpreter.markers)
+    if platform is None:
+        machine = interpreter.markers.get("platform_machine")
+        return f"MLX has no wheels for {interpreter.markers.get('sys_platform')} on {machine}"
+    if interpreter.macos and int(interpreter.macos.partition(".")[0]) < recipes.OLDEST_MACOS:
+        return f"it needs macOS {recipes.OLDEST_MACOS} or newer, and this is {interpreter.macos}"
+    return f"it is not locked for Python {interpreter.version} on {platform}"
+
+
+def _install(facts: Facts, lock: Lock, reinstall: set[str]) -> Install:
+    """What differs from the lock, and what has to be installed anew."""
+    everything = installed(facts.environment)
+    counts: dict[str, int] = {}
+    for distribution in facts.environment.distributions:
+        name = str(canonicalize_name(distribution.name))
+        counts[name] = counts.get(name, 0) + 1
+    wheels, changes = [], []
+    for name, wheel in sorted(lock.wheels.items()):
+        found = everything.get(name)
+        before = found.version if found else None
+        same = before is not None and _same(before, wheel.version) and counts[name] == 1
+        if same and name not in reinstall:
+            continue
+        wheels.append(wheel)
+        changes.append(Change(name=name, before=before, after=wheel.version))
+    return Install(
+        summary=f"install {len(changes)} of the {len(lock.wheels)} packages of {lock.recipe}",
+        recipe=lock.recipe,
+        lock=lock.name,
+        changes=tuple(changes),
+        download_bytes=_sum(wheel.download_bytes for wheel in wheels),
+        installed_bytes=_sum(wheel.installed_bytes for wheel in wheels),
+    )
+
+
+def _same(before: str, after: str) -> bool:
+    """Whether two versions are one; a local label (a build of one's own) makes another of it."""
+    try:
+        return Version(before) == Version(after)
+    except InvalidVersion:
+        return before == after
+
+
+def _sum(sizes: Iterable[int | None]) -> int | None:
+    known = list(sizes)
+    return None if None in known else sum(size for size in known if size is not None)
+
+
+def _removals(facts: Facts, lock: Lock, intents: Iterable[Intent]) -> list[Remove]:
+    """Broken distributions to take away: those that the recipe does not replace."""
+    everything = installed(facts.environment)
+    names = {intent.name for intent in intents if isinstance(intent, RemoveBroken)}
+    removals = []
+    for name in sorted(names - set(lock.wheels)):
+        found = everything.get(name)
+        if found is None:
+            continue
+        removals.append(
+            Remove(
+                summary=f"remove {name} {found.version}, which cannot be imported as it is",
+                changes=(Change(name=name, before=found.version, after=None),),
+            )
+        )
+    return removals
+
+
+def broken_by(facts: Facts, changes: Iterable[Change]) -> list[Broken]:
+    """The requirements of other packages that are met now and would not be after the changes."""
+    after: Mapping[str, Change] = {str(canonicalize_name(change.name)): change for change in changes}
+    everything = installed(facts.environment)
+    result = []
+    for name, distribution in everything.items():
+        if name in after:
+            continue
+        for requirement in active(distribution, facts.environment.interpreter.markers):
+            needed = str(canonicalize_name(requirement.name))
+            change = after.get(needed)
+            if change is None or not _met(requirement, change.before):
+                continue
+            if not _met(requirement, change.after):
+                result.append(
+                    Broken(
+                        distribution=f"{distribution.name} {distribution.version}",
+                        requirement=str(requirement).partition(";")[0].strip(),
+                        change=change,
+                    )
+                )
+    return result
+
+
+def _met(requirement: Requirement, version: str | None) -> bool:
+    return version is not None and satisfied(requirement, version)

@@ -1,0 +1,16 @@
+"""A newer mlx-vlm for a model that this one does not know; the rest is for the user to do."""
+
+from __future__ import annotations
+
+from doctor.actions import Advice
+from doctor.facts import Facts
+from doctor.findings import Finding
+from doctor.intents import Intents, UseRecipe
+
+
+def actions(finding: Finding, facts: Facts) -> Intents:
+    """The recipe for an unknown model type, advice for files that are not there or not whole."""
+    if finding.code == "model-type-unsupported":
+        yield UseRecipe()
+    else:
+        yield Advice(summary=finding.fix.summary, code=finding.code)
