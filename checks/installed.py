@@ -20,6 +20,7 @@ CODES = ("not-installed",)
 
 
 def check(facts: Facts) -> CheckResult:
+    """Findings, as the page above says."""
     environment = facts.environment
     distribution = installed(environment).get("mlx-vlm")
     module = environment.modules.get("mlx_vlm")

@@ -7,8 +7,8 @@ that does not fit still loads: macOS pages it to disk, and each token then takes
   report's: warn below 5 GiB available, for Qwen3-VL-4B in 4 bits (4.2 GB in use, measured). It is a
   warning; an error only where the weights alone are more than MLX can allocate (95 % of RAM).
 
-The doctor asks psutil for total and available memory, and honours the limits of containers. On a Mac
-the GPU has a budget of its own, asked of sysctl where it was set by hand.
+The doctor asks psutil for total and available memory, and honours the limits of containers. On a
+Mac the GPU has a budget of its own, asked of sysctl where it was set by hand.
 
 What helps, in this order: close other applications (`vlm-doctor check` lists the biggest), smaller
 pictures, `max_tokens` below 150, a smaller model: Qwen3-VL-4B, then Qwen2-VL-2B. The doctor closes
@@ -31,6 +31,7 @@ SMALLER = "mlx-community/Qwen2-VL-2B-Instruct-4bit"
 
 
 def check(facts: Facts) -> CheckResult:
+    """Findings, as the page above says."""
     machine, model = facts.machine, facts.model
     total, available = machine.ram_total_bytes, machine.ram_available_bytes
     if total is None or available is None:

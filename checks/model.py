@@ -1,14 +1,15 @@
 """Is the model here, and does this mlx-vlm know its type?
 
-`--model` names a model on the Hub (looked up in the local cache; nothing is downloaded) or a folder.
+`--model` names a model on the Hub (looked up in the local cache; nothing is downloaded) or a
+folder.
 
 - `model-not-cached`: the model is not on this machine yet. The prediction is then about its type,
   taken from a card that comes with the doctor.
-- `model-config-unreadable`: the model's `config.json` is missing or damaged, so that nothing can load
-  it. You would see `Config not found at ...` or a JSON error. Fetch that file again; an interrupted
-  download is the usual cause.
-- `model-type-unsupported`: the installed mlx-vlm has no module for this type of model. You would see
-  `Model type ... not supported`. A newer mlx-vlm may have it.
+- `model-config-unreadable`: the model's `config.json` is missing or damaged, so that nothing can
+  load it. You would see `Config not found at ...` or a JSON error. Fetch that file again; an
+  interrupted download is the usual cause.
+- `model-type-unsupported`: the installed mlx-vlm has no module for this type of model. You would
+  see `Model type ... not supported`. A newer mlx-vlm may have it.
 
 The doctor reads `config.json` and the folder `mlx_vlm/models` of the installed mlx-vlm.
 """
@@ -23,6 +24,7 @@ CODES = ("model-not-cached", "model-config-unreadable", "model-type-unsupported"
 
 
 def check(facts: Facts) -> CheckResult:
+    """Findings, as the page above says."""
     model = facts.model
     if model.found in ("card", "nowhere"):
         yield _not_cached(facts)
@@ -72,9 +74,9 @@ def _unsupported(facts: Facts) -> CheckResult:
     supported = environment.supported_model_types
     if supported is None or model_type is None or model_type.lower() in supported:
         return
-    version = installed(environment)["mlx-vlm"].version if "mlx-vlm" in installed(
-        environment
-    ) else "?"
+    version = (
+        installed(environment)["mlx-vlm"].version if "mlx-vlm" in installed(environment) else "?"
+    )
     yield Finding(
         code="model-type-unsupported",
         severity=Severity.ERROR,
@@ -87,7 +89,5 @@ def _unsupported(facts: Facts) -> CheckResult:
                 source="mlx_vlm/models",
             ),
         ),
-        fix=Fix(
-            id="recipe", summary="install the newest proven mlx-vlm", automatic=True
-        ),
+        fix=Fix(id="recipe", summary="install the newest proven mlx-vlm", automatic=True),
     )

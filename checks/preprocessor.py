@@ -3,23 +3,24 @@
 The file tells transformers which class prepares pictures for the model. Classes come and go:
 `Qwen2_5_VLImageProcessor` was removed in transformers 4.49, and models that still name it fail.
 
-You would see: `ValueError: Unrecognized image processor in ... Should have a image_processor_type key
-in its preprocessor_config.json`.
+You would see: `ValueError: Unrecognized image processor in ... Should have a image_processor_type
+key in its preprocessor_config.json`.
 
 The doctor looks into the installed transformers (its table of image processors, and the files that
 define them), not into a list of its own: `Qwen2VLImageProcessorFast`, which the field report that
 this project started from calls removed, is there in 4.57. It also looks at whether the installed
-mlx-vlm reads the file at all: from 0.5 on, mlx-vlm prepares pictures for the Qwen models itself, and
-the class is ignored.
+mlx-vlm reads the file at all: from 0.5 on, mlx-vlm prepares pictures for the Qwen models itself,
+and the class is ignored.
 
 - `preprocessor-stale`: it names a class that does not exist here.
 - `preprocessor-missing`: there is no such file, and no other file says the same.
 - `preprocessor-broken`: the file is not readable as JSON.
 
-`vlm-doctor fix` writes a repaired file into the model's snapshot, naming the class that the installed
-transformers itself has for this model type. The file in the cache that the snapshot linked to (the
-blob) is never edited: its name is its checksum, and an edit corrupts the cache. Where there is
-nothing to repair from, the fix is the recipe whose mlx-vlm no longer needs the file.
+`vlm-doctor fix` writes a repaired file into the model's snapshot, naming the class that the
+installed transformers itself has for this model type. The file in the cache that the snapshot
+linked to (the blob) is never edited: its name is its checksum, and an edit corrupts the cache.
+Where there is nothing to repair from, the fix is the recipe whose mlx-vlm no longer needs the
+file.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ FILE = "preprocessor_config.json"
 
 
 def check(facts: Facts) -> CheckResult:
+    """Findings, as the page above says."""
     file = facts.model.files.get(FILE)
     processor = facts.environment.processor
     if file is None or processor is None or processor.reads_image_processor_type is not True:
@@ -72,8 +74,7 @@ def _stale(facts: Facts, file: ModelFile) -> CheckResult:
         evidence=tuple(evidence),
         fix=Fix(
             id="preprocessor",
-            summary="write a repaired file into the model's snapshot, naming "
-            f"{named.replacement}",
+            summary=f"write a repaired file into the model's snapshot, naming {named.replacement}",
             automatic=True,
         )
         if named.replacement

@@ -4,9 +4,9 @@ A machine that swaps has moved memory to disk. A model that starts there pushes 
 for the disk at every token.
 
 - `swap-high`: swap is in use. The levels are the field report's: up to 0.5 GB is tolerable (5 to
-  10 % slower), 1 to 2 GB is bad (30 to 50 %), 2.5 GB and more is critical (2 to 3 times slower). It is
-  a note up to 0.5 GB and a warning above, never an error: what decides is whether swap grows while
-  the model runs, and that is what `vlm-doctor smoke` measures.
+  10 % slower), 1 to 2 GB is bad (30 to 50 %), 2.5 GB and more is critical (2 to 3 times slower).
+  It is a note up to 0.5 GB and a warning above, never an error: what decides is whether swap grows
+  while the model runs, and that is what `vlm-doctor smoke` measures.
 - `memory-pressure`: macOS itself says that memory is short (`warn` or `critical`).
 
 What helps: close the biggest applications, or restart the machine (swap is given back slowly). The
@@ -26,6 +26,7 @@ TOLERABLE, BAD, CRITICAL = 500_000_000, 1_000_000_000, 2_500_000_000
 
 
 def check(facts: Facts) -> CheckResult:
+    """Findings, as the page above says."""
     machine = facts.machine
     used = machine.swap_used_bytes
     biggest = ", ".join(

@@ -1,23 +1,24 @@
 """Does this model's processor need torch and torchvision, and are they there and a pair?
 
-mlx-vlm computes with MLX, but up to release 0.4.4 it takes the processors of many models (those that
-turn a picture into numbers) from transformers. The one of Qwen3-VL is composed of three parts, and
-its part for videos is only available with torchvision, even for somebody who only has pictures.
+mlx-vlm computes with MLX, but up to release 0.4.4 it takes the processors of many models (those
+that turn a picture into numbers) from transformers. The one of Qwen3-VL is composed of three
+parts, and its part for videos is only available with torchvision, even for somebody who only has
+pictures.
 
 You would see: `AutoVideoProcessor requires the Torchvision library but it was not found in your
 environment` (or PyTorch: which of the two is named first is chance).
 
 The doctor reads the source of the installed mlx-vlm and transformers: which processor this model
-type gets, of what it is composed, and which backends transformers demands for each part. It does not
-go by a list of versions.
+type gets, of what it is composed, and which backends transformers demands for each part. It does
+not go by a list of versions.
 
 - `torchvision-missing`: the processor needs torchvision, and it is not there.
 - `torchvision-without-torch`: torchvision is there and torch is not. The field report that this
   project started from recommends this; it is worse than nothing. torchvision imports torch, so with
   transformers 4 even `import mlx_vlm` fails.
-- `torchvision-mismatch`: the two are built for each other, release by release and build by build (CPU
-  or a CUDA release). A pair that is not fails with `operator torchvision::nms does not exist`, and
-  takes transformers and mlx_vlm down with it.
+- `torchvision-mismatch`: the two are built for each other, release by release and build by build
+  (CPU or a CUDA release). A pair that is not fails with `operator torchvision::nms does not
+  exist`, and takes transformers and mlx_vlm down with it.
 
 `vlm-doctor fix` moves to the `torch-free` recipe: mlx-vlm 0.5 and later bring their own processor
 and need neither. Where another package holds you on transformers 4, it installs the matched pair of
@@ -46,6 +47,7 @@ RECIPE = Fix(
 
 
 def check(facts: Facts) -> CheckResult:
+    """Findings, as the page above says."""
     environment = facts.environment
     everything = installed(environment)
     if "mlx-vlm" not in everything or environment.transformers is None:
@@ -82,9 +84,7 @@ def _needs(facts: Facts) -> tuple[Evidence, ...]:
 def _missing(facts: Facts, needs: tuple[Evidence, ...], torch_there: bool) -> Finding:
     environment = facts.environment
     processor = environment.processor
-    versions = {
-        name: distribution.version for name, distribution in installed(environment).items()
-    }
+    versions = {name: distribution.version for name, distribution in installed(environment).items()}
     pair = f"mlx-vlm {versions.get('mlx-vlm')} with transformers {versions.get('transformers')}"
     what = "torchvision" if torch_there else "torch and torchvision"
     return Finding(
@@ -107,9 +107,7 @@ def _missing(facts: Facts, needs: tuple[Evidence, ...], torch_there: bool) -> Fi
     )
 
 
-def _without_torch(
-    facts: Facts, torchvision: Distribution | None, needed: bool
-) -> CheckResult:
+def _without_torch(facts: Facts, torchvision: Distribution | None, needed: bool) -> CheckResult:
     transformers = facts.environment.transformers
     assert transformers is not None
     imported = transformers.torchvision_needs_torch is False
@@ -138,7 +136,9 @@ def _without_torch(
                 fact="torch", value="none", source=facts.environment.interpreter.site_packages
             ),
         ),
-        fix=RECIPE if harmful else Fix(id="none", summary="nothing has to be done", automatic=False),
+        fix=RECIPE
+        if harmful
+        else Fix(id="none", summary="nothing has to be done", automatic=False),
     )
 
 
@@ -159,8 +159,9 @@ def _mismatch(
                     )
                 )
     if torch_build and torchvision_build:
-        platforms = compute_platform(torch_build.version), compute_platform(
-            torchvision_build.version
+        platforms = (
+            compute_platform(torch_build.version),
+            compute_platform(torchvision_build.version),
         )
         if None not in platforms and platforms[0] != platforms[1]:
             evidence.append(

@@ -10,11 +10,12 @@ functioning of this module, but found tokenizers==0.23.1`, or `cannot import nam
 
 The doctor reads, from files and without importing anything: the metadata of every distribution on
 the way from mlx-vlm to a generation, with markers and extras; the table that the installed
-transformers enforces; and the imports that a generation makes. What is enforced, or imported and not
-there, is an error. A need that is written down and not met, but that nothing on the way checks or
-imports, is a warning: it may work, and its authors do not promise that it does.
+transformers enforces; and the imports that a generation makes. What is enforced, or imported and
+not there, is an error. A need that is written down and not met, but that nothing on the way checks
+or imports, is a warning: it may work, and its authors do not promise that it does.
 
-- `versions-conflict`: an installed version that another package does not accept, or that is missing.
+- `versions-conflict`: an installed version that another package does not accept, or that is
+  missing.
 - `backend-mismatch`: mlx and its backend (mlx-metal, mlx-cpu, mlx-cuda-12, mlx-cuda-13) come from
   different releases. They are two halves of one program. You would see `Symbol not found` or
   `undefined symbol`; `pip check` sees nothing.
@@ -23,9 +24,9 @@ imports, is a warning: it may work, and its authors do not promise that it does.
   from it.
 - `metadata-unreadable`: a package's metadata is damaged, so that its needs are not known.
 
-`vlm-doctor fix` installs the pinned versions of a recipe. By hand: install the version named in the
-finding. The list of pins in section 4.1 of the field report that this project started from is such a
-conflict: its mlx-lm 0.21.4 cannot go with its mlx-vlm 0.3.9, which needs 0.23.0 or newer.
+`vlm-doctor fix` installs the pinned versions of a recipe. By hand: install the version named in
+the finding. The list of pins in section 4.1 of the field report that this project started from is
+such a conflict: its mlx-lm 0.21.4 cannot go with its mlx-vlm 0.3.9, which needs 0.23.0 or newer.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ RECIPE = Fix(
 
 
 def check(facts: Facts) -> CheckResult:
+    """Findings, as the page above says."""
     everything = installed(facts.environment)
     if "mlx-vlm" not in everything:
         return
@@ -95,8 +97,8 @@ def _conflicts(
     """One finding for each distribution that is missing or of a version that is not accepted."""
     demands: dict[str, list[Evidence]] = {}
     enforced: set[str] = set()
-    for name, evidence in _enforced(facts, everything):
-        demands.setdefault(name, []).append(evidence)
+    for name, demand in _enforced(facts, everything):
+        demands.setdefault(name, []).append(demand)
         enforced.add(name)
     for failure in unmet:
         if failure.name in BACKENDS:
@@ -137,9 +139,7 @@ def _conflicts(
         )
 
 
-def _enforced(
-    facts: Facts, everything: dict[str, Distribution]
-) -> Iterator[tuple[str, Evidence]]:
+def _enforced(facts: Facts, everything: dict[str, Distribution]) -> Iterator[tuple[str, Evidence]]:
     """What the installed transformers checks at its import and would not accept."""
     transformers = facts.environment.transformers
     if transformers is None or transformers.enforced is None:
@@ -172,7 +172,7 @@ def _backends(facts: Facts, everything: dict[str, Distribution]) -> CheckResult:
     present = [everything[name] for name in BACKENDS if name in everything]
     if not present:
         # Early releases of mlx carried their library themselves; then the module folder has it.
-        if "mlx.lib" in facts.environment.modules and facts.environment.modules["mlx.lib"]:
+        if facts.environment.modules.get("mlx.lib"):
             return
         yield Finding(
             code="backend-missing",

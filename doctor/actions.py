@@ -1,4 +1,4 @@
-"""What a fix may do: typed actions that can be shown, counted and undone, and do nothing by themselves."""
+"""What a fix may do: actions that can be shown, counted and undone, and do nothing themselves."""
 
 from __future__ import annotations
 

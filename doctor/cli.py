@@ -11,15 +11,16 @@ from typing import NoReturn
 from doctor import __version__
 from doctor.errors import DoctorError, Interrupted, Refused
 
-EPILOG = """exit status: 0 no errors (check), it works (fix, smoke) · 1 errors found, not fixed, failed
-· 2 wrong usage or refused · 3 the doctor could not do its work, or the verdict is unknown · 130
+EPILOG = """exit status: 0 no errors (check), it works (fix, smoke) · 1 errors found, not fixed, failed ·
+2 wrong usage or refused · 3 the doctor could not do its work, or the verdict is unknown · 130
 interrupted"""
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are the doctor's own: one line, exit 2, JSON where JSON was asked for."""
+    """A parser whose errors are the doctor's own: one line, exit 2, JSON where it was asked for."""
 
     def error(self, message: str) -> NoReturn:
+        """Refuse what was typed."""
         raise Refused(message[0].upper() + message[1:] + ".", f"See: {self.prog} --help")
 
 
@@ -27,7 +28,7 @@ def parser() -> Parser:
     """The command line of the contract."""
     top = Parser(
         prog="vlm-doctor",
-        description="Says whether a vision-language model will run with MLX here, and makes it run.",
+        description="Says whether a vision-language model runs with MLX here, and makes it run.",
         epilog=EPILOG,
         allow_abbrev=False,
     )
@@ -114,7 +115,7 @@ def _wants_json(words: Sequence[str]) -> bool:
     """Whether JSON was asked for, also where the rest of the line is wrong."""
     pairs = zip(words, [*words[1:], ""], strict=True)
     return any(
-        word == "--format=json" or word == "--format" and following == "json"
+        word == "--format=json" or (word, following) == ("--format", "json")
         for word, following in pairs
     )
 

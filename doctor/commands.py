@@ -246,9 +246,7 @@ def explain(options: argparse.Namespace) -> tuple[ExplainReport, int]:
     if name is None and options.code in registry.names():
         name = options.code
     if name is None:
-        raise Refused(
-            f"There is no code {options.code}.", f"Codes: {', '.join(registry.codes())}."
-        )
+        raise Refused(f"There is no code {options.code}.", f"Codes: {', '.join(registry.codes())}.")
     page = (registry.module(name).__doc__ or "").strip()
     return ExplainReport(
         schema=SCHEMA,

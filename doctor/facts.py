@@ -70,7 +70,10 @@ class Distribution(Struct, frozen=True):
 
 
 class Module(Struct, frozen=True):
-    """Where a module would be imported from: ``package``, ``module``, ``extension``, ``namespace``."""
+    """Where a module would be imported from.
+
+    ``kind`` is ``package``, ``module``, ``extension`` or ``namespace``.
+    """
 
     origin: str
     kind: str
@@ -101,7 +104,7 @@ class TransformersFacts(Struct, frozen=True):
 
 
 class BackendNeed(Struct, frozen=True):
-    """A class that a processor is composed of, and the backends without which it is a placeholder."""
+    """A class that a processor is composed of, and the backends that it cannot do without."""
 
     class_name: str
     backends: tuple[str, ...]
@@ -253,11 +256,9 @@ _WHOLE = frozenset({"executable", "prefix", "base_prefix"})
 
 
 def portable(value: object, prefix: str | None, home: str, key: str = "") -> object:
-    """A JSON value with the prefix of the environment taken off its paths and home written ``~``."""
+    """A JSON value with the environment's prefix taken off its paths, and home written ``~``."""
     if isinstance(value, Mapping):
-        return {
-            name: portable(inner, prefix, home, str(name)) for name, inner in value.items()
-        }
+        return {name: portable(inner, prefix, home, str(name)) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [portable(inner, prefix, home, key) for inner in value]
     if not isinstance(value, str):

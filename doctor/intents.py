@@ -9,15 +9,17 @@ from doctor.facts import Struct
 
 
 class UseRecipe(Struct, frozen=True):
-    """Bring the environment to a recipe. ``reinstall`` names distributions to install anew even
-    where the version is right, since their files or metadata are not."""
+    """Bring the environment to a recipe.
+
+    ``reinstall`` names distributions to install anew though their version is right, since their
+    files or metadata are not.
+    """
 
     reinstall: tuple[str, ...] = ()
 
 
 class RemoveBroken(Struct, frozen=True):
-    """Remove a distribution that cannot be imported, unless the recipe replaces it or another
-    distribution requires it."""
+    """Remove a distribution that cannot be imported, unless the recipe replaces it."""
 
     name: str
 

@@ -1,9 +1,9 @@
 """The journal: what a fix is about to change, written down before it does, and the way back.
 
-Every environment has a folder in the doctor's state folder, with a lock and one folder for each fix.
-A journal goes through the states ``preparing``, ``started`` and ``done`` (it can be undone), and is
-removed when it is taken back. One that is ``started`` and has no owner was interrupted: whoever comes
-next puts everything back.
+Every environment has a folder in the doctor's state folder, with a lock and one folder for each
+fix. A journal goes through the states ``preparing``, ``started`` and ``done`` (it can be undone),
+and is removed when it is taken back. One that is ``started`` and has no owner was interrupted:
+whoever comes next puts everything back.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ class Journal:
         try:
             self._snapshot.take()
         except OSError as error:
-            self._discard()
+            self.discard()
             raise CouldNot(
                 f"What is there could not be kept for a way back: {error}", "Nothing was changed."
             ) from error
@@ -113,7 +113,7 @@ class Journal:
         snapshot = self._loaded()
         snapshot.load()
         restored = snapshot.restore(self._to_undo() if self.status == "done" else None)
-        self._discard()
+        self.discard()
         return restored
 
     def _to_undo(self) -> list[str]:
@@ -126,7 +126,7 @@ class Journal:
         for path, now in self._loaded().changes().items():
             after = recorded.get(path)
             same = now is None if after is None else now is not None and after.same(now)
-            if path in recorded and same or "__pycache__" in path.split(os.sep):
+            if (path in recorded and same) or "__pycache__" in path.split(os.sep):
                 continue
             if path in recorded or any(folder in made for folder in _parents(path)):
                 raise Refused(
@@ -179,17 +179,12 @@ class Journal:
 
     def discard(self) -> None:
         """Give up the way back, and its space."""
-        self._discard()
-
-    def _discard(self) -> None:
         if self._snapshot is not None:
             self._snapshot.discard()
         store = Path(self._data.get("store", self._folder / "store"))
         if store.parent.name == ".vlm-doctor":
-            try:
+            with suppress(OSError):  # another journal's store may still be in it
                 store.parent.rmdir()
-            except OSError:
-                pass  # another journal's store is still in it
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

@@ -67,9 +67,7 @@ def look(target: Target, model_name: str, variables: Mapping[str, str]) -> Facts
             machine=msgspec.convert(here(msgspec.to_builtins(seen_machine)), type=Machine),
             model=msgspec.convert(here(msgspec.to_builtins(seen_model)), type=Model),
             variables={
-                **{
-                    name: str(here(variables[name])) for name in VARIABLES if variables.get(name)
-                },
+                **{name: str(here(variables[name])) for name in VARIABLES if variables.get(name)},
                 **{name: "set" for name in SECRET_VARIABLES if variables.get(name)},
             },
         )

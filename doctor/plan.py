@@ -14,7 +14,7 @@ from packaging.version import InvalidVersion, Version
 from doctor import recipes
 from doctor.actions import Advice, AnyAction, Change, Install, Remove, WriteFile
 from doctor.errors import Refused
-from doctor.facts import Facts, Interpreter, Struct
+from doctor.facts import Facts, Struct
 from doctor.findings import Finding
 from doctor.intents import Intent, Intents, RemoveBroken, UseRecipe
 from doctor.recipes import Lock
@@ -67,7 +67,7 @@ class Plan(Struct, frozen=True):
 
 
 def fingerprint(facts: Facts) -> str:
-    """A digest of what a plan depends on: the interpreter, every distribution, the model's files."""
+    """A digest of what a plan depends on: interpreter, distributions, the model's files."""
     parts = [facts.environment.interpreter.prefix, facts.environment.interpreter.version]
     parts += sorted(
         f"{distribution.name} {distribution.version} {distribution.metadata}"
@@ -147,7 +147,6 @@ def choose(
     The default recipe, unless another installed package excludes it and the other one suits. Raises
     ``Refused`` where none fits, with what stands in the way.
     """
-    interpreter = facts.environment.interpreter
     if wanted is not None and recipes.load(wanted) is None:
         raise Refused(
             f"There is no recipe named {wanted}.", f"Recipes: {', '.join(recipes.names())}."
@@ -156,9 +155,12 @@ def choose(
     for name in [wanted] if wanted is not None else recipes.names():
         lock = lock_for(facts, name)
         if lock is None:
-            obstacles.append(f"{name}: {no_lock(interpreter)}")
+            obstacles.append(f"{name}: {_no_lock(facts, name)}")
             continue
-        actions = [_install(facts, lock, set()), *_removals(facts, lock, intents)]
+        actions: list[AnyAction] = [
+            _install(facts, lock, set()),
+            *_removals(facts, lock, intents),
+        ]
         blockers = broken_by(facts, _changes(actions))
         if not blockers or force:
             return lock
@@ -176,15 +178,19 @@ def lock_for(facts: Facts, recipe: str) -> Lock | None:
     return recipes.load_lock(recipe, name) if name else None
 
 
-def no_lock(interpreter: Interpreter) -> str:
-    """Why there is no lock for this interpreter, in words."""
+def _no_lock(facts: Facts, recipe: str) -> str:
+    """Why a recipe has no lock for this environment, in words."""
+    interpreter = facts.environment.interpreter
     platform = recipes.platform_of(interpreter.markers)
     if platform is None:
         machine = interpreter.markers.get("platform_machine")
         return f"MLX has no wheels for {interpreter.markers.get('sys_platform')} on {machine}"
     if interpreter.macos and int(interpreter.macos.partition(".")[0]) < recipes.OLDEST_MACOS:
         return f"it needs macOS {recipes.OLDEST_MACOS} or newer, and this is {interpreter.macos}"
-    return f"it is not locked for Python {interpreter.version} on {platform}"
+    name = recipes.lock_name(interpreter, recipes.backend_of(facts.environment))
+    found = recipes.load(recipe)
+    why = found.why_not(name) if found and name else None
+    return why or f"it is not locked for Python {interpreter.version} on {platform}"
 
 
 def _install(facts: Facts, lock: Lock, reinstall: set[str]) -> Install:
@@ -246,7 +252,9 @@ def _removals(facts: Facts, lock: Lock, intents: Iterable[Intent]) -> list[Remov
 
 def broken_by(facts: Facts, changes: Iterable[Change]) -> list[Broken]:
     """The requirements of other packages that are met now and would not be after the changes."""
-    after: Mapping[str, Change] = {str(canonicalize_name(change.name)): change for change in changes}
+    after: Mapping[str, Change] = {
+        str(canonicalize_name(change.name)): change for change in changes
+    }
     everything = installed(facts.environment)
     result = []
     for name, distribution in everything.items():

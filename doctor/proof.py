@@ -36,7 +36,10 @@ def recall(facts: Facts, prefix: str) -> Proof | None:
         before["Python"] = str(proof["python"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    now: dict[str, str | None] = {**_versions(facts), "Python": facts.environment.interpreter.version}
+    now: dict[str, str | None] = {
+        **_versions(facts),
+        "Python": facts.environment.interpreter.version,
+    }
     changes = tuple(
         f"{name} {before.get(name) or 'none'} → {now.get(name) or 'none'}"
         for name in sorted({*before, *now})

@@ -31,7 +31,10 @@ LINUX_BACKENDS = {"mlx-cuda-12": "cuda12", "mlx-cuda": "cuda12", "mlx-cuda-13": 
 
 
 class Recipe(Struct, frozen=True):
-    """A recipe as people read it."""
+    """A recipe as people read it.
+
+    ``unavailable`` says why some locks cannot exist, by the beginning of their names.
+    """
 
     name: str
     summary: str
@@ -39,6 +42,13 @@ class Recipe(Struct, frozen=True):
     promises: tuple[str, ...]
     requirements: tuple[str, ...]
     locks: tuple[str, ...]
+    unavailable: dict[str, str]
+
+    def why_not(self, lock: str) -> str | None:
+        """Why there can be no lock of this name, where the recipe says so."""
+        return next(
+            (why for start, why in self.unavailable.items() if lock.startswith(start)), None
+        )
 
 
 class LockedWheel(Struct, frozen=True):
@@ -78,6 +88,7 @@ def load(name: str) -> Recipe | None:
         promises=tuple(data["promises"]),
         requirements=tuple(data["requirements"]),
         locks=tuple(locks),
+        unavailable=dict(data.get("unavailable", {})),
     )
 
 
@@ -102,9 +113,7 @@ def backend_of(environment: Environment) -> str:
     if environment.interpreter.markers.get("sys_platform") == "darwin":
         return "metal"
     everything = installed(environment)
-    return next(
-        (family for name, family in LINUX_BACKENDS.items() if name in everything), "cpu"
-    )
+    return next((family for name, family in LINUX_BACKENDS.items() if name in everything), "cpu")
 
 
 def lock_name(interpreter: Interpreter, backend: str) -> str | None:

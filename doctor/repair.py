@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 import msgspec
+from packaging.utils import canonicalize_name
 
 from doctor import journal, plan, proof, recipes, registry, smoke, state, uv
 from doctor.actions import AnyAction, Install, NewEnvironment, Remove, WriteFile
@@ -130,8 +131,9 @@ class Repair:
         )
         self._plan = plan_report(made, facts)
         if not made.steps:
-            reason = "what was found cannot be mended by changing packages" if errors else None
-            return self._report("rolled-back" if errors else "nothing-to-do", reason)
+            if not errors:
+                return self._report("nothing-to-do", None)
+            return self._report("rolled-back", "what was found cannot be mended by what is known")
         if made.breaks and not self._request.force:
             raise Refused(
                 f"This would break what works now: {made.breaks[0].line()}.",
@@ -226,9 +228,9 @@ class Repair:
             raise Failed(f"after the fix there is still: {errors[0]}")
         self._say("Proving it with a generation …")
         failure = self._prove(facts)
+        if failure is not None and self._smoke and smoke.compiler_is_missing(self._smoke):
+            failure = NO_COMPILER
         if failure is not None:
-            if self._smoke is not None and smoke.compiler_is_missing(self._smoke):
-                failure = NO_COMPILER
             raise Failed(f"the generation that was to prove it failed: {failure}")
         proof.remember(facts, prefix)
 
@@ -407,8 +409,10 @@ def roots(facts: Facts, made: Plan) -> list[str]:
 
 
 def plan_report(made: Plan, facts: Facts) -> PlanReport:
-    """The plan as reports show it. The disk that it needs is what is fetched, what is installed,
-    and what is kept of the old."""
+    """The plan as reports show it.
+
+    The disk that it needs is what is fetched, what is installed, and what is kept of the old.
+    """
     installs = [action for action in made.actions if isinstance(action, Install)]
     download = installs[0].download_bytes if installs else 0
     unpacked = installs[0].installed_bytes if installs else 0
@@ -429,7 +433,7 @@ def _kept_bytes(made: Plan, facts: Facts) -> int:
     names = {change.name for change in made.changes if change.before is not None}
     total = 0
     for distribution in facts.environment.distributions:
-        if plan.canonicalize_name(distribution.name) in names:
+        if canonicalize_name(distribution.name) in names:
             record = os.path.join(prefix, os.path.expanduser(distribution.metadata), "RECORD")
             try:
                 with open(record, encoding="utf-8", errors="replace") as file:

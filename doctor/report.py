@@ -76,7 +76,10 @@ class ModelReport(Struct, frozen=True):
 
 
 class PlanReport(Struct, frozen=True):
-    """What a fix would do. The sizes are bytes on disk: to fetch, to install, to keep for a way back."""
+    """What a fix would do.
+
+    ``download_bytes`` is fetched; ``disk_bytes`` is needed for that, the install and the way back.
+    """
 
     actions: tuple[AnyAction, ...]
     recipe: str | None = None
@@ -110,10 +113,13 @@ class CheckReport(Struct, frozen=True):
     proof: Proof | None = None
 
 
+StageName = Literal["import", "load", "see", "generate"]
+
+
 class Stage(Struct, frozen=True):
     """One stage of a smoke generation."""
 
-    name: Literal["import", "load", "see", "generate"]
+    name: StageName
     passed: bool
     seconds: float | None
     error: str | None
@@ -153,7 +159,7 @@ class SmokeReport(Struct, frozen=True):
 
 
 class FixReport(Struct, frozen=True):
-    """What ``vlm-doctor fix`` did. ``after`` and ``smoke`` are null where it did not get that far."""
+    """What ``vlm-doctor fix`` did; ``after`` and ``smoke`` are null where it did not get there."""
 
     schema: Literal["vlm-doctor/report/1"]
     command: Literal["fix"]
@@ -237,13 +243,7 @@ class ErrorReport(Struct, frozen=True):
 
 
 Report = (
-    CheckReport
-    | FixReport
-    | SmokeReport
-    | UndoReport
-    | RecipesReport
-    | ExplainReport
-    | ErrorReport
+    CheckReport | FixReport | SmokeReport | UndoReport | RecipesReport | ExplainReport | ErrorReport
 )
 
 # The packages that the report lists: those whose versions people ask each other for first.

@@ -44,10 +44,9 @@ def active(
     What its author wrote so that no tool can read it requires nothing.
     """
     for text in distribution.requires:
-        if not extras and "extra" in text.partition(";")[2]:
+        if not extras and "extra" in text.partition(";")[2] and " or " not in text:
             # A marker on an extra that nobody asked for; reading it costs most of the time.
-            if " or " not in text:
-                continue
+            continue
         try:
             requirement = Requirement(text)
             marker = requirement.marker

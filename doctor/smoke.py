@@ -16,10 +16,10 @@ import psutil
 from doctor import stand_in, state, uv
 from doctor.errors import CouldNot, Refused
 from doctor.probes import machine
-from doctor.report import SCHEMA, SmokeModel, SmokeReport, Stage, TargetReport, Tool
+from doctor.report import SCHEMA, SmokeModel, SmokeReport, Stage, StageName, TargetReport, Tool
 
 GENERATION = Path(__file__).parent / "inside" / "generation"
-STAGES = ("import", "load", "see", "generate")
+STAGES: tuple[StageName, ...] = ("import", "load", "see", "generate")
 
 # Seconds for the whole child. The first import after an install compiles every module (21 s were
 # measured with torch on a slow disk) and MLX's CPU backend compiles its kernels (7 s); a real model
@@ -77,10 +77,8 @@ def run(python: str, job: Job, target: TargetReport | None = None) -> SmokeRepor
     measured: dict[str, Any] = next((event for event in events if "answer" in event), {})
     stages = _stages(events, ended)
     answer = measured.get("answer")
-    understood = (
-        job.expected is None
-        or answer is not None
-        and job.expected.casefold() in str(answer).casefold()
+    understood = job.expected is None or (
+        answer is not None and job.expected.casefold() in str(answer).casefold()
     )
     return SmokeReport(
         schema=SCHEMA,

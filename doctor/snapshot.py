@@ -1,9 +1,9 @@
 """Snapshots: how folders and files were, kept so that they can be put back byte for byte.
 
-A snapshot lists every path below its roots (type, mode, size, time, link target) and keeps the files
-in a store on the same file system by hard links: no bytes are copied, and a program that replaces a
-file leaves the kept one alone. Where a link cannot be made, the file is copied. ``restore`` can be
-run again after it was itself interrupted.
+A snapshot lists every path below its roots (type, mode, size, time, link target) and keeps the
+files in a store on the same file system by hard links: no bytes are copied, and a program that
+replaces a file leaves the kept one alone. Where a link cannot be made, the file is copied.
+``restore`` can be run again after it was itself interrupted.
 """
 
 from __future__ import annotations
@@ -142,9 +142,10 @@ class Snapshot:
         # What is in the way goes first, the deepest before the folders that hold it.
         for path in sorted(wanted, key=len, reverse=True):
             before, now = self._entries.get(path), entry(path)
-            if now is not None and (before is None or not before.same(now)):
-                if not (before is not None and before.is_folder and now.is_folder):
-                    _remove(path)
+            if now is None or (before is not None and before.same(now)):
+                continue
+            if not (before is not None and before.is_folder and now.is_folder):
+                _remove(path)
         for path in sorted(wanted, key=len):
             before = self._entries.get(path)
             if before is not None and entry(path) is None:

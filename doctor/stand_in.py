@@ -219,8 +219,10 @@ def _weights() -> bytes:
         count = 1
         for size in shape:
             count *= size
-        data = b"\x80\x3f" * count if "norm" in name and name.endswith("weight") else _noise(
-            dice, count
+        data = (
+            b"\x80\x3f" * count
+            if "norm" in name and name.endswith("weight")
+            else _noise(dice, count)
         )
         header[name] = {
             "dtype": "BF16",

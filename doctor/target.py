@@ -20,7 +20,7 @@ class Target(Struct, frozen=True):
 
 
 def find(python: str | None, venv: str | None, environment: Mapping[str, str]) -> Target:
-    """The target: what was named, else what is active, near or on ``PATH``, in the contract's order.
+    """The target: what was named, else what is active, near or on ``PATH``, in this order.
 
     Raises ``Refused`` where what was named has no interpreter, or where there is none at all.
     """

@@ -6,6 +6,7 @@ passed on. Nothing is ever built from source: no program of a stranger runs duri
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -19,6 +20,9 @@ from doctor.errors import CouldNot
 PIP_SETTINGS = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX"}
 
 Progress = Callable[[str], None]
+
+# What uv draws its errors with.
+FRAME = " \N{MULTIPLICATION SIGN}╰─▶│├"
 
 
 class InstallFailed(Exception):
@@ -121,10 +125,8 @@ def run(arguments: Sequence[str], progress: Progress) -> None:
 def end(process: subprocess.Popen[str]) -> None:
     """End a child and its group, and wait until it is gone."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
+        with contextlib.suppress(OSError):
             os.killpg(process.pid, number)
-        except OSError:
-            pass
         try:
             process.wait(timeout=5)
             return
@@ -133,12 +135,17 @@ def end(process: subprocess.Popen[str]) -> None:
 
 
 def _why(lines: Sequence[str]) -> str:
-    """uv's error in one line: from the first line that begins it, without the drawing."""
+    """The error of uv in one line, without the frame that it draws around it."""
     start = next(
-        (index for index, line in enumerate(lines) if line.startswith(("error", "  ×", "×"))),
+        (
+            index
+            for index, line in enumerate(lines)
+            if line.lstrip(FRAME).startswith("error")
+            or line.lstrip().startswith("\N{MULTIPLICATION SIGN}")
+        ),
         max(0, len(lines) - 3),
     )
-    words = (line.strip(" ×╰─▶│├▶").strip() for line in lines[start:])
+    words = (line.strip(FRAME) for line in lines[start:])
     return " ".join(word for word in words if word)[:600]
 
 

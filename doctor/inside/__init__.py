@@ -1,0 +1,1 @@
+"""What the target's own interpreter runs: folders that Python is started on."""

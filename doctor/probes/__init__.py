@@ -1,0 +1,1 @@
+"""The probes: the only places that look at the world."""

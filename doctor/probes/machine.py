@@ -7,6 +7,7 @@ since it is masked from ``sysctl -a``); container limits as in the kernel's cgro
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import subprocess
 import sys
@@ -39,11 +40,12 @@ def look() -> Machine:
 
     memory = psutil.virtual_memory()
     total, available = memory.total, memory.available
-    try:
-        swap_total, swap_used = psutil.swap_memory()[:2]
-    except (OSError, RuntimeError):
-        # psutil raises where /proc/vmstat or the sysctl is hidden, as in some containers.
-        swap_total = swap_used = None
+    swap_total: int | None = None
+    swap_used: int | None = None
+    # psutil raises where /proc/vmstat or the sysctl is hidden, as in some containers.
+    with contextlib.suppress(OSError, RuntimeError):
+        swap = psutil.swap_memory()
+        swap_total, swap_used = swap.total, swap.used
     system = platform.system()
     controls: dict[str, str] = {}
     if system == "Darwin":

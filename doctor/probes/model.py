@@ -17,7 +17,7 @@ from doctor.facts import Model, ModelFile
 
 DEFAULT = "mlx-community/Qwen3-VL-4B-Instruct-4bit"
 
-# The files of a model that checks look into. Real ones have a few kilobytes; nothing larger is read.
+# The files of a model that checks look into. Real ones have a few kilobytes; no more is read.
 READ = ("config.json", "preprocessor_config.json", "processor_config.json")
 MOST_BYTES = 10_000_000
 

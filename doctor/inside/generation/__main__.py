@@ -21,11 +21,11 @@ class Stages:
     """Runs the stages one after another and writes an event before and after each."""
 
     def __init__(self, events_path: str) -> None:
-        self._file = open(events_path, "a", encoding="utf-8")
+        self._path = events_path
 
     def say(self, **event: object) -> None:
-        self._file.write(json.dumps(event) + "\n")
-        self._file.flush()
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
 
     def run(self, name: str, step):  # type: ignore[no-untyped-def]
         """The result of ``step``; where it fails, the event tells how, and the program ends."""
@@ -75,7 +75,9 @@ def main() -> None:
         )
         pixels = inputs.get("pixel_values")
         if pixels is None:
-            raise ValueError("the processor made no numbers of the picture: the model would be blind")
+            raise ValueError(
+                "the processor made no numbers of the picture: the model would be blind"
+            )
         return prompt
 
     prompt = stages.run("see", see)

@@ -72,7 +72,9 @@ def _read(path: str) -> dict:
         result["problem"] = _reason(error)
         return result
     if not headers.get("name") or not headers.get("version"):
-        result["problem"] = "the metadata names no " + ("version" if headers.get("name") else "name")
+        result["problem"] = "the metadata names no " + (
+            "version" if headers.get("name") else "name"
+        )
     result["name"] = (headers.get("name") or [name])[0]
     result["version"] = (headers.get("version") or [result["version"]])[0]
     result["requires"] = headers.get("requires-dist", [])

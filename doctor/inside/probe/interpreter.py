@@ -63,8 +63,7 @@ def _user_site_enabled() -> bool:
     """Whether an ordinary start adds the user's site folder; ``-I`` hides it from ``site`` here."""
     if os.environ.get("PYTHONNOUSERSITE") or site.ENABLE_USER_SITE is False:
         return False
-    same_user = not hasattr(os, "geteuid") or os.geteuid() == os.getuid()
-    return same_user
+    return not hasattr(os, "geteuid") or os.geteuid() == os.getuid()
 
 
 def _pth_folders(path: str) -> list[str]:
@@ -75,9 +74,7 @@ def _pth_folders(path: str) -> list[str]:
     except OSError:
         return []
     stripped = (line.strip() for line in lines)
-    return [
-        line for line in stripped if line and not line.startswith(("#", "import ", "import\t"))
-    ]
+    return [line for line in stripped if line and not line.startswith(("#", "import ", "import\t"))]
 
 
 def describe(path_entries: list[dict]) -> dict:

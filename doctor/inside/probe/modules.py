@@ -1,4 +1,4 @@
-"""Where modules would be imported from, found as the import system finds them, without importing."""
+"""Where modules would be imported from, found as the import system finds them."""
 
 from __future__ import annotations
 

@@ -154,7 +154,9 @@ def _processor_class(transformers: str, model_type: str) -> str | None:
 
 
 def _defines(path: str, class_name: str) -> bool:
-    return re.search(rf"^class {re.escape(class_name)}\b", read(path) or "", re.MULTILINE) is not None
+    return (
+        re.search(rf"^class {re.escape(class_name)}\b", read(path) or "", re.MULTILINE) is not None
+    )
 
 
 def _find_class(transformers: str, class_name: str, prefix: str) -> str | None:
@@ -261,10 +263,11 @@ def _class(tree: ast.Module | None, name: str) -> ast.ClassDef | None:
 def _attributes(node: ast.ClassDef) -> list[str]:
     """The parts of a processor: its ``attributes``, else the parameters of its ``__init__``."""
     for inner in node.body:
-        if isinstance(inner, ast.Assign) and isinstance(inner.targets[0], ast.Name):
-            if inner.targets[0].id == "attributes":
-                value = source.literal(inner.value)
-                return [str(name) for name in value] if isinstance(value, list) else []
+        if not (isinstance(inner, ast.Assign) and isinstance(inner.targets[0], ast.Name)):
+            continue
+        if inner.targets[0].id == "attributes":
+            value = source.literal(inner.value)
+            return [str(name) for name in value] if isinstance(value, list) else []
     for inner in node.body:
         if isinstance(inner, ast.FunctionDef) and inner.name == "__init__":
             return [argument.arg for argument in inner.args.args]

@@ -103,7 +103,9 @@ def predicate(node: ast.expr, names: dict[str, str], patterns: dict[str, str]) -
         if isinstance(node.func.value, ast.Name) and node.func.attr in ("search", "match"):
             pattern = patterns.get(node.func.value.id)
             if pattern is not None:
-                return getattr(re.compile(pattern, re.MULTILINE), node.func.attr)(argument) is not None
+                return (
+                    getattr(re.compile(pattern, re.MULTILINE), node.func.attr)(argument) is not None
+                )
     return None
 
 

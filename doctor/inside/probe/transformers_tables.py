@@ -70,20 +70,19 @@ def _torchvision_needs_torch(folder: str) -> bool | None:
 class Backends:
     """Which of torch, torchvision and the like the classes of the installed transformers require.
 
-    transformers exports a placeholder in place of a class whose backends are missing. It decides by
-    ``BASE_FILE_REQUIREMENTS`` (a test on the file's name and text) and by ``@requires`` on the class
-    (both in ``utils/import_utils.py``), and so does this.
+    transformers exports a placeholder in place of a class whose backends are missing. It decides
+    by ``BASE_FILE_REQUIREMENTS`` (a test on the file's name and text) and by ``@requires`` on the
+    class (both in ``utils/import_utils.py``), and so does this.
     """
 
     def __init__(self, folder: str) -> None:
         text = read(os.path.join(folder, "utils", "import_utils.py")) or ""
         self._rules = source.assigned(text, "BASE_FILE_REQUIREMENTS")
-        self._patterns = {
-            name: value
-            for name, value in re.findall(
+        self._patterns = dict(
+            re.findall(
                 r"^(\w+) = re\.compile\(r?['\"](.+?)['\"](?:, re\.\w+)?\)", text, re.MULTILINE
             )
-        }
+        )
 
     def of(self, path: str, class_name: str) -> list[str] | None:
         """The backends that the class in the file at ``path`` needs; null if it cannot be told."""
@@ -178,7 +177,8 @@ def _defined(folder: str, names: tuple[str, ...]) -> bool:
         except OSError:
             continue
         for file in files:
-            if file.startswith(("image_processing_", "feature_extraction_")):
-                if pattern.search(read(os.path.join(models, model, file)) or ""):
-                    return True
+            if not file.startswith(("image_processing_", "feature_extraction_")):
+                continue
+            if pattern.search(read(os.path.join(models, model, file)) or ""):
+                return True
     return False

@@ -1,0 +1,43 @@
+# Everything sets itself up in .venv (the doctor and its tools) and .demo (what the demo breaks).
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint recipes schema bench clean
+
+demo: .venv/ready
+	$(BIN)/python tools/demo.py
+
+test: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+lint: .venv/ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/mypy
+
+# Resolve the recipes anew, for every platform and Python: hashes, sizes and the extras.
+recipes: .venv/ready
+	$(BIN)/python tools/lock_recipes.py
+
+# The published JSON Schema, from the report's types.
+schema: .venv/ready
+	$(BIN)/python tools/write_schema.py
+
+bench: .venv/ready
+	$(BIN)/python tools/bench.py
+
+.venv/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "vlm-doctor needs Python 3.10 or newer; name one: make PYTHON=python3.12 …"; exit 2; }
+	@echo "Setting up .venv with $$($(PYTHON) --version) …"
+	@$(PYTHON) -m venv --clear .venv \
+	  || { echo "Python's venv module is not there (Debian, Ubuntu: apt install python3-venv)"; exit 2; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev
+	@touch $@
+
+clean:
+	rm -rf .venv .demo .cache build dist *.egg-info
