@@ -52,6 +52,17 @@ CODES = (
 # `mlx-metal==<its own version>` on macOS and, by extras, `mlx-cpu`, `mlx-cuda-12`, `mlx-cuda-13`.
 BACKENDS = ("mlx-metal", "mlx-cpu", "mlx-cuda", "mlx-cuda-12", "mlx-cuda-13")
 
+# Distributions that are imported by another name than their own, as their wheels show.
+MODULES = {
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+    "opencv-python": "cv2",
+    "opencv-python-headless": "cv2",
+    "python-dateutil": "dateutil",
+    "protobuf": "google",
+    "python-multipart": "multipart",
+}
+
 RECIPE = Fix(
     id="recipe",
     summary="install the versions of a recipe that was proven to work together",
@@ -96,47 +107,79 @@ def _conflicts(
 ) -> CheckResult:
     """One finding for each distribution that is missing or of a version that is not accepted."""
     demands: dict[str, list[Evidence]] = {}
-    enforced: set[str] = set()
     for name, demand in _enforced(facts, everything):
         demands.setdefault(name, []).append(demand)
-        enforced.add(name)
+    enforced = set(demands)
     for failure in unmet:
-        if failure.name in BACKENDS:
-            continue
-        demands.setdefault(failure.name, []).append(
-            Evidence(
-                fact=f"{failure.by.name} {failure.by.version} requires",
-                value=failure.requirement,
-                source=failure.by.metadata,
+        if failure.name not in BACKENDS:
+            demands.setdefault(failure.name, []).append(
+                Evidence(
+                    fact=f"{failure.by.name} {failure.by.version} requires",
+                    value=failure.requirement,
+                    source=failure.by.metadata,
+                )
             )
-        )
+    failing = _failing_imports(facts)
     for name, evidence in demands.items():
+        imports = failing.pop(module_of(name), [])
         found = everything.get(name)
-        has = f"{name} {found.version}" if found and found.version else f"no {name}"
-        wanted = evidence[0]
-        where = (
-            Evidence(fact=f"installed {name}", value=found.version or "?", source=found.metadata)
-            if found
-            else Evidence(
-                fact=f"installed {name}",
-                value="none",
-                source=facts.environment.interpreter.site_packages,
-            )
+        where = Evidence(
+            fact=f"installed {name}",
+            value=(found.version or "?") if found else "none",
+            source=found.metadata if found else facts.environment.interpreter.site_packages,
         )
+        if name in enforced:
+            cause = "transformers checks this whenever it is imported, and stops."
+        elif imports:
+            cause = "A generation imports it, and that import fails."
+        else:
+            cause = (
+                "Nothing that a generation imports was seen to depend on it, but the authors "
+                "support nothing else."
+            )
+        has = f"{name} {found.version} is installed" if found else f"{name} is not installed"
+        by = evidence[0].fact.removesuffix(" requires")
         yield Finding(
             code="versions-conflict",
-            severity=Severity.ERROR if name in enforced else Severity.WARNING,
-            title=f"{has} is installed, but {wanted.fact.removesuffix(' requires')} "
-            f"requires {wanted.value}"
-            if found
-            else f"{wanted.fact} {wanted.value}, which is not installed",
-            cause="transformers checks this whenever it is imported, and stops."
-            if name in enforced
-            else "Nothing that a generation imports was seen to depend on it, but the authors "
-            "support no other version.",
-            evidence=(*evidence, where),
+            severity=Severity.ERROR if name in enforced or imports else Severity.WARNING,
+            title=f"{has}, but {by} requires {evidence[0].value}",
+            cause=cause,
+            evidence=(*evidence, where, *imports),
             fix=RECIPE,
         )
+    for module, imports in failing.items():
+        yield Finding(
+            code="import-broken",
+            severity=Severity.ERROR,
+            title=f"A generation imports what is not there: {imports[0].value}",
+            cause=f"Two packages on the way are from times that do not go together, or {module} "
+            "is incomplete.",
+            evidence=tuple(imports),
+            fix=RECIPE,
+        )
+
+
+def _failing_imports(facts: Facts) -> dict[str, list[Evidence]]:
+    """The imports that would fail, by the top-level module that they are made from."""
+    imports = facts.environment.imports
+    result: dict[str, list[Evidence]] = {}
+    for problem in imports.problems if imports else ():
+        value = f"import {problem.module}"
+        if problem.name:
+            value = f"from {problem.module} import {problem.name}"
+        result.setdefault(problem.module.partition(".")[0], []).append(
+            Evidence(
+                fact="import that fails",
+                value=value,
+                source=f"{problem.importer}:{problem.line}",
+            )
+        )
+    return result
+
+
+def module_of(name: str) -> str:
+    """The module that a distribution is imported by, also where the distribution is not there."""
+    return MODULES.get(name, name.replace("-", "_"))
 
 
 def _enforced(facts: Facts, everything: dict[str, Distribution]) -> Iterator[tuple[str, Evidence]]:
@@ -210,27 +253,5 @@ def _backends(facts: Facts, everything: dict[str, Distribution]) -> CheckResult:
 
 def _imports(facts: Facts) -> CheckResult:
     imports = facts.environment.imports
-    if imports is None:
-        return
-    if imports.unknown:
+    if imports is not None and imports.unknown:
         yield NotChecked(reason=f"the imports of a generation: {imports.unknown}")
-    by_module: dict[str, list[Evidence]] = {}
-    for problem in imports.problems:
-        missing = f"from {problem.module} import {problem.name}" if problem.name else ""
-        by_module.setdefault(problem.module.partition(".")[0], []).append(
-            Evidence(
-                fact="import that fails",
-                value=missing or f"import {problem.module}",
-                source=f"{problem.importer}:{problem.line}",
-            )
-        )
-    for module, evidence in by_module.items():
-        yield Finding(
-            code="import-broken",
-            severity=Severity.ERROR,
-            title=f"A generation imports what {module} does not have: {evidence[0].value}",
-            cause="Two packages on the way to a generation are from times that do not go together, "
-            "or one is missing or incomplete.",
-            evidence=tuple(evidence),
-            fix=RECIPE,
-        )

@@ -11,9 +11,9 @@ from typing import NoReturn
 from doctor import __version__
 from doctor.errors import DoctorError, Interrupted, Refused
 
-EPILOG = """exit status: 0 no errors (check), it works (fix, smoke) · 1 errors found, not fixed, failed ·
-2 wrong usage or refused · 3 the doctor could not do its work, or the verdict is unknown · 130
-interrupted"""
+EPILOG = """exit status: 0 no errors (check), works (fix, smoke); 1 errors found, not fixed, failed;
+2 wrong usage or refused; 3 the doctor could not do its work, or the verdict is unknown;
+130 interrupted"""
 
 
 class Parser(argparse.ArgumentParser):

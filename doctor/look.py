@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from doctor import __version__
+from doctor import __version__, state
 from doctor.errors import CouldNot
 from doctor.facts import SCHEMA, Environment, Facts, Machine, Model, portable
 from doctor.probes import environment, machine, model
@@ -43,6 +43,7 @@ def look(target: Target, model_name: str, variables: Mapping[str, str]) -> Facts
             "processor_class": seen_model.processor_class,
             "image_processor_type": seen_model.image_processor_type,
             "modules": environment.MODULES,
+            "cache": str(state.cache() / "imports" / state.name_of(target.python)),
         },
     )
     try:

@@ -106,7 +106,7 @@ def run(python: str, job: Job, target: TargetReport | None = None) -> SmokeRepor
 
 def _child(python: str, work: Path) -> str | None:
     """Run the generation; null if it ended by itself, else why it did not get to its end."""
-    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(state.bytecode())}
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(state.cache() / "bytecode")}
     # A generation must not go looking on the network: what is proven is what is here.
     environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     try:

@@ -1,4 +1,4 @@
-"""The doctor's own folders: journals and memories in the state folder, bytecode in the cache."""
+"""The doctor's own folders: journals and memories in one, what can be made again in another."""
 
 from __future__ import annotations
 
@@ -17,18 +17,22 @@ def folder() -> Path:
     return user_state_path("vlm-doctor")
 
 
-def bytecode() -> Path:
-    """Where the doctor's children keep compiled modules, so that looking changes no target."""
+def cache() -> Path:
+    """Where the doctor keeps what it can find out again; ``VLM_DOCTOR_CACHE`` overrides it."""
     override = os.environ.get("VLM_DOCTOR_CACHE")
     if override:
-        return Path(override).absolute() / "bytecode"
+        return Path(override).absolute()
     from platformdirs import user_cache_path
 
-    return user_cache_path("vlm-doctor") / "bytecode"
+    return user_cache_path("vlm-doctor")
+
+
+def name_of(path: str) -> str:
+    """A file name for something that belongs to one path."""
+    return hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()[:16]
 
 
 def of_target(prefix: str) -> Path:
     """The folder for one environment, named for people and by a hash of its real prefix."""
     real = os.path.realpath(prefix)
-    digest = hashlib.sha256(os.fsencode(real)).hexdigest()[:12]
-    return folder() / "targets" / f"{Path(real).name or 'root'}-{digest}"
+    return folder() / "targets" / f"{Path(real).name or 'root'}-{name_of(real)}"

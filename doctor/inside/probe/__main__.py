@@ -16,9 +16,11 @@ def answer(question: dict) -> dict:
     """Everything that the doctor asks of an environment, as one JSON object.
 
     ``question`` holds ``model_type``, ``processor_class`` and ``image_processor_type`` (strings or
-    null: what the model's files say) and ``modules`` (the names to find).
+    null: what the model's files say), ``modules`` (the names to find) and ``cache`` (the file
+    where the trace of imports keeps what it read).
     """
     import distributions
+    import imports
     import interpreter
     import modules
     import processors
@@ -27,6 +29,9 @@ def answer(question: dict) -> dict:
     search_path = interpreter.search_path()
     finder = modules.Finder(search_path)
     found, leftovers = distributions.find(search_path)
+    processor = processors.processor(finder, question)
+    starts = processors.starts(finder, question, processor)
+    incomplete = distributions.incomplete(found)
     return {
         "interpreter": interpreter.describe(search_path),
         "distributions": found,
@@ -34,9 +39,10 @@ def answer(question: dict) -> dict:
         "modules": {name: finder.find(name) for name in question["modules"]},
         "builds": {name: modules.build(finder, name) for name in ("torch", "torchvision")},
         "transformers": transformers_tables.describe(finder),
-        "processor": processors.processor(finder, question),
+        "processor": processor,
         "image_processor": transformers_tables.image_processor(finder, question),
         "supported_model_types": processors.supported_model_types(finder),
+        "imports": imports.trace(finder, starts, incomplete, question["cache"]) if starts else None,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 # A METADATA file ends with the project's README. The headers come first, and no real one comes
 # near this size; it keeps a hostile file from filling memory.
@@ -32,6 +33,37 @@ def find(search_path: list[dict]) -> tuple[list[dict], list[str]]:
             elif name.lower().endswith((".dist-info", ".egg-info")):
                 found.append(_read(os.path.join(folder, name)))
     return found, leftovers
+
+
+def incomplete(found: list[dict]) -> list[str]:
+    """The top-level modules of distributions that require something that is not installed."""
+    names = {_canonical(distribution["name"]) for distribution in found}
+    modules: list[str] = []
+    for distribution in found:
+        required = (text for text in distribution["requires"] if ";" not in text)
+        matches = (re.match(r"[A-Za-z0-9._-]+", text) for text in required)
+        if any(match and _canonical(match.group(0)) not in names for match in matches):
+            modules += _top_level(distribution["metadata"])
+    return modules
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _top_level(metadata: str) -> list[str]:
+    """The importable names of a distribution, from its ``top_level.txt`` or its ``RECORD``."""
+    names: set[str] = set()
+    for file in ("top_level.txt", "RECORD"):
+        try:
+            with open(os.path.join(metadata, file), encoding="utf-8", errors="replace") as lines:
+                for line in lines:
+                    first = line.strip().split(",")[0].split("/")[0]
+                    names.add(first[: -len(".py")] if first.endswith(".py") else first)
+        except OSError:
+            continue
+        break
+    return sorted(name for name in names if name.isidentifier())
 
 
 def _read(path: str) -> dict:

@@ -12,6 +12,10 @@ class Finder:
 
     def __init__(self, search_path: list[dict]) -> None:
         self._folders = [entry["path"] for entry in search_path]
+        self.standard_folders = [
+            entry["path"] for entry in search_path if entry["kind"] == "standard-library"
+        ]
+        self._found: dict[str, dict | None] = {}
         self._listings: dict[str, frozenset[str]] = {}
 
     def find(self, name: str) -> dict | None:
@@ -20,14 +24,15 @@ class Finder:
         The kinds are ``package``, ``extension``, ``module`` and ``namespace``. The origin is the
         file, or the folder of a namespace package.
         """
-        folders = self._folders
-        found: dict | None = None
-        for part in name.split("."):
-            found = self._in_folders(part, folders)
-            if found is None:
-                return None
-            folders = found.pop("folders")
-        return found
+        found = self._find(name)
+        return found and {"origin": found["origin"], "kind": found["kind"]}
+
+    def _find(self, name: str) -> dict | None:
+        if name not in self._found:
+            parent, _, part = name.rpartition(".")
+            above = self._find(parent) if parent else {"folders": self._folders}
+            self._found[name] = self._in_folders(part, above["folders"]) if above else None
+        return self._found[name]
 
     def package_folder(self, name: str) -> str | None:
         """The folder of a regular package, or null."""

@@ -73,6 +73,24 @@ def processor(finder: Finder, question: dict) -> dict | None:
     return reader.describe(path, name, "transformers")
 
 
+def starts(finder: Finder, question: dict, processor: dict | None) -> list[str]:
+    """The modules that a generation with the asked model type begins with; none without mlx-vlm."""
+    mlx_vlm = finder.package_folder("mlx_vlm")
+    if mlx_vlm is None:
+        return []
+    # transformers renders every chat template with jinja2, and asks for it only then
+    # (transformers/utils/chat_template_utils.py).
+    result = ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2"]
+    model_type = (question.get("model_type") or "").lower()
+    module = "mlx_vlm.models." + _remapping(mlx_vlm).get(model_type, model_type)
+    if model_type and finder.find(module):
+        result.append(module)
+    if processor and processor["provider"] == "transformers":
+        folder, file = os.path.split(processor["source"][: -len(".py")])
+        result.append("transformers.models." + os.path.basename(folder) + "." + file)
+    return result
+
+
 def _unknown(name: str | None, reason: str) -> dict:
     return {
         "name": name,

@@ -1,0 +1,536 @@
+"""A static trace of the imports that a generation makes: what would fail, without importing it.
+
+From the modules that a generation starts with it follows every import that is made while modules
+load, and asks: does the module exist, is its file whole, is every imported name defined there? What
+a ``try`` catches, what stands under a condition that cannot be told, and what is inside a function
+does not count. It follows into the packages that grow against each other (``FOLLOWED``) and into
+those that lack something that they require; of others it looks at the module that is imported from.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import sys
+
+import source
+from modules import Finder, read
+
+FOLLOWED = frozenset({"mlx", "mlx_lm", "mlx_vlm", "transformers", "huggingface_hub", "tokenizers"})
+
+# Raised whenever the summaries' form changes: older ones are then read anew.
+CACHE_VERSION = 3
+
+# No real trace comes near; a hostile tree of modules ends here.
+MOST_MODULES = 4000
+
+ABSENCE_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
+
+
+def trace(finder: Finder, starts: list[str], incomplete: list[str], cache: str | None) -> dict:
+    """``{"reached", "problems", "unknown"}`` of the imports from ``starts``.
+
+    ``incomplete`` are further top-level modules to follow into. ``cache`` is the file that keeps
+    the summaries of modules from one look to the next, by size and time.
+    """
+    summaries = _Summaries(cache)
+    tracer = _Tracer(finder, summaries, FOLLOWED | set(incomplete))
+    for start in starts:
+        tracer.load(start, ("the doctor", 0))
+    summaries.save()
+    return {
+        "reached": sorted(tracer.reached),
+        "problems": tracer.problems,
+        "unknown": tracer.unknown,
+    }
+
+
+class _Summaries:
+    """What each module imports and defines, kept between looks by the file's size and time."""
+
+    def __init__(self, cache: str | None) -> None:
+        self._cache = cache
+        self._kept: dict[str, list] = {}
+        self._fresh = False
+        if cache:
+            try:
+                with open(cache, encoding="utf-8") as file:
+                    content = json.load(file)
+                if content["version"] == CACHE_VERSION and content["python"] == sys.version:
+                    self._kept = content["modules"]
+            except (OSError, ValueError, KeyError, TypeError):
+                pass
+
+    def of(self, path: str) -> dict | None:
+        """The summary of a source file; null where it cannot be read."""
+        try:
+            status = os.stat(path)
+        except OSError:
+            return None
+        kept = self._kept.get(path)
+        if kept and kept[:2] == [status.st_size, status.st_mtime_ns]:
+            return kept[2]
+        text = read(path)
+        if text is None:
+            return None
+        summary = summarise(text)
+        self._kept[path] = [status.st_size, status.st_mtime_ns, summary]
+        self._fresh = True
+        return summary
+
+    def save(self) -> None:
+        """Write the cache, at once or not at all; one that cannot be written costs only time."""
+        if not (self._cache and self._fresh):
+            return
+        temporary = self._cache + "." + str(os.getpid())
+        try:
+            os.makedirs(os.path.dirname(self._cache), exist_ok=True)
+            with open(temporary, "w", encoding="utf-8") as file:
+                json.dump(
+                    {"version": CACHE_VERSION, "python": sys.version, "modules": self._kept}, file
+                )
+            os.replace(temporary, self._cache)
+        except OSError:
+            pass
+
+
+def summarise(text: str) -> dict:
+    """What a module's source does when it is imported.
+
+    ``imports`` lists ``[line, level, module, names or null, optional, gates]``, where ``gates``
+    are the modules that must be there for the import to be made. ``uses`` lists ``[line, alias,
+    attribute]``: what is taken from imported modules at once, and ``aliases`` says which modules
+    those are. ``defines`` has the names that it binds; ``dynamic`` tells that it makes names in
+    other ways; ``lazy`` maps names to the submodules that a lazy package takes them from; ``hints``
+    are names that it only mentions, in its ``__getattr__`` or for type checkers; ``error`` is a
+    syntax error.
+    """
+    summary: dict = {
+        "imports": [],
+        "uses": [],
+        "aliases": {},
+        "defines": [],
+        "dynamic": False,
+        "lazy": {},
+        "hints": [],
+        "error": None,
+    }
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError) as error:
+        summary["error"] = getattr(error, "msg", None) or str(error)
+        return summary
+    except (RecursionError, MemoryError):
+        summary["dynamic"] = True
+        return summary
+    defines: set[str] = set()
+    _Body(summary, defines).visit_all(tree.body, optional=False)
+    summary["uses"] = [use for use in summary["uses"] if use[1] in summary["aliases"]]
+    summary["defines"] = sorted(defines)
+    if summary["dynamic"]:
+        summary["lazy"] = _lazy_names(tree)
+        summary["hints"] = _hints(tree)
+    return summary
+
+
+class _Body:
+    """Walks the statements that run when a module is imported."""
+
+    def __init__(self, summary: dict, defines: set[str], gates: tuple[str, ...] = ()) -> None:
+        self._summary = summary
+        self._defines = defines
+        self._gates = gates
+
+    def visit_all(self, body: list, optional: bool) -> None:
+        for statement in body:
+            self.visit(statement, optional)
+
+    def visit(self, node: ast.stmt, optional: bool) -> None:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                self._defines.add(alias.asname or alias.name.partition(".")[0])
+                self._summary["imports"].append(
+                    [node.lineno, 0, alias.name, None, optional, self._gates]
+                )
+                if alias.asname or "." not in alias.name:
+                    self._summary["aliases"][alias.asname or alias.name] = alias.name
+        elif isinstance(node, ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+            self._defines.update(alias.asname or alias.name for alias in node.names)
+            self._summary["imports"].append(
+                [node.lineno, node.level, node.module or "", names, optional, self._gates]
+            )
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            self._defines.add(node.name)
+            if node.name == "__getattr__":
+                self._summary["dynamic"] = True
+            if isinstance(node, ast.ClassDef):
+                _Body(self._summary, set(), self._gates).visit_all(node.body, optional)
+        elif isinstance(node, ast.If):
+            self._visit_if(node, optional)
+        elif isinstance(node, ast.Try):
+            self._visit_try(node, optional)
+        elif isinstance(node, (ast.With, ast.AsyncWith)):
+            suppresses = any("suppress" in ast.dump(item.context_expr) for item in node.items)
+            for item in node.items:
+                self._bind(item.optional_vars)
+            self.visit_all(node.body, optional or suppresses)
+        elif isinstance(node, (ast.For, ast.While)):
+            if isinstance(node, ast.For):
+                self._bind(node.target)
+            self.visit_all(node.body + node.orelse, True)
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                self._bind(target)
+            if not (optional or self._gates):
+                self._use(node.value)
+        elif isinstance(node, (ast.AnnAssign, ast.AugAssign)):
+            self._bind(node.target)
+        elif isinstance(node, ast.Expr) and "globals" in ast.dump(node):
+            self._summary["dynamic"] = True
+        elif isinstance(node, ast.Delete):
+            pass  # deleted names stay listed: saying that a name is there errs on the silent side
+        elif type(node).__name__ in ("Match", "TypeAlias"):
+            self._summary["dynamic"] = True
+
+    def _visit_if(self, node: ast.If, optional: bool) -> None:
+        verdict = _condition(node.test)
+        gates = _gates(node.test)
+        if gates is not None:
+            inner = _Body(self._summary, self._defines, self._gates + gates)
+            inner.visit_all(node.body, optional)
+        elif verdict is not False:
+            self.visit_all(node.body, optional or verdict is None)
+        if verdict is not True:
+            self.visit_all(node.orelse, optional or verdict is None)
+
+    def _visit_try(self, node: ast.Try, optional: bool) -> None:
+        caught = _catches_absence(node)
+        self.visit_all(node.body, optional or caught)
+        for handler in node.handlers:
+            if handler.name:
+                self._defines.add(handler.name)
+            self.visit_all(handler.body, True)
+        self.visit_all(node.orelse, optional or caught)
+        self.visit_all(node.finalbody, optional)
+
+    def _use(self, value: ast.expr) -> None:
+        """Note what an expression that is computed at once takes from modules."""
+        for node in ast.walk(value):
+            if isinstance(node, (ast.Lambda, ast.GeneratorExp)):
+                return
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                self._summary["uses"].append([node.lineno, node.value.id, node.attr])
+
+    def _bind(self, target: ast.expr | None) -> None:
+        if target is None:
+            return
+        for node in ast.walk(target):
+            if isinstance(node, ast.Name):
+                self._defines.add(node.id)
+                if node.id == "__getattr__":
+                    self._summary["dynamic"] = True
+        text = ast.dump(target)
+        if ("sys" in text and "modules" in text) or "'globals'" in text:
+            self._summary["dynamic"] = True
+
+
+def _catches_absence(node: ast.Try) -> bool:
+    for handler in node.handlers:
+        if handler.type is None:
+            return True
+        for name in ast.walk(handler.type):
+            if isinstance(name, ast.Name) and name.id in ABSENCE_ERRORS:
+                return True
+            if isinstance(name, ast.Attribute) and name.attr in ABSENCE_ERRORS:
+                return True
+    return False
+
+
+def _condition(test: ast.expr) -> bool | None:
+    """The truth of a condition that only this interpreter decides; null for any other."""
+    if isinstance(test, ast.Name) and test.id == "TYPE_CHECKING":
+        return False
+    if isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING":
+        return False
+    if isinstance(test, ast.Constant):
+        return bool(test.value)
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        inner = _condition(test.operand)
+        return None if inner is None else not inner
+    if isinstance(test, ast.BoolOp):
+        values = [_condition(value) for value in test.values]
+        decided = isinstance(test.op, ast.Or)
+        if decided in values:
+            return decided
+        return None if None in values else not decided
+    if isinstance(test, ast.Compare) and len(test.ops) == 1:
+        left, right = test.left, source.literal(test.comparators[0])
+        known: object = None
+        if isinstance(left, ast.Attribute) and isinstance(left.value, ast.Name):
+            owner = (left.value.id, left.attr)
+            known = {
+                ("sys", "version_info"): tuple(sys.version_info[:3]),
+                ("sys", "platform"): sys.platform,
+                ("os", "name"): os.name,
+            }.get(owner)
+        if known is None or type(known) is not type(right):
+            return None
+        if isinstance(known, tuple) and isinstance(right, tuple):
+            known = known[: len(right)]
+        operation = type(test.ops[0]).__name__
+        return {
+            "Eq": lambda: known == right,
+            "NotEq": lambda: known != right,
+            "Lt": lambda: known < right,  # type: ignore[operator]
+            "LtE": lambda: known <= right,  # type: ignore[operator]
+            "Gt": lambda: known > right,  # type: ignore[operator]
+            "GtE": lambda: known >= right,  # type: ignore[operator]
+        }.get(operation, lambda: None)()
+    return None
+
+
+def _gates(test: ast.expr) -> tuple[str, ...] | None:
+    """The modules that ``is_x_available()`` asks for; null where the condition is any other.
+
+    Not those of torch: for these transformers asks for a version too.
+    """
+    if isinstance(test, ast.Call) and isinstance(test.func, ast.Name) and not test.args:
+        match = re.fullmatch(r"is_(\w+)_available", test.func.id)
+        if match and not match.group(1).startswith("torch"):
+            return ("PIL" if match.group(1) == "vision" else match.group(1),)
+    return None
+
+
+def _lazy_names(tree: ast.Module) -> dict[str, str]:
+    """The names that a lazy package gives out, and the submodules that it takes them from.
+
+    Lazy packages list them in dictionaries of the form ``{"submodule": ["Name", ...]}``, whole or
+    built up by assignment and ``extend``.
+    """
+    lazy: dict[str, str] = {}
+
+    def add(module: object, names: object) -> None:
+        if isinstance(module, str) and isinstance(names, (list, tuple)):
+            for name in names:
+                if isinstance(name, str):
+                    lazy[name] = module
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values):
+                if key is not None and isinstance(value, (ast.List, ast.Tuple)):
+                    add(source.literal(key), source.literal(value))
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+            add(_index(node.targets[0]), source.literal(node.value))
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ("extend", "append")
+            and isinstance(node.func.value, ast.Subscript)
+            and len(node.args) == 1
+        ):
+            names = source.literal(node.args[0])
+            add(_index(node.func.value), [names] if isinstance(names, str) else names)
+    return lazy
+
+
+def _hints(tree: ast.Module) -> list[str]:
+    """Names that a module may give out by its ``__getattr__``, or declares for type checkers."""
+    hints: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "__getattr__":
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+                    hints.add(inner.value)
+        elif isinstance(node, ast.If) and _condition(node.test) is False:
+            declared: dict = {"imports": [], "uses": [], "aliases": {}, "dynamic": False}
+            _Body(declared, hints).visit_all(node.body, optional=True)
+    return sorted(hints)
+
+
+def _index(node: ast.Subscript) -> object:
+    inner = node.slice
+    return source.literal(inner) if isinstance(inner, ast.expr) else None
+
+
+class _Tracer:
+    """Follows imports from module to module, and notes those that would fail."""
+
+    def __init__(self, finder: Finder, summaries: _Summaries, followed: frozenset | set) -> None:
+        self._finder = finder
+        self._summaries = summaries
+        self._followed = followed
+        self._loaded: dict[str, dict | None] = {}
+        self._named: set[tuple] = set()
+        self.reached: set[str] = set()
+        self.problems: list[dict] = []
+        self.unknown: str | None = None
+
+    def load(self, name: str, place: tuple[str, int]) -> bool:
+        """Import a module and the packages above it; whether it is there."""
+        parts = name.split(".")
+        if self._is_standard_module(parts[0]):
+            parts = parts[:1]  # `os.path` is no module of a package, and the rest is Python's own
+        for count in range(1, len(parts) + 1):
+            if not self._load_one(".".join(parts[:count]), place):
+                return False
+        return True
+
+    def _load_one(self, name: str, place: tuple[str, int]) -> bool:
+        if name in self._loaded:
+            return self._loaded[name] is not None
+        top = name.partition(".")[0]
+        if top in sys.builtin_module_names:
+            self._loaded[name] = {}
+            return True
+        if len(self._loaded) > MOST_MODULES:
+            self.unknown = "there are too many modules to follow"
+            return True
+        found = self._finder.find(name)
+        self._loaded[name] = found
+        if found is None:
+            self._problem(place, name, None)
+            return False
+        if not self._is_standard(found["origin"]):
+            self.reached.add(top)
+        if top in self._followed and found["origin"].endswith(".py"):
+            summary = self._summaries.of(found["origin"])
+            if summary is None or summary["error"]:
+                self._problem(place, name, None)
+                return False
+            self._follow(name, found, summary)
+        return True
+
+    def _follow(self, name: str, found: dict, summary: dict) -> None:
+        package = name if found["kind"] == "package" else name.rpartition(".")[0]
+        for line, level, module, names, optional, gates in summary["imports"]:
+            target = _absolute(package, level, module)
+            if target is None or optional or not all(map(self._finder.find, gates)):
+                continue
+            place = (found["origin"], line)
+            if self.load(target, place):
+                for wanted in names or ():
+                    self.take(target, wanted, place)
+        for line, alias, attribute in summary["uses"]:
+            stub = self._stub(summary["aliases"][alias])
+            if stub is not None and attribute not in stub["defines"]:
+                self._problem((found["origin"], line), summary["aliases"][alias], attribute)
+
+    def _stub(self, module: str) -> dict | None:
+        """The summary of the stub that a compiled module comes with; null where there is none."""
+        found = self._finder.find(module)
+        if found is None or found["kind"] != "extension":
+            return None
+        folder = os.path.dirname(found["origin"])
+        stub = os.path.join(folder, module.rpartition(".")[2], "__init__.pyi")
+        summary = self._summaries.of(stub)
+        return summary if summary and not summary["error"] and summary["defines"] else None
+
+    def take(self, module: str, name: str, place: tuple[str, int]) -> None:
+        """Import one name from a module that is there."""
+        if (module, name) in self._named:
+            return
+        self._named.add((module, name))
+        if name == "*":
+            return
+        home = self._home(module, name, 0)
+        if home == "":
+            if self._finder.find(module + "." + name) is not None:
+                self.load(module + "." + name, place)
+            else:
+                self._problem(place, module, name)
+        elif home is not None and home != module:
+            self.load(home, place)
+
+    def _home(self, module: str, name: str, depth: int) -> str | None:
+        """The module that a name comes from: empty where there is no such name, null if unclear."""
+        found = self._finder.find(module)
+        if found is not None and found["kind"] == "extension":
+            stub = self._stub(module)
+            missing = stub is not None and name not in stub["defines"]
+            return "" if missing and self._finder.find(module + "." + name) is None else None
+        if found is None or not found["origin"].endswith(".py"):
+            return "" if found is not None and found["kind"] == "namespace" else None
+        if self._is_standard(found["origin"]):
+            return None
+        summary = self._summaries.of(found["origin"])
+        if summary is None or summary["error"] or depth > 8:
+            return None
+        if name in summary["defines"]:
+            return module
+        package = module if found["kind"] == "package" else module.rpartition(".")[0]
+        for _, level, target, names, *_ in summary["imports"]:
+            if names and "*" in names:
+                star = _absolute(package, level, target)
+                home = self._home(star, name, depth + 1) if star else None
+                if home != "":
+                    return home
+        if not summary["dynamic"]:
+            return ""
+        lazy = summary["lazy"]
+        closed = self._is_closed(module, lazy)
+        if name in lazy and closed:
+            return self._submodule(module, lazy[name]) or ""
+        if closed and name not in summary["hints"]:
+            return ""
+        return self._lazy_home(module, found["origin"], name)
+
+    def _submodule(self, module: str, name: str) -> str | None:
+        """The full name of a submodule that a lazy table names, whole or from its package on."""
+        full = name if name.startswith(module.partition(".")[0] + ".") else module + "." + name
+        return full if self._finder.find(full) is not None else None
+
+    def _is_closed(self, module: str, lazy: dict[str, str]) -> bool:
+        """Whether a lazy package gives out just the names in its table.
+
+        Then what the table names are its submodules, all but a damaged few. transformers adds what
+        it finds in its folders when it runs.
+        """
+        if module == "transformers" or module.startswith("transformers.models"):
+            return False
+        submodules = set(lazy.values())
+        there = [name for name in submodules if self._submodule(module, name)]
+        return len(there) > 0.8 * len(submodules)
+
+    def _lazy_home(self, module: str, origin: str, name: str) -> str | None:
+        """Where transformers takes an auto class from: it lists its models only when it runs."""
+        if module == "transformers" and name.startswith("Auto"):
+            folder = os.path.join(os.path.dirname(origin), "models", "auto")
+            try:
+                files = sorted(os.listdir(folder))
+            except OSError:
+                return None
+            for file in files:
+                if file.endswith(".py"):
+                    summary = self._summaries.of(os.path.join(folder, file))
+                    if summary and name in summary["defines"]:
+                        defined = read(os.path.join(folder, file)) or ""
+                        if re.search(r"^class " + name + r"\b", defined, re.MULTILINE):
+                            return "transformers.models.auto." + file[: -len(".py")]
+        return None
+
+    def _is_standard_module(self, top: str) -> bool:
+        found = self._finder.find(top)
+        return found is not None and self._is_standard(found["origin"])
+
+    def _is_standard(self, origin: str) -> bool:
+        return any(origin.startswith(folder + os.sep) for folder in self._finder.standard_folders)
+
+    def _problem(self, place: tuple[str, int], module: str, name: str | None) -> None:
+        problem = {"importer": place[0], "line": place[1], "module": module, "name": name}
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def _absolute(package: str, level: int, module: str) -> str | None:
+    """The absolute name of an import; null for a relative one that leaves its package."""
+    if not level:
+        return module
+    parts = package.split(".")
+    if level > len(parts):
+        return None
+    base = ".".join(parts[: len(parts) - level + 1])
+    return base + "." + module if module else base
