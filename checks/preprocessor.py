@@ -19,8 +19,8 @@ and the class is ignored.
 `vlm-doctor fix` writes a repaired file into the model's snapshot, naming the class that the
 installed transformers itself has for this model type. The file in the cache that the snapshot
 linked to (the blob) is never edited: its name is its checksum, and an edit corrupts the cache.
-Where there is nothing to repair from, the fix is the recipe whose mlx-vlm no longer needs the
-file.
+A missing file is no matter to the mlx-vlm of the `torch-free` recipe. One that is no JSON stops
+that too, and what stood in it is lost: it has to be fetched again.
 """
 
 from __future__ import annotations
@@ -32,20 +32,36 @@ CODES = ("preprocessor-stale", "preprocessor-missing", "preprocessor-broken")
 
 FILE = "preprocessor_config.json"
 
+MOVE = Fix(
+    id="recipe",
+    summary="move to the recipe whose mlx-vlm needs the file no longer",
+    automatic=True,
+)
+FETCH = Fix(
+    id="download",
+    summary=f"fetch the model's {FILE} again: what stood in it is lost",
+    automatic=False,
+)
+
 
 def check(facts: Facts) -> CheckResult:
     """Findings, as the page above says."""
     file = facts.model.files.get(FILE)
     processor = facts.environment.processor
-    if file is None or processor is None or processor.reads_image_processor_type is not True:
+    if file is None or processor is None or not processor.reads_preprocessor_config:
         return
-    if file.state in ("broken", "too-large"):
-        yield _unusable(facts, file, "preprocessor-broken", f"it is {file.problem}")
-    elif file.state == "unreadable":
+    takes_class = processor.reads_image_processor_type is True
+    if file.state == "unreadable":
         yield NotChecked(reason=f"{file.path} could not be read: {file.problem}")
-    elif file.state == "missing" and facts.model.image_processor_type is None:
-        yield _unusable(facts, file, "preprocessor-missing", file.problem or "it is not there")
-    else:
+    elif file.state == "broken" or (takes_class and file.state in ("not-an-object", "too-large")):
+        yield _unusable(facts, file, "preprocessor-broken", file.problem or "?", FETCH)
+    elif file.state == "too-large":
+        yield NotChecked(reason=f"{file.path} is {file.problem}; real ones have a few kilobytes")
+    elif takes_class and file.state == "missing" and facts.model.image_processor_type is None:
+        yield _unusable(
+            facts, file, "preprocessor-missing", file.problem or "it is not there", MOVE
+        )
+    elif takes_class:
         yield from _stale(facts, file)
 
 
@@ -78,25 +94,16 @@ def _stale(facts: Facts, file: ModelFile) -> CheckResult:
             automatic=True,
         )
         if named.replacement
-        else Fix(
-            id="recipe",
-            summary="move to the recipe whose mlx-vlm prepares pictures itself",
-            automatic=True,
-        ),
+        else MOVE,
     )
 
 
-def _unusable(facts: Facts, file: ModelFile, code: str, problem: str) -> Finding:
+def _unusable(facts: Facts, file: ModelFile, code: str, problem: str, fix: Fix) -> Finding:
     return Finding(
         code=code,
         severity=Severity.ERROR,
         title=f"The model's {FILE} cannot be used: {problem}",
-        cause="This mlx-vlm takes the image processor from transformers, which reads that file.",
+        cause=f"mlx-vlm loads the processor of {facts.model.type} with what stands in that file.",
         evidence=(Evidence(fact=FILE, value=problem, source=file.path),),
-        fix=Fix(
-            id="recipe",
-            summary="move to the recipe whose mlx-vlm needs the file no longer; "
-            "or fetch the model's file again",
-            automatic=True,
-        ),
+        fix=fix,
     )

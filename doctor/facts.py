@@ -16,7 +16,7 @@ import msgspec
 SCHEMA = "vlm-doctor/facts/1"
 
 Pressure = Literal["normal", "warn", "critical"]
-FileState = Literal["ok", "missing", "broken", "too-large", "unreadable"]
+FileState = Literal["ok", "missing", "broken", "not-an-object", "too-large", "unreadable"]
 
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,13 +112,18 @@ class BackendNeed(Struct, frozen=True):
 
 
 class Processor(Struct, frozen=True):
-    """The processor that this model type gets here. ``unknown`` is why nothing could be told."""
+    """The processor that this model type gets here. ``unknown`` is why nothing could be told.
+
+    ``reads_preprocessor_config`` tells whether it reads that file at all,
+    ``reads_image_processor_type`` whether the class named there matters.
+    """
 
     name: str | None
     provider: str | None
     source: str | None
     needs: tuple[BackendNeed, ...]
     reads_image_processor_type: bool | None
+    reads_preprocessor_config: bool | None
     unknown: str | None
 
 

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from doctor.actions import WriteFile
+from doctor.actions import Advice, WriteFile
 from doctor.facts import Facts
 from doctor.findings import Finding
 from doctor.intents import Intents, UseRecipe
@@ -30,6 +30,8 @@ def actions(finding: Finding, facts: Facts) -> Intents:
             path=str(path),
             content=repaired(path.read_text(), image_processor.replacement),
         )
+    elif finding.code == "preprocessor-broken":
+        yield Advice(summary=finding.fix.summary, code=finding.code)
     else:
         yield UseRecipe()
 

@@ -148,7 +148,7 @@ def _head(path: Path) -> tuple[ModelFile, dict[str, Any]]:
     except ValueError as error:
         return file("broken", str(error) if data.strip() else "empty"), {}
     if not isinstance(content, dict):
-        return file("broken", "not a JSON object"), {}
+        return file("not-an-object", "JSON, but not an object"), {}
     return file("ok"), content
 
 

@@ -47,10 +47,10 @@ def _remapping(folder: str) -> dict[str, str]:
 def processor(finder: Finder, question: dict) -> dict | None:
     """The processor of the asked model type, and what it needs to load.
 
-    ``{"name", "provider", "source", "needs", "reads_image_processor_type", "unknown"}``. ``needs``
-    lists ``{"class_name", "backends", "source"}``. ``unknown`` is the reason where it could not be
-    told; then nothing may be concluded. Null where mlx-vlm or transformers is not there or no model
-    type was asked for.
+    ``{"name", "provider", "source", "needs", "reads_image_processor_type",
+    "reads_preprocessor_config", "unknown"}``. ``needs`` lists ``{"class_name", "backends",
+    "source"}``. ``unknown`` is the reason where it could not be told; then nothing may be
+    concluded. Null where mlx-vlm or transformers is not there or no model type was asked for.
     """
     mlx_vlm = finder.package_folder("mlx_vlm")
     transformers = finder.package_folder("transformers")
@@ -98,6 +98,7 @@ def _unknown(name: str | None, reason: str) -> dict:
         "source": None,
         "needs": [],
         "reads_image_processor_type": None,
+        "reads_preprocessor_config": None,
         "unknown": reason,
     }
 
@@ -219,6 +220,8 @@ class _ProcessorReader:
             "source": path,
             "needs": [need for need in needs if need["backends"]],
             "reads_image_processor_type": "AutoImageProcessor" in used,
+            "reads_preprocessor_config": "AutoImageProcessor" in used
+            or "preprocessor_config.json" in (read(path) or ""),
             "unknown": None,
         }
 
