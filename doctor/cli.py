@@ -127,9 +127,9 @@ def _print(report: object, as_json: bool) -> None:
         sys.stdout.buffer.write(encode(report) + b"\n")  # type: ignore[arg-type]
         sys.stdout.buffer.flush()
     else:
-        from doctor import text
+        from doctor import terminal, text
 
-        text.render(report, text.console(sys.stdout))  # type: ignore[arg-type]
+        text.render(report, terminal.paper(sys.stdout))  # type: ignore[arg-type]
         sys.stdout.flush()
 
 
@@ -146,9 +146,9 @@ def _fail(command: str | None, message: str, hint: str, code: int, as_json: bool
     if as_json:
         _print(report, as_json=True)
     else:
-        from doctor import text
+        from doctor import terminal, text
 
-        text.error(report, text.console(sys.stderr))
+        text.error(report, terminal.paper(sys.stderr))
     return code
 
 

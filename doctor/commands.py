@@ -73,10 +73,10 @@ def _model(options: argparse.Namespace) -> str:
 
 def _say(line: str) -> None:
     """Progress, on standard error."""
-    from doctor import text
+    from doctor import terminal
 
     if line:
-        print(text.clean(line), file=sys.stderr, flush=True)
+        print(terminal.clean(line), file=sys.stderr, flush=True)
 
 
 def check(options: argparse.Namespace) -> tuple[CheckReport, int]:
@@ -157,14 +157,14 @@ def fix(options: argparse.Namespace) -> tuple[FixReport, int]:
 
 def _confirm(before: CheckReport | None, plan: PlanReport) -> bool:
     """Show the plan and ask. Raises ``Refused`` without a terminal."""
-    from doctor import text
+    from doctor import terminal, text
 
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Refused(
             "There is no terminal to ask for your consent.",
             "Say --yes to repair without being asked, or --dry-run to see the plan.",
         )
-    out = text.console(sys.stderr)
+    out = terminal.paper(sys.stderr)
     if before is not None:
         text.render(before, out)
     text.plan(plan, out)

@@ -44,8 +44,10 @@ def active(
     What its author wrote so that no tool can read it requires nothing.
     """
     for text in distribution.requires:
-        if not extras and "extra" in text.partition(";")[2] and " or " not in text:
-            # A marker on an extra that nobody asked for; reading it costs most of the time.
+        marker_text = text.partition(";")[2]
+        on_extra = "extra" in marker_text and " or " not in marker_text
+        if on_extra and not any(extra in marker_text for extra in extras):
+            # Reading markers on extras that nobody asked for costs most of the time.
             continue
         try:
             requirement = Requirement(text)

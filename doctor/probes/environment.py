@@ -8,6 +8,7 @@ import secrets
 import subprocess
 from pathlib import Path
 
+from doctor import state
 from doctor.errors import Refused
 from doctor.target import Target
 
@@ -40,7 +41,8 @@ class Question:
             target.python,
             "-I",
             "-S",
-            "-B",
+            "-X",
+            f"pycache_prefix={state.cache() / 'bytecode'}",
             str(PROBE),
             self._marker,
             json.dumps(question),

@@ -16,8 +16,8 @@ def answer(question: dict) -> dict:
     """Everything that the doctor asks of an environment, as one JSON object.
 
     ``question`` holds ``model_type``, ``processor_class`` and ``image_processor_type`` (strings or
-    null: what the model's files say), ``modules`` (the names to find) and ``cache`` (the file
-    where the trace of imports keeps what it read).
+    null: what the model's files say), ``modules`` (the names to find) and ``notes`` (the file
+    that keeps what was read in source files, or null).
     """
     import distributions
     import imports
@@ -25,25 +25,29 @@ def answer(question: dict) -> dict:
     import modules
     import processors
     import transformers_tables
+    from notes import Notes
 
     search_path = interpreter.search_path()
     finder = modules.Finder(search_path)
+    notes = Notes(question["notes"])
     found, leftovers = distributions.find(search_path)
-    processor = processors.processor(finder, question)
-    starts = processors.starts(finder, question, processor)
+    processor = processors.processor(finder, notes, question)
+    starts = processors.starts(finder, notes, question, processor)
     incomplete = distributions.incomplete(found)
-    return {
+    result = {
         "interpreter": interpreter.describe(search_path),
         "distributions": found,
         "leftovers": leftovers,
         "modules": {name: finder.find(name) for name in question["modules"]},
         "builds": {name: modules.build(finder, name) for name in ("torch", "torchvision")},
-        "transformers": transformers_tables.describe(finder),
+        "transformers": transformers_tables.describe(finder, notes),
         "processor": processor,
-        "image_processor": transformers_tables.image_processor(finder, question),
-        "supported_model_types": processors.supported_model_types(finder),
-        "imports": imports.trace(finder, starts, incomplete, question["cache"]) if starts else None,
+        "image_processor": transformers_tables.image_processor(finder, notes, question),
+        "supported_model_types": processors.supported_model_types(finder, notes),
+        "imports": imports.trace(finder, notes, starts, incomplete) if starts else None,
     }
+    notes.save()
+    return result
 
 
 def main() -> int:

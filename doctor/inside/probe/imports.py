@@ -10,18 +10,15 @@ those that lack something that they require; of others it looks at the module th
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
 import sys
 
 import source
-from modules import Finder, read
+from modules import Finder
+from notes import Notes, read
 
 FOLLOWED = frozenset({"mlx", "mlx_lm", "mlx_vlm", "transformers", "huggingface_hub", "tokenizers"})
-
-# Raised whenever the summaries' form changes: older ones are then read anew.
-CACHE_VERSION = 3
 
 # No real trace comes near; a hostile tree of modules ends here.
 MOST_MODULES = 4000
@@ -29,71 +26,19 @@ MOST_MODULES = 4000
 ABSENCE_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
 
-def trace(finder: Finder, starts: list[str], incomplete: list[str], cache: str | None) -> dict:
+def trace(finder: Finder, notes: Notes, starts: list[str], incomplete: list[str]) -> dict:
     """``{"reached", "problems", "unknown"}`` of the imports from ``starts``.
 
-    ``incomplete`` are further top-level modules to follow into. ``cache`` is the file that keeps
-    the summaries of modules from one look to the next, by size and time.
+    ``incomplete`` are further top-level modules to follow into.
     """
-    summaries = _Summaries(cache)
-    tracer = _Tracer(finder, summaries, FOLLOWED | set(incomplete))
+    tracer = _Tracer(finder, notes, FOLLOWED | set(incomplete))
     for start in starts:
         tracer.load(start, ("the doctor", 0))
-    summaries.save()
     return {
         "reached": sorted(tracer.reached),
         "problems": tracer.problems,
         "unknown": tracer.unknown,
     }
-
-
-class _Summaries:
-    """What each module imports and defines, kept between looks by the file's size and time."""
-
-    def __init__(self, cache: str | None) -> None:
-        self._cache = cache
-        self._kept: dict[str, list] = {}
-        self._fresh = False
-        if cache:
-            try:
-                with open(cache, encoding="utf-8") as file:
-                    content = json.load(file)
-                if content["version"] == CACHE_VERSION and content["python"] == sys.version:
-                    self._kept = content["modules"]
-            except (OSError, ValueError, KeyError, TypeError):
-                pass
-
-    def of(self, path: str) -> dict | None:
-        """The summary of a source file; null where it cannot be read."""
-        try:
-            status = os.stat(path)
-        except OSError:
-            return None
-        kept = self._kept.get(path)
-        if kept and kept[:2] == [status.st_size, status.st_mtime_ns]:
-            return kept[2]
-        text = read(path)
-        if text is None:
-            return None
-        summary = summarise(text)
-        self._kept[path] = [status.st_size, status.st_mtime_ns, summary]
-        self._fresh = True
-        return summary
-
-    def save(self) -> None:
-        """Write the cache, at once or not at all; one that cannot be written costs only time."""
-        if not (self._cache and self._fresh):
-            return
-        temporary = self._cache + "." + str(os.getpid())
-        try:
-            os.makedirs(os.path.dirname(self._cache), exist_ok=True)
-            with open(temporary, "w", encoding="utf-8") as file:
-                json.dump(
-                    {"version": CACHE_VERSION, "python": sys.version, "modules": self._kept}, file
-                )
-            os.replace(temporary, self._cache)
-        except OSError:
-            pass
 
 
 def summarise(text: str) -> dict:
@@ -359,9 +304,9 @@ def _index(node: ast.Subscript) -> object:
 class _Tracer:
     """Follows imports from module to module, and notes those that would fail."""
 
-    def __init__(self, finder: Finder, summaries: _Summaries, followed: frozenset | set) -> None:
+    def __init__(self, finder: Finder, notes: Notes, followed: frozenset | set) -> None:
         self._finder = finder
-        self._summaries = summaries
+        self._notes = notes
         self._followed = followed
         self._loaded: dict[str, dict | None] = {}
         self._named: set[tuple] = set()
@@ -397,7 +342,7 @@ class _Tracer:
         if not self._is_standard(found["origin"]):
             self.reached.add(top)
         if top in self._followed and found["origin"].endswith(".py"):
-            summary = self._summaries.of(found["origin"])
+            summary = self._notes.of(found["origin"], summarise)
             if summary is None or summary["error"]:
                 self._problem(place, name, None)
                 return False
@@ -426,7 +371,7 @@ class _Tracer:
             return None
         folder = os.path.dirname(found["origin"])
         stub = os.path.join(folder, module.rpartition(".")[2], "__init__.pyi")
-        summary = self._summaries.of(stub)
+        summary = self._notes.of(stub, summarise)
         return summary if summary and not summary["error"] and summary["defines"] else None
 
     def take(self, module: str, name: str, place: tuple[str, int]) -> None:
@@ -456,7 +401,7 @@ class _Tracer:
             return "" if found is not None and found["kind"] == "namespace" else None
         if self._is_standard(found["origin"]):
             return None
-        summary = self._summaries.of(found["origin"])
+        summary = self._notes.of(found["origin"], summarise)
         if summary is None or summary["error"] or depth > 8:
             return None
         if name in summary["defines"]:
@@ -505,7 +450,7 @@ class _Tracer:
                 return None
             for file in files:
                 if file.endswith(".py"):
-                    summary = self._summaries.of(os.path.join(folder, file))
+                    summary = self._notes.of(os.path.join(folder, file), summarise)
                     if summary and name in summary["defines"]:
                         defined = read(os.path.join(folder, file)) or ""
                         if re.search(r"^class " + name + r"\b", defined, re.MULTILINE):

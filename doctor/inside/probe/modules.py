@@ -6,6 +6,8 @@ import os
 import re
 from importlib.machinery import EXTENSION_SUFFIXES
 
+from notes import read
+
 
 class Finder:
     """Finds modules by name along a search path, listing each folder once."""
@@ -93,12 +95,3 @@ def build(finder: Finder, name: str) -> dict | None:
         "cuda": cuda.group(1) if cuda else None,
         "source": path,
     }
-
-
-def read(path: str, most: int = 5_000_000) -> str | None:
-    """The text of a source file, at most ``most`` bytes of it; null where it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(most).decode("utf-8", "replace")
-    except OSError:
-        return None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import os
-import re
 
 import source
 import transformers_tables
-from modules import Finder, read
+from modules import Finder
+from notes import Notes
 
 # What a processor is composed of, by the name of the attribute; only these need a backend.
 AUTO_CLASSES = {
@@ -22,7 +22,7 @@ AUTO_FILES = {
 ABSENT_BACKEND_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
 
-def supported_model_types(finder: Finder) -> list[str] | None:
+def supported_model_types(finder: Finder, notes: Notes) -> list[str] | None:
     """The model types that the installed mlx-vlm has a module for, its other names included."""
     folder = finder.package_folder("mlx_vlm")
     if folder is None:
@@ -35,16 +35,40 @@ def supported_model_types(finder: Finder) -> list[str] | None:
     types = {
         name for name in names if os.path.isfile(os.path.join(models, name, "__init__.py"))
     } | {name[: -len(".py")] for name in names if name.endswith(".py")}
-    return sorted((types | set(_remapping(folder))) - {"base", "cache", "kernels", "__init__"})
+    return sorted(
+        (types | set(_remapping(folder, notes))) - {"base", "cache", "kernels", "__init__"}
+    )
 
 
-def _remapping(folder: str) -> dict[str, str]:
-    text = read(os.path.join(folder, "utils.py")) or ""
+def _remapping(folder: str, notes: Notes) -> dict[str, str]:
+    return notes.of(os.path.join(folder, "utils.py"), remapping_table) or {}
+
+
+def remapping_table(text: str) -> dict[str, str]:
+    """Model types that mlx-vlm loads by another type's module (``MODEL_REMAPPING``)."""
     table = source.literal(source.assigned(text, "MODEL_REMAPPING"))
-    return {str(key): str(value) for key, value in table.items()} if isinstance(table, dict) else {}
+    return {str(key): str(table[key]) for key in table} if isinstance(table, dict) else {}
 
 
-def processor(finder: Finder, question: dict) -> dict | None:
+def starts(finder: Finder, notes: Notes, question: dict, processor: dict | None) -> list[str]:
+    """The modules that a generation with the asked model type begins with; none without mlx-vlm."""
+    mlx_vlm = finder.package_folder("mlx_vlm")
+    if mlx_vlm is None:
+        return []
+    # transformers renders every chat template with jinja2, and asks for it only then
+    # (transformers/utils/chat_template_utils.py).
+    result = ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2"]
+    model_type = (question.get("model_type") or "").lower()
+    module = "mlx_vlm.models." + _remapping(mlx_vlm, notes).get(model_type, model_type)
+    if model_type and finder.find(module):
+        result.append(module)
+    if processor and processor["provider"] == "transformers":
+        folder, file = os.path.split(processor["source"][: -len(".py")])
+        result.append("transformers.models." + os.path.basename(folder) + "." + file)
+    return result
+
+
+def processor(finder: Finder, notes: Notes, question: dict) -> dict | None:
     """The processor of the asked model type, and what it needs to load.
 
     ``{"name", "provider", "source", "needs", "reads_image_processor_type",
@@ -58,37 +82,15 @@ def processor(finder: Finder, question: dict) -> dict | None:
     if not (mlx_vlm and transformers and model_type):
         return None
     model_type = model_type.lower()
-    folder = os.path.join(mlx_vlm, "models", _remapping(mlx_vlm).get(model_type, model_type))
-    reader = _ProcessorReader(transformers, model_type)
-    own = _registered(folder, model_type)
+    module = _remapping(mlx_vlm, notes).get(model_type, model_type)
+    own = _registered(os.path.join(mlx_vlm, "models", module), notes, model_type)
     if own is not None:
-        path, name = own
-        return reader.describe(path, name, "mlx-vlm")
-    name = question.get("processor_class") or _processor_class(transformers, model_type)
-    path = os.path.join(transformers, "models", model_type, "processing_" + model_type + ".py")
-    if not name or not _defines(path, name):
-        path = _find_class(transformers, name, "processing_") if name else None
-    if not path:
+        return _describe(notes, transformers, model_type, own, "mlx-vlm")
+    name = question.get("processor_class") or _processor_class(transformers, notes, model_type)
+    path = _find_class(transformers, notes, model_type, name) if name else None
+    if not (name and path):
         return _unknown(name, "neither mlx-vlm nor transformers shows a processor for it")
-    return reader.describe(path, name, "transformers")
-
-
-def starts(finder: Finder, question: dict, processor: dict | None) -> list[str]:
-    """The modules that a generation with the asked model type begins with; none without mlx-vlm."""
-    mlx_vlm = finder.package_folder("mlx_vlm")
-    if mlx_vlm is None:
-        return []
-    # transformers renders every chat template with jinja2, and asks for it only then
-    # (transformers/utils/chat_template_utils.py).
-    result = ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2"]
-    model_type = (question.get("model_type") or "").lower()
-    module = "mlx_vlm.models." + _remapping(mlx_vlm).get(model_type, model_type)
-    if model_type and finder.find(module):
-        result.append(module)
-    if processor and processor["provider"] == "transformers":
-        folder, file = os.path.split(processor["source"][: -len(".py")])
-        result.append("transformers.models." + os.path.basename(folder) + "." + file)
-    return result
+    return _describe(notes, transformers, model_type, (path, name), "transformers")
 
 
 def _unknown(name: str | None, reason: str) -> dict:
@@ -103,182 +105,213 @@ def _unknown(name: str | None, reason: str) -> dict:
     }
 
 
-def _registered(folder: str, model_type: str) -> tuple[str, str] | None:
-    """The file and class of the processor that a model's folder in mlx-vlm installs for its type.
-
-    mlx-vlm installs its own with ``install_auto_processor_patch(types, class)``.
-    """
+def _registered(folder: str, notes: Notes, model_type: str) -> tuple[str, str] | None:
+    """The file and class of the processor that a model's folder in mlx-vlm installs for it."""
     try:
         files = sorted(os.listdir(folder))
     except OSError:
         return None
     for file in files:
         path = os.path.join(folder, file)
-        text = read(path) if file.endswith(".py") else None
-        if not text or "install_auto_processor_patch(" not in text:
+        for types, name in (notes.of(path, registrations) if file.endswith(".py") else None) or ():
+            found = _definition(path, notes, name) if model_type in types else None
+            if found:
+                return found
+    return None
+
+
+def registrations(text: str) -> list:
+    """``[model types, class name]`` of each ``install_auto_processor_patch(types, class)``."""
+    if "install_auto_processor_patch(" not in text:
+        return []
+    result = []
+    tree = source.parse(text)
+    for node in ast.walk(tree) if tree else ():
+        if not (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "install_auto_processor_patch"
+            and len(node.args) == 2
+            and isinstance(node.args[1], ast.Name)
+        ):
             continue
-        tree = source.parse(text)
-        for node in ast.walk(tree) if tree else ():
-            if not (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and node.func.id == "install_auto_processor_patch"
-                and len(node.args) == 2
-                and isinstance(node.args[1], ast.Name)
-            ):
+        types: ast.expr | None = node.args[0]
+        if isinstance(types, ast.Name):
+            types = source.assigned(text, types.id)
+        names = source.literal(types)
+        names = [names] if isinstance(names, str) else names
+        if isinstance(names, (list, tuple)):
+            result.append([[str(name).lower() for name in names], node.args[1].id])
+    return result
+
+
+def _definition(path: str, notes: Notes, name: str, depth: int = 3) -> tuple[str, str] | None:
+    """The file that defines a class, following relative imports within mlx-vlm."""
+    if notes.of(path, outline, name):
+        return path, name
+    for level, module, names in (notes.of(path, relative_imports) or ()) if depth else ():
+        for original, here in names:
+            if here != name:
                 continue
-            types = node.args[0]
-            if isinstance(types, ast.Name):
-                types = source.assigned(text, types.id)  # type: ignore[assignment]
-            names = source.literal(types)
-            names = [names] if isinstance(names, str) else names
-            lowered = [str(name).lower() for name in names] if isinstance(names, list) else []
-            if model_type in lowered:
-                assert tree is not None
-                found = _definition(path, tree, node.args[1].id)
+            folder = path
+            for _ in range(level):
+                folder = os.path.dirname(folder)
+            target = os.path.join(folder, *module.split("."))
+            for candidate in (target + ".py", os.path.join(target, "__init__.py")):
+                found = _definition(candidate, notes, original, depth - 1)
                 if found:
                     return found
     return None
 
 
-def _definition(path: str, tree: ast.Module, name: str, depth: int = 3) -> tuple[str, str] | None:
-    """The file that defines a class, following relative imports within mlx-vlm."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            return path, name
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level and depth:
-            for alias in node.names:
-                if (alias.asname or alias.name) == name:
-                    folder = path
-                    for _ in range(node.level):
-                        folder = os.path.dirname(folder)
-                    target = os.path.join(folder, *(node.module or "").split("."))
-                    for candidate in (target + ".py", os.path.join(target, "__init__.py")):
-                        inner = source.parse(read(candidate) or "")
-                        found = inner and _definition(candidate, inner, alias.name, depth - 1)
-                        if found:
-                            return found
-    return None
+def relative_imports(text: str) -> list:
+    """``[level, module, [[name, name here]]]`` of a module's relative imports."""
+    tree = source.parse(text)
+    return [
+        [node.level, node.module or "", [[a.name, a.asname or a.name] for a in node.names]]
+        for node in (ast.walk(tree) if tree else ())
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
 
 
-def _processor_class(transformers: str, model_type: str) -> str | None:
+def _processor_class(transformers: str, notes: Notes, model_type: str) -> str | None:
     """The class that transformers' own table gives for a model type."""
     for file in ("auto_mappings.py", "processing_auto.py"):
-        text = read(os.path.join(transformers, "models", "auto", file)) or ""
-        table = source.literal(source.assigned(text, "PROCESSOR_MAPPING_NAMES"))
-        if isinstance(table, dict) and isinstance(table.get(model_type), str):
+        path = os.path.join(transformers, "models", "auto", file)
+        table = notes.of(path, processor_table) or {}
+        if model_type in table:
             return str(table[model_type])
     return None
 
 
-def _defines(path: str, class_name: str) -> bool:
-    return (
-        re.search(rf"^class {re.escape(class_name)}\b", read(path) or "", re.MULTILINE) is not None
-    )
+def processor_table(text: str) -> dict[str, str]:
+    """The processor classes by model type (``PROCESSOR_MAPPING_NAMES``)."""
+    table = source.literal(source.assigned(text, "PROCESSOR_MAPPING_NAMES"))
+    if not isinstance(table, dict):
+        return {}
+    return {str(key): value for key, value in table.items() if isinstance(value, str)}
 
 
-def _find_class(transformers: str, class_name: str, prefix: str) -> str | None:
-    """The file below transformers' models that defines a class, by the files' usual names."""
+def _find_class(transformers: str, notes: Notes, model_type: str, class_name: str) -> str | None:
+    """The file of transformers that defines a processor: its type's own, else any model's."""
     models = os.path.join(transformers, "models")
     try:
-        folders = sorted(os.listdir(models))
+        folders = [model_type, *sorted(os.listdir(models))]
     except OSError:
         return None
     for model in folders:
-        path = os.path.join(models, model, prefix + model + ".py")
-        if os.path.isfile(path) and _defines(path, class_name):
+        path = os.path.join(models, model, "processing_" + model + ".py")
+        if notes.of(path, outline, class_name):
             return path
     return None
 
 
-class _ProcessorReader:
-    """Reads a processor class: of what it is composed, and which backends those parts need."""
+def outline(text: str, class_name: str) -> dict | None:
+    """What a processor class shows of how it is loaded; null where the file does not define it.
 
-    def __init__(self, transformers: str, model_type: str) -> None:
-        self._folder = transformers
-        self._model_type = model_type
-        self._backends = transformers_tables.Backends(transformers)
-
-    def describe(self, path: str, name: str, provider: str) -> dict:
-        tree = source.parse(read(path) or "")
-        found = _class(tree, name)
-        if tree is None or found is None:
-            return _unknown(name, "its source could not be read")
-        used = self._used(found)
-        if used is None:
-            return _unknown(name, "it inherits how it is loaded")
-        needs = []
-        for class_name in used:
-            need = self._need(class_name)
-            if need is None:
-                return _unknown(name, "what " + class_name + " needs could not be told")
-            needs.append(need)
-        return {
-            "name": name,
-            "provider": provider,
-            "source": path,
-            "needs": [need for need in needs if need["backends"]],
-            "reads_image_processor_type": "AutoImageProcessor" in used,
-            "reads_preprocessor_config": "AutoImageProcessor" in used
-            or "preprocessor_config.json" in (read(path) or ""),
-            "unknown": None,
-        }
-
-    def _used(self, node: ast.ClassDef) -> list[str] | None:
-        """The auto classes that this processor cannot be loaded without; null if it is not told.
-
-        A class with a ``from_pretrained`` of its own uses those that it names there. Those that it
-        asks for in a ``try`` count where the processor has them among its attributes, since a
-        processor of transformers refuses a part that is null. Other classes are loaded by
-        ``ProcessorMixin``, which takes the parts that the class or its ``__init__`` names.
-        """
-        attributes = _attributes(node)
-        loader = next(
-            (
-                inner
-                for inner in node.body
-                if isinstance(inner, ast.FunctionDef) and inner.name == "from_pretrained"
-            ),
-            None,
-        )
-        if loader is None:
-            bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
-            if "ProcessorMixin" not in bases:
-                return None
-            return [AUTO_CLASSES[name] for name in attributes if name in AUTO_CLASSES]
-        guarded = _guarded(loader)
-        used = []
-        for attribute, class_name in AUTO_CLASSES.items():
-            calls = [
-                inner
-                for inner in ast.walk(loader)
-                if isinstance(inner, ast.Name) and inner.id == class_name
-            ]
-            free = [call for call in calls if id(call) not in guarded]
-            if free or (calls and attribute in attributes):
-                used.append(class_name)
-        return used
-
-    def _need(self, class_name: str) -> dict | None:
-        path = os.path.join(self._folder, "models", "auto", AUTO_FILES[class_name])
-        backends = self._backends.of(path, class_name)
-        if backends is None:
-            return None
-        if class_name == "AutoImageProcessor" and "torchvision" not in backends:
-            # The auto class loads. Does the class that it finds for this model type?
-            classes = transformers_tables.image_processors(self._folder).get(self._model_type)
-            if classes and not any(backend == "pil" for backend, _ in classes):
-                backends = sorted({*backends, "torch", "torchvision"})
-        needed = [name for name in backends if name in ("torch", "torchvision")]
-        return {"class_name": class_name, "backends": needed, "source": path}
+    ``attributes`` are its parts; ``inherits`` tells that ``ProcessorMixin`` loads it. ``free`` are
+    the auto classes that its own ``from_pretrained`` uses, ``guarded`` those that it uses in a
+    ``try`` that survives their absence. ``reads_file`` tells that the file mentions
+    ``preprocessor_config.json``.
+    """
+    if "class " + class_name not in text:
+        return None
+    tree = source.parse(text)
+    node = next(
+        (
+            inner
+            for inner in (ast.walk(tree) if tree else ())
+            if isinstance(inner, ast.ClassDef) and inner.name == class_name
+        ),
+        None,
+    )
+    if node is None:
+        return None
+    loader = next(
+        (
+            inner
+            for inner in node.body
+            if isinstance(inner, ast.FunctionDef) and inner.name == "from_pretrained"
+        ),
+        None,
+    )
+    bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
+    free: set[str] = set()
+    guarded: set[str] = set()
+    inside = _guarded(loader) if loader else set()
+    for inner in ast.walk(loader) if loader else ():
+        if isinstance(inner, ast.Name) and inner.id in AUTO_FILES:
+            (guarded if id(inner) in inside else free).add(inner.id)
+    return {
+        "attributes": _attributes(node),
+        "loads_itself": loader is not None,
+        "inherits": "ProcessorMixin" in bases,
+        "free": sorted(free),
+        "guarded": sorted(guarded),
+        "reads_file": "preprocessor_config.json" in text,
+    }
 
 
-def _class(tree: ast.Module | None, name: str) -> ast.ClassDef | None:
-    for node in ast.walk(tree) if tree else ():
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            return node
-    return None
+def _describe(
+    notes: Notes, transformers: str, model_type: str, found: tuple[str, str], provider: str
+) -> dict:
+    """Of what a processor is composed, and which backends those parts need."""
+    path, name = found
+    shown = notes.of(path, outline, name)
+    if shown is None:
+        return _unknown(name, "its source could not be read")
+    if not (shown["loads_itself"] or shown["inherits"]):
+        return _unknown(name, "it inherits how it is loaded")
+    used = _used(shown)
+    needs = []
+    for class_name in used:
+        need = _need(notes, transformers, model_type, class_name)
+        if need is None:
+            return _unknown(name, "what " + class_name + " needs could not be told")
+        needs.append(need)
+    takes_class = "AutoImageProcessor" in used
+    return {
+        "name": name,
+        "provider": provider,
+        "source": path,
+        "needs": [need for need in needs if need["backends"]],
+        "reads_image_processor_type": takes_class,
+        "reads_preprocessor_config": takes_class or shown["reads_file"],
+        "unknown": None,
+    }
+
+
+def _used(shown: dict) -> list[str]:
+    """The auto classes that a processor cannot be loaded without.
+
+    A class with a ``from_pretrained`` of its own uses those that it names there. Those that it
+    asks for in a ``try`` count where the processor has them among its attributes, since a
+    processor of transformers refuses a part that is null. Other classes are loaded by
+    ``ProcessorMixin``, which takes the parts that the class or its ``__init__`` names.
+    """
+    attributes = shown["attributes"]
+    if not shown["loads_itself"]:
+        return [AUTO_CLASSES[name] for name in attributes if name in AUTO_CLASSES]
+    return [
+        class_name
+        for attribute, class_name in AUTO_CLASSES.items()
+        if class_name in shown["free"]
+        or (class_name in shown["guarded"] and attribute in attributes)
+    ]
+
+
+def _need(notes: Notes, transformers: str, model_type: str, class_name: str) -> dict | None:
+    path = os.path.join(transformers, "models", "auto", AUTO_FILES[class_name])
+    backends = transformers_tables.Backends(transformers, notes).of(path, class_name)
+    if backends is None:
+        return None
+    if class_name == "AutoImageProcessor" and "torchvision" not in backends:
+        # The auto class loads. Does the class that it finds for this model type?
+        classes = transformers_tables.image_processors(transformers, notes).get(model_type)
+        if classes and not any(backend == "pil" for backend, _ in classes):
+            backends = sorted({*backends, "torch", "torchvision"})
+    needed = [name for name in backends if name in ("torch", "torchvision")]
+    return {"class_name": class_name, "backends": needed, "source": path}
 
 
 def _attributes(node: ast.ClassDef) -> list[str]:

@@ -7,37 +7,57 @@ import os
 import re
 
 import source
-from modules import Finder, read
+from modules import Finder
+from notes import Notes, read
 
 
-def describe(finder: Finder) -> dict | None:
+def describe(finder: Finder, notes: Notes) -> dict | None:
     """The requirements that transformers enforces at import, and how it looks for torchvision."""
     folder = finder.package_folder("transformers")
     if folder is None:
         return None
     return {
         "folder": folder,
-        "enforced": _enforced(folder),
-        "torchvision_needs_torch": _torchvision_needs_torch(folder),
+        "enforced": _enforced(folder, notes),
+        "torchvision_needs_torch": notes.of(
+            os.path.join(folder, "utils", "import_utils.py"), torchvision_needs_torch
+        ),
     }
 
 
-def _enforced(folder: str) -> list[dict] | None:
+def _enforced(folder: str, notes: Notes) -> list[dict] | None:
     """``{"requirement", "if_installed", "source"}`` for each; null where the table is not found.
 
     ``dependency_versions_check.py`` names the distributions that it checks whenever transformers
-    is imported, ``dependency_versions_table.py`` the versions. Those that the loop compares by name
-    and then passes over are checked only where they are installed.
+    is imported, ``dependency_versions_table.py`` the versions.
     """
-    check_path = os.path.join(folder, "dependency_versions_check.py")
     table_path = os.path.join(folder, "dependency_versions_table.py")
-    tree = source.parse(read(check_path) or "")
-    table = source.literal(source.assigned(read(table_path) or "", "deps"))
-    if tree is None or not isinstance(table, dict):
+    checked = notes.of(os.path.join(folder, "dependency_versions_check.py"), checked_at_import)
+    table = notes.of(table_path, dependency_table)
+    if checked is None or table is None:
         return None
+    return [
+        {"requirement": table[name], "if_installed": optional, "source": table_path}
+        for name, optional in checked
+        if name in table and name != "python"
+    ]
+
+
+def dependency_table(text: str) -> dict[str, str] | None:
+    """The requirement strings by name (``deps``)."""
+    table = source.literal(source.assigned(text, "deps"))
+    return {str(key): str(table[key]) for key in table} if isinstance(table, dict) else None
+
+
+def checked_at_import(text: str) -> list[list] | None:
+    """``[name, optional]`` for each name that is checked.
+
+    Those that the loop compares by name and then passes over are checked only where installed.
+    """
+    tree = source.parse(text)
     names: object = None
     optional: set[str] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(tree) if tree else ():
         if isinstance(node, ast.Assign) and isinstance(node.value, (ast.List, ast.Tuple)):
             names = source.literal(node.value)
         if isinstance(node, ast.If) and isinstance(node.test, ast.Compare):
@@ -47,19 +67,14 @@ def _enforced(folder: str) -> list[dict] | None:
                 optional.add(compared.value)
     if not isinstance(names, (list, tuple)):
         return None
-    return [
-        {"requirement": str(table[name]), "if_installed": name in optional, "source": table_path}
-        for name in names
-        if name in table and name != "python"
-    ]
+    return [[str(name), name in optional] for name in names]
 
 
-def _torchvision_needs_torch(folder: str) -> bool | None:
+def torchvision_needs_torch(text: str) -> bool | None:
     """Whether transformers takes torchvision for available only where torch is too.
 
     Where it does not, a torchvision without torch is imported, and fails. Null if it is not told.
     """
-    text = read(os.path.join(folder, "utils", "import_utils.py")) or ""
     match = re.search(r"^def is_torchvision_available\b.*?(?=^\S)", text, re.MULTILINE | re.DOTALL)
     body = match.group(0) if match else ""
     if not match or "return" not in body:
@@ -75,71 +90,93 @@ class Backends:
     class (both in ``utils/import_utils.py``), and so does this.
     """
 
-    def __init__(self, folder: str) -> None:
-        text = read(os.path.join(folder, "utils", "import_utils.py")) or ""
-        self._rules = source.assigned(text, "BASE_FILE_REQUIREMENTS")
-        self._patterns = dict(
-            re.findall(
-                r"^(\w+) = re\.compile\(r?['\"](.+?)['\"](?:, re\.\w+)?\)", text, re.MULTILINE
-            )
-        )
+    def __init__(self, folder: str, notes: Notes) -> None:
+        self._notes = notes
+        self._rules_path = os.path.join(folder, "utils", "import_utils.py")
 
     def of(self, path: str, class_name: str) -> list[str] | None:
         """The backends that the class in the file at ``path`` needs; null if it cannot be told."""
-        text = read(path)
-        if text is None or not isinstance(self._rules, ast.Dict):
+        rules = self._notes.of(self._rules_path, rules_source)
+        if rules is None:
             return None
         stem = os.path.basename(path)[: -len(".py")]
-        needed: set[str] = set()
-        for test, backends in zip(self._rules.keys, self._rules.values):
-            if not isinstance(test, ast.Lambda):
-                return None
-            parameters = [argument.arg for argument in test.args.args]
-            names = dict(zip(parameters, (stem, text)))
-            verdict = source.predicate(test.body, names, self._patterns)
-            if verdict is None:
-                return None
-            if verdict:
-                needed.update(source.literal(backends) or ())  # type: ignore[call-overload]
-                break
-        decorated = re.search(
-            rf"^@requires\(\s*backends=\(([^)]*)\)\s*,?\s*\)\s*\n(?:@.*\n)*class {class_name}\b",
-            text,
-            re.MULTILINE,
-        )
-        if decorated:
-            needed.update(re.findall(r"['\"]([\w.>=]+)['\"]", decorated.group(1)))
-        return sorted(needed)
+        found = self._notes.of(path, backends_of, stem, class_name, *rules)
+        return list(found) if found is not None else None
 
 
-def image_processors(folder: str) -> dict[str, list[tuple[str, str]]]:
-    """The image processor classes by model type, as ``(backend, class name)`` in their order.
+def rules_source(text: str) -> list[str] | None:
+    """The source of ``BASE_FILE_REQUIREMENTS``, and of the patterns that its tests may use."""
+    rules = source.assigned(text, "BASE_FILE_REQUIREMENTS")
+    if not isinstance(rules, ast.Dict):
+        return None
+    patterns = re.findall(
+        r"^\w+ = re\.compile\(r?['\"].+?['\"](?:, re\.\w+)?\)$", text, re.MULTILINE
+    )
+    return [ast.unparse(rules), "\n".join(patterns)]
 
-    Up to transformers 5.3 the table holds pairs (slow, fast); from 5.4 on dictionaries by backend,
-    partly in ``auto_mappings.py``. "slow" stands for ``pil``, "fast" for ``torchvision``.
+
+def backends_of(text: str, stem: str, class_name: str, rules: str, patterns: str) -> list | None:
+    """The backends of one class by the rules; null where a rule is not understood."""
+    compiled = dict(re.findall(r"^(\w+) = re\.compile\(r?['\"](.+?)['\"]", patterns, re.MULTILINE))
+    table = ast.parse(rules, mode="eval").body
+    assert isinstance(table, ast.Dict)
+    needed: set[str] = set()
+    for test, backends in zip(table.keys, table.values):
+        if not isinstance(test, ast.Lambda):
+            return None
+        parameters = [argument.arg for argument in test.args.args]
+        verdict = source.predicate(test.body, dict(zip(parameters, (stem, text))), compiled)
+        if verdict is None:
+            return None
+        if verdict:
+            needed.update(source.literal(backends) or ())  # type: ignore[call-overload]
+            break
+    decorated = re.search(
+        r"^@requires\(\s*backends=\(([^)]*)\)\s*,?\s*\)\s*\n(?:@.*\n)*class "
+        + re.escape(class_name)
+        + r"\b",
+        text,
+        re.MULTILINE,
+    )
+    if decorated:
+        needed.update(re.findall(r"['\"]([\w.>=]+)['\"]", decorated.group(1)))
+    return sorted(needed)
+
+
+def image_processors(folder: str, notes: Notes) -> dict[str, list]:
+    """The image processor classes by model type, as ``[backend, class name]`` in their order.
+
+    From transformers 5.18 on part of the table is in ``auto_mappings.py``.
     """
     auto = os.path.join(folder, "models", "auto")
-    result: dict[str, list[tuple[str, str]]] = {}
-    for file, name in (
-        ("auto_mappings.py", "IMAGE_PROCESSOR_MAPPING_NAMES"),
-        ("image_processing_auto.py", "IMAGE_PROCESSOR_MAPPING_NAMES"),
-        ("image_processing_auto.py", "MISSING_IMAGE_PROCESSOR_MAPPING_NAMES"),
-    ):
-        table = source.literal(source.assigned(read(os.path.join(auto, file)) or "", name))
-        for model_type, classes in (table if isinstance(table, dict) else {}).items():
-            if isinstance(classes, str):
-                pairs = [("pil", classes)]
-            elif isinstance(classes, dict):
-                pairs = [(str(key), value) for key, value in classes.items()]
-            elif isinstance(classes, (tuple, list)):
-                pairs = list(zip(("pil", "torchvision"), classes))
-            else:
-                pairs = []
-            result[str(model_type)] = [(key, value) for key, value in pairs if value]
+    result: dict[str, list] = {}
+    for file in ("auto_mappings.py", "image_processing_auto.py"):
+        result.update(notes.of(os.path.join(auto, file), image_processor_table) or {})
     return result
 
 
-def image_processor(finder: Finder, question: dict) -> dict | None:
+def image_processor_table(text: str) -> dict[str, list]:
+    """One file's part of the table.
+
+    Up to transformers 5.3 it holds pairs (slow, fast), from 5.4 on dictionaries by backend. "slow"
+    stands for ``pil``, "fast" for ``torchvision``.
+    """
+    result: dict[str, list] = {}
+    for name in ("IMAGE_PROCESSOR_MAPPING_NAMES", "MISSING_IMAGE_PROCESSOR_MAPPING_NAMES"):
+        table = source.literal(source.assigned(text, name))
+        for model_type, classes in (table if isinstance(table, dict) else {}).items():
+            pairs: list = []
+            if isinstance(classes, str):
+                pairs = [("pil", classes)]
+            elif isinstance(classes, dict):
+                pairs = list(classes.items())
+            elif isinstance(classes, (tuple, list)):
+                pairs = list(zip(("pil", "torchvision"), classes))
+            result[str(model_type)] = [[str(key), value] for key, value in pairs if value]
+    return result
+
+
+def image_processor(finder: Finder, notes: Notes, question: dict) -> dict | None:
     """Whether the class that the model's ``preprocessor_config.json`` names exists here.
 
     ``{"named", "exists", "replacement", "source"}``: the replacement is the class that the
@@ -150,7 +187,7 @@ def image_processor(finder: Finder, question: dict) -> dict | None:
     named = question.get("image_processor_type")
     if folder is None or not named:
         return None
-    table = image_processors(folder)
+    table = image_processors(folder, notes)
     known = {name for classes in table.values() for _, name in classes}
     bare = named[: -len("Fast")] if named.endswith("Fast") else named
     exists = bool({named, bare} & known) or _defined(folder, (named, bare))

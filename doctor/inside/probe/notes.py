@@ -1,0 +1,85 @@
+"""What was read in source files, kept from one look to the next by each file's size and time."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+# Raised whenever the form of any note changes: older notes are then made anew.
+VERSION = 1
+
+# A source file larger than this is not read; the largest real one here has 0.3 MB.
+MOST_BYTES = 5_000_000
+
+
+def read(path: str) -> str | None:
+    """The text of a source file; null where it cannot be read or is far too large."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except OSError:
+        return None
+    return data.decode("utf-8", "replace") if len(data) <= MOST_BYTES else None
+
+
+class Notes:
+    """Results of reading files, by path and by the reader that made them.
+
+    A reader is a function from a file's text to something that JSON can hold. It runs only where
+    the file was not read before, or changed since. ``path`` is where the notes are kept between
+    looks; without it they last as long as the process.
+    """
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+        self._kept: dict = {}
+        self._checked: dict = {}
+        self._fresh = False
+        if path:
+            try:
+                with open(path, encoding="utf-8") as file:
+                    content = json.load(file)
+                if content["version"] == VERSION and content["python"] == sys.version:
+                    self._kept = content["files"]
+            except (OSError, ValueError, KeyError, TypeError):
+                pass
+
+    def of(self, path: str, reader, *arguments: str):  # type: ignore[no-untyped-def]
+        """``reader(text, *arguments)`` of a file, new or noted; null where it cannot be read."""
+        notes = self._file(path)
+        if notes is None:
+            return None
+        key = " ".join((reader.__module__, reader.__name__, *arguments))
+        if key not in notes:
+            text = read(path)
+            notes[key] = None if text is None else reader(text, *arguments)
+            self._fresh = True
+        return notes[key]
+
+    def _file(self, path: str) -> dict | None:
+        if path in self._checked:
+            return self._checked[path]
+        try:
+            status = os.stat(path)
+        except OSError:
+            self._checked[path] = None
+            return None
+        kept = self._kept.get(path)
+        if not (kept and kept[:2] == [status.st_size, status.st_mtime_ns]):
+            kept = self._kept[path] = [status.st_size, status.st_mtime_ns, {}]
+        self._checked[path] = kept[2]
+        return kept[2]
+
+    def save(self) -> None:
+        """Write the notes, at once or not at all; notes that cannot be written cost only time."""
+        if not (self._path and self._fresh):
+            return
+        temporary = self._path + "." + str(os.getpid())
+        try:
+            os.makedirs(os.path.dirname(self._path), exist_ok=True)
+            with open(temporary, "w", encoding="utf-8") as file:
+                json.dump({"version": VERSION, "python": sys.version, "files": self._kept}, file)
+            os.replace(temporary, self._path)
+        except OSError:
+            pass

@@ -1,0 +1,115 @@
+"""Where reports are printed: a terminal, through rich, or a file or pipe, as plain lines.
+
+Everything that came from somebody's metadata is printed as text, never as markup, and control
+characters are made visible: a package's name must not be able to steer the terminal. A file or a
+pipe gets lines of any length, and rich is not even imported for it: it costs as much as a check.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from typing import IO, Protocol
+
+# A piece of a line: text, or text and how it looks (a style of rich's, lost where there is none).
+Part = str | tuple[str, str]
+
+
+class Paper(Protocol):
+    """What reports are printed on."""
+
+    def line(self, *parts: Part, indent: int = 0) -> None:
+        """Print one line of parts; ``indent`` is in columns."""
+
+    def table(self, rows: Sequence[Sequence[str]], indent: int = 0) -> None:
+        """Print rows in columns."""
+
+    def page(self, markdown: str) -> None:
+        """Print a page of Markdown."""
+
+
+def paper(stream: IO[str]) -> Paper:
+    """The paper for a stream."""
+    return Terminal(stream) if stream.isatty() else Plain(stream)
+
+
+def clean(text: str) -> str:
+    """The text with every control character made visible (a newline becomes a space)."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        " "
+        if letter in "\n\t"
+        else f"\\x{ord(letter):02x}"
+        if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co")
+        else letter
+        for letter in text
+    )
+
+
+class Plain:
+    """Lines without colours."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def line(self, *parts: Part, indent: int = 0) -> None:
+        """Print one line."""
+        text = "".join(clean(part if isinstance(part, str) else part[0]) for part in parts)
+        self._write((" " * indent + text).rstrip())
+
+    def table(self, rows: Sequence[Sequence[str]], indent: int = 0) -> None:
+        """Print rows, each column as wide as its widest cell."""
+        cells = [[clean(cell) for cell in row] for row in rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        for row in cells:
+            padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            self._write((" " * indent + " ".join(padded)).rstrip())
+
+    def page(self, markdown: str) -> None:
+        """Print the page as it is written: Markdown is made to be read."""
+        self._write(markdown)
+
+    def _write(self, text: str) -> None:
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        # A pipe in the C locale takes no arrow; better a question mark than no report.
+        self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+
+
+class Terminal:
+    """Lines as wide as the terminal, with colours unless ``NO_COLOR`` or ``TERM=dumb``."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        from rich.console import Console
+
+        self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
+
+    def line(self, *parts: Part, indent: int = 0) -> None:
+        """Print one line, wrapped at words, every row of it indented."""
+        from rich.padding import Padding
+        from rich.text import Text
+
+        text = Text()
+        for part in parts:
+            if isinstance(part, tuple):
+                text.append(clean(part[0]), part[1])
+            else:
+                text.append(clean(part))
+        self._console.print(Padding(text, (0, 0, 0, indent), expand=False))
+
+    def table(self, rows: Sequence[Sequence[str]], indent: int = 0) -> None:
+        """Print rows in columns; cells are wrapped where the terminal is narrow."""
+        from rich.padding import Padding
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(show_header=False, box=None, padding=(0, 1, 0, 0), pad_edge=False)
+        for row in rows:
+            table.add_row(*(Text(clean(cell), overflow="fold") for cell in row))
+        self._console.print(Padding(table, (0, 0, 0, indent), expand=False))
+
+    def page(self, markdown: str) -> None:
+        """Print a page, formatted."""
+        from rich.markdown import Markdown
+
+        self._console.print(Markdown(markdown))
