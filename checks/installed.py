@@ -24,7 +24,7 @@ def check(facts: Facts) -> CheckResult:
     environment = facts.environment
     distribution = installed(environment).get("mlx-vlm")
     module = environment.modules.get("mlx_vlm")
-    if module is not None and (distribution is not None or module.kind != "namespace"):
+    if module is not None and module.kind != "namespace":
         return
     if distribution is None:
         cause = f"{len(environment.distributions)} distributions are installed; mlx-vlm is not."

@@ -68,7 +68,7 @@ def _target(options: argparse.Namespace) -> target.Target:
 
 
 def _model(options: argparse.Namespace) -> str:
-    return options.model or model.DEFAULT
+    return model.DEFAULT if options.model is None else str(options.model)
 
 
 def _say(line: str) -> None:

@@ -17,6 +17,10 @@ from pathlib import Path
 
 from doctor.facts import Struct
 
+# What a file is called until it is whole. One that a crash left is no part of a snapshot: the next
+# restore takes it away.
+TEMPORARY = ".vlm-doctor-part"
+
 
 class Entry(Struct, frozen=True):
     """One path as it was. ``target`` is where a symbolic link points, null for all else."""
@@ -152,12 +156,17 @@ class Snapshot:
                 self._put_back(before)
             elif before is not None and before.is_folder:
                 os.chmod(path, stat.S_IMODE(before.mode))
-        folders = {os.path.dirname(path) for path in wanted} | set(wanted)
-        for path in sorted(folders, key=len, reverse=True):
+        self._restore_times(
+            self._entries if paths is None else {*wanted, *map(os.path.dirname, wanted)}
+        )
+        return len(wanted)
+
+    def _restore_times(self, paths: Iterable[str]) -> None:
+        """Give folders their times back, the deepest first: each change in one makes it newer."""
+        for path in sorted(paths, key=len, reverse=True):
             before = self._entries.get(path)
             if before is not None and before.is_folder:
                 os.utime(path, ns=(before.modified_ns, before.modified_ns))
-        return len(wanted)
 
     def _put_back(self, before: Entry) -> None:
         if before.is_folder:
@@ -166,7 +175,8 @@ class Snapshot:
         elif before.target is not None:
             os.symlink(before.target, before.path)
         elif stat.S_ISREG(before.mode):
-            temporary = before.path + ".vlm-doctor"
+            # Short, since the file's own name may be as long as the file system allows.
+            temporary = os.path.join(os.path.dirname(before.path), TEMPORARY)
             _keep(self._kept(self._numbers[before.path]), temporary)
             os.replace(temporary, before.path)
 

@@ -7,6 +7,7 @@ pipe gets lines of any length, and rich is not even imported for it: it costs as
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Sequence
 from typing import IO, Protocol
@@ -82,7 +83,15 @@ class Terminal:
     def __init__(self, stream: IO[str]) -> None:
         from rich.console import Console
 
-        self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
+        # rich takes NO_COLOR as "no colours, but bold"; its users mean no escape sequences.
+        unadorned = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        self._console = Console(
+            file=stream,
+            color_system=None if unadorned else "auto",
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
 
     def line(self, *parts: Part, indent: int = 0) -> None:
         """Print one line, wrapped at words, every row of it indented."""

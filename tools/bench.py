@@ -21,7 +21,9 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / ".cache" / "bench"
 ENVIRONMENT = FOLDER / "environment"
 PYTHON = ENVIRONMENT / "bin" / "python"
-DOCTOR = Path(sys.executable).parent / "vlm-doctor"
+# Installed as users install it: an editable install starts slower.
+TOOL = FOLDER / "tool"
+DOCTOR = TOOL / "bin" / "vlm-doctor"
 ROUNDS = 15
 
 
@@ -44,6 +46,14 @@ def main() -> None:
         subprocess.run(
             [*quiet, "pip", "install", "--python", str(PYTHON), *requirements, "pip"], check=True
         )
+    subprocess.run(
+        [tool, "--quiet", "venv", "--clear", "--no-project", "--python", sys.executable, str(TOOL)],
+        check=True,
+    )
+    subprocess.run(
+        [tool, "--quiet", "pip", "install", "--python", str(TOOL), "--compile-bytecode", str(ROOT)],
+        check=True,
+    )
     commands = {
         "python -m pip check": [str(PYTHON), "-m", "pip", "check"],
         "vlm-doctor check": [str(DOCTOR), "check", "--python", str(PYTHON)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -15,18 +15,23 @@ PATH = Path(__file__).parent.parent / "doctor" / "schema" / "report-1.json"
 
 def schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of all documents that the doctor prints."""
-    (document,), definitions = msgspec.json.schema_components(
-        [Report], ref_template="#/$defs/{name}"
+    documents, definitions = msgspec.json.schema_components(
+        get_args(Report), ref_template="#/$defs/{name}"
     )
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "vlm-doctor/report/1",
         "description": "The documents that `vlm-doctor --format json` prints. Fields are added, "
         "never renamed; readers must accept fields that they do not know.",
-        **document,
+        "anyOf": list(documents),
         "$defs": definitions,
     }
 
 
+def text() -> str:
+    """The schema as the file that is published."""
+    return json.dumps(schema(), indent=2) + "\n"
+
+
 if __name__ == "__main__":
-    PATH.write_text(json.dumps(schema(), indent=2) + "\n")
+    PATH.write_text(text())

@@ -40,6 +40,8 @@ def look(name: str) -> Model:
     Raises ``Refused`` where ``name`` is neither a folder nor a possible id.
     """
     cache = Path(constants.HF_HUB_CACHE)
+    if not name.strip():
+        raise Refused("--model takes a Hub id or a model's folder, and it is empty.")
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _read(name, folder.absolute(), "folder", None, cache)

@@ -19,10 +19,14 @@ def find(search_path: list[dict]) -> tuple[list[dict], list[str]]:
     """
     found: list[dict] = []
     leftovers: list[str] = []
+    seen: set[str] = set()
     for entry in search_path:
-        if entry["kind"] == "standard-library":
-            continue
         folder = entry["path"]
+        # In some environments `lib64` is a link to `lib`, and both are on the path.
+        real = os.path.realpath(folder)
+        if entry["kind"] == "standard-library" or real in seen:
+            continue
+        seen.add(real)
         try:
             names = os.listdir(folder)
         except OSError:
@@ -103,12 +107,12 @@ def _read(path: str) -> dict:
     except OSError as error:
         result["problem"] = _reason(error)
         return result
-    if not headers.get("name") or not headers.get("version"):
-        result["problem"] = "the metadata names no " + (
-            "version" if headers.get("name") else "name"
-        )
-    result["name"] = (headers.get("name") or [name])[0]
-    result["version"] = (headers.get("version") or [result["version"]])[0]
+    for field in ("version", "name"):
+        told = next(filter(None, headers.get(field, [])), None)
+        if told is None:
+            result["problem"] = "the metadata names no " + field
+        else:
+            result[field] = told
     result["requires"] = headers.get("requires-dist", [])
     result["extras"] = headers.get("provides-extra", [])
     result["requires_python"] = (headers.get("requires-python") or [None])[0]
@@ -119,10 +123,11 @@ def _headers(path: str) -> dict[str, list[str]]:
     """The header fields of a core metadata file by lower-case name; folded lines are joined."""
     with open(path, "rb") as file:
         text = file.read(MOST_BYTES).decode("utf-8", "replace")
+    head = text.replace("\r\n", "\n").replace("\r", "\n").partition("\n\n")[0]
     fields: dict[str, list[str]] = {}
     last: list[str] | None = None
-    for line in text.splitlines():
-        if not line.strip():
+    for line in head.split("\n"):
+        if not line:
             break
         if line[0] in " \t":
             if last:
@@ -153,7 +158,7 @@ def _editable_folder(path: str) -> str | None:
             from urllib.parse import unquote
 
             return unquote(record["url"][len("file://") :])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     return None
 

@@ -20,8 +20,17 @@ from notes import Notes, read
 
 FOLLOWED = frozenset({"mlx", "mlx_lm", "mlx_vlm", "transformers", "huggingface_hub", "tokenizers"})
 
+# What Python itself puts into a module.
+IN_EVERY_MODULE = frozenset(
+    {"__doc__", "__file__", "__loader__", "__name__", "__package__", "__path__", "__spec__"}
+    | {"__annotations__", "__builtins__", "__cached__", "__dict__"}
+)
+
 # No real trace comes near; a hostile tree of modules ends here.
 MOST_MODULES = 4000
+
+# Functions by which a module makes names that it does not write down.
+MAKES_NAMES = re.compile(r"'(?:globals|locals|vars|setattr|exec)'")
 
 ABSENCE_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
@@ -47,21 +56,13 @@ def summarise(text: str) -> dict:
     ``imports`` lists ``[line, level, module, names or null, optional, gates]``, where ``gates``
     are the modules that must be there for the import to be made. ``uses`` lists ``[line, alias,
     attribute]``: what is taken from imported modules at once, and ``aliases`` says which modules
-    those are. ``defines`` has the names that it binds; ``dynamic`` tells that it makes names in
+    those are. ``defines`` has the names that it binds, ``siblings`` what ``from . import`` binds:
+    ``[name, original, optional]``; ``dynamic`` tells that it makes names in
     other ways; ``lazy`` maps names to the submodules that a lazy package takes them from; ``hints``
     are names that it only mentions, in its ``__getattr__`` or for type checkers; ``error`` is a
     syntax error.
     """
-    summary: dict = {
-        "imports": [],
-        "uses": [],
-        "aliases": {},
-        "defines": [],
-        "dynamic": False,
-        "lazy": {},
-        "hints": [],
-        "error": None,
-    }
+    summary = _empty()
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError) as error:
@@ -72,12 +73,32 @@ def summarise(text: str) -> dict:
         return summary
     defines: set[str] = set()
     _Body(summary, defines).visit_all(tree.body, optional=False)
+    if "global " in text or ":=" in text:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Global):
+                defines.update(node.names)
+            elif isinstance(node, ast.NamedExpr) and isinstance(node.target, ast.Name):
+                defines.add(node.target.id)
     summary["uses"] = [use for use in summary["uses"] if use[1] in summary["aliases"]]
     summary["defines"] = sorted(defines)
     if summary["dynamic"]:
         summary["lazy"] = _lazy_names(tree)
         summary["hints"] = _hints(tree)
     return summary
+
+
+def _empty() -> dict:
+    return {
+        "imports": [],
+        "uses": [],
+        "aliases": {},
+        "defines": [],
+        "siblings": [],
+        "dynamic": False,
+        "lazy": {},
+        "hints": [],
+        "error": None,
+    }
 
 
 class _Body:
@@ -87,6 +108,7 @@ class _Body:
         self._summary = summary
         self._defines = defines
         self._gates = gates
+        self._uses_count = True
 
     def visit_all(self, body: list, optional: bool) -> None:
         for statement in body:
@@ -103,7 +125,13 @@ class _Body:
                     self._summary["aliases"][alias.asname or alias.name] = alias.name
         elif isinstance(node, ast.ImportFrom):
             names = [alias.name for alias in node.names]
-            self._defines.update(alias.asname or alias.name for alias in node.names)
+            if node.level == 1 and not node.module:
+                may_fail = optional or bool(self._gates)
+                self._summary["siblings"] += [
+                    [alias.asname or alias.name, alias.name, may_fail] for alias in node.names
+                ]
+            else:
+                self._defines.update(alias.asname or alias.name for alias in node.names)
             self._summary["imports"].append(
                 [node.lineno, node.level, node.module or "", names, optional, self._gates]
             )
@@ -112,11 +140,13 @@ class _Body:
             if node.name == "__getattr__":
                 self._summary["dynamic"] = True
             if isinstance(node, ast.ClassDef):
-                _Body(self._summary, set(), self._gates).visit_all(node.body, optional)
+                inner = _Body(self._summary, set(), self._gates)
+                inner._uses_count = self._uses_count
+                inner.visit_all(node.body, optional)
         elif isinstance(node, ast.If):
             self._visit_if(node, optional)
-        elif isinstance(node, ast.Try):
-            self._visit_try(node, optional)
+        elif isinstance(node, ast.Try) or type(node).__name__ == "TryStar":
+            self._visit_try(node, optional)  # type: ignore[arg-type]
         elif isinstance(node, (ast.With, ast.AsyncWith)):
             suppresses = any("suppress" in ast.dump(item.context_expr) for item in node.items)
             for item in node.items:
@@ -129,11 +159,11 @@ class _Body:
         elif isinstance(node, ast.Assign):
             for target in node.targets:
                 self._bind(target)
-            if not (optional or self._gates):
+            if self._uses_count and not (optional or self._gates):
                 self._use(node.value)
         elif isinstance(node, (ast.AnnAssign, ast.AugAssign)):
             self._bind(node.target)
-        elif isinstance(node, ast.Expr) and "globals" in ast.dump(node):
+        elif isinstance(node, ast.Expr) and MAKES_NAMES.search(ast.dump(node)):
             self._summary["dynamic"] = True
         elif isinstance(node, ast.Delete):
             pass  # deleted names stay listed: saying that a name is there errs on the silent side
@@ -152,8 +182,11 @@ class _Body:
             self.visit_all(node.orelse, optional or verdict is None)
 
     def _visit_try(self, node: ast.Try, optional: bool) -> None:
-        caught = _catches_absence(node)
+        caught = _catches(node, ABSENCE_ERRORS)
+        counted = self._uses_count
+        self._uses_count = counted and not _catches(node, {"AttributeError"})
         self.visit_all(node.body, optional or caught)
+        self._uses_count = counted
         for handler in node.handlers:
             if handler.name:
                 self._defines.add(handler.name)
@@ -161,13 +194,14 @@ class _Body:
         self.visit_all(node.orelse, optional or caught)
         self.visit_all(node.finalbody, optional)
 
-    def _use(self, value: ast.expr) -> None:
+    def _use(self, value: ast.AST) -> None:
         """Note what an expression that is computed at once takes from modules."""
-        for node in ast.walk(value):
-            if isinstance(node, (ast.Lambda, ast.GeneratorExp)):
-                return
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                self._summary["uses"].append([node.lineno, node.value.id, node.attr])
+        if isinstance(value, (ast.Lambda, ast.GeneratorExp, ast.IfExp, ast.BoolOp)):
+            return
+        if isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name):
+            self._summary["uses"].append([value.lineno, value.value.id, value.attr])
+        for node in ast.iter_child_nodes(value):
+            self._use(node)
 
     def _bind(self, target: ast.expr | None) -> None:
         if target is None:
@@ -178,18 +212,18 @@ class _Body:
                 if node.id == "__getattr__":
                     self._summary["dynamic"] = True
         text = ast.dump(target)
-        if ("sys" in text and "modules" in text) or "'globals'" in text:
+        if ("sys" in text and "modules" in text) or MAKES_NAMES.search(text):
             self._summary["dynamic"] = True
 
 
-def _catches_absence(node: ast.Try) -> bool:
+def _catches(node: ast.Try, errors: set[str]) -> bool:
     for handler in node.handlers:
         if handler.type is None:
             return True
         for name in ast.walk(handler.type):
-            if isinstance(name, ast.Name) and name.id in ABSENCE_ERRORS:
+            if isinstance(name, ast.Name) and name.id in errors:
                 return True
-            if isinstance(name, ast.Attribute) and name.attr in ABSENCE_ERRORS:
+            if isinstance(name, ast.Attribute) and name.attr in errors:
                 return True
     return False
 
@@ -217,14 +251,12 @@ def _condition(test: ast.expr) -> bool | None:
         if isinstance(left, ast.Attribute) and isinstance(left.value, ast.Name):
             owner = (left.value.id, left.attr)
             known = {
-                ("sys", "version_info"): tuple(sys.version_info[:3]),
+                ("sys", "version_info"): tuple(sys.version_info),
                 ("sys", "platform"): sys.platform,
                 ("os", "name"): os.name,
             }.get(owner)
         if known is None or type(known) is not type(right):
             return None
-        if isinstance(known, tuple) and isinstance(right, tuple):
-            known = known[: len(right)]
         operation = type(test.ops[0]).__name__
         return {
             "Eq": lambda: known == right,
@@ -291,8 +323,9 @@ def _hints(tree: ast.Module) -> list[str]:
                 if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
                     hints.add(inner.value)
         elif isinstance(node, ast.If) and _condition(node.test) is False:
-            declared: dict = {"imports": [], "uses": [], "aliases": {}, "dynamic": False}
+            declared = _empty()
             _Body(declared, hints).visit_all(node.body, optional=True)
+            hints.update(name for name, *_ in declared["siblings"])
     return sorted(hints)
 
 
@@ -309,6 +342,7 @@ class _Tracer:
         self._notes = notes
         self._followed = followed
         self._loaded: dict[str, dict | None] = {}
+        self._standard: dict[str, bool] = {}
         self._named: set[tuple] = set()
         self.reached: set[str] = set()
         self.problems: list[dict] = []
@@ -317,7 +351,7 @@ class _Tracer:
     def load(self, name: str, place: tuple[str, int]) -> bool:
         """Import a module and the packages above it; whether it is there."""
         parts = name.split(".")
-        if self._is_standard_module(parts[0]):
+        if self._is_standard(name):
             parts = parts[:1]  # `os.path` is no module of a package, and the rest is Python's own
         for count in range(1, len(parts) + 1):
             if not self._load_one(".".join(parts[:count]), place):
@@ -336,10 +370,13 @@ class _Tracer:
             return True
         found = self._finder.find(name)
         self._loaded[name] = found
+        if found is None and self._is_made(name):
+            self._loaded[name] = {}
+            return True
         if found is None:
             self._problem(place, name, None)
             return False
-        if not self._is_standard(found["origin"]):
+        if not self._is_standard(name):
             self.reached.add(top)
         if top in self._followed and found["origin"].endswith(".py"):
             summary = self._notes.of(found["origin"], summarise)
@@ -352,27 +389,66 @@ class _Tracer:
     def _follow(self, name: str, found: dict, summary: dict) -> None:
         package = name if found["kind"] == "package" else name.rpartition(".")[0]
         for line, level, module, names, optional, gates in summary["imports"]:
-            target = _absolute(package, level, module)
-            if target is None or optional or not all(map(self._finder.find, gates)):
+            if optional or not all(map(self._finder.find, gates)):
                 continue
             place = (found["origin"], line)
-            if self.load(target, place):
+            target = _absolute(package, level, module)
+            if target is None:
+                self._problem(place, "." * level + module, None)
+            elif self.load(target, place):
                 for wanted in names or ():
                     self.take(target, wanted, place)
         for line, alias, attribute in summary["uses"]:
-            stub = self._stub(summary["aliases"][alias])
-            if stub is not None and attribute not in stub["defines"]:
+            if self._stub_lacks(summary["aliases"][alias], attribute):
                 self._problem((found["origin"], line), summary["aliases"][alias], attribute)
 
-    def _stub(self, module: str) -> dict | None:
-        """The summary of the stub that a compiled module comes with; null where there is none."""
+    def _stub_lacks(self, module: str, name: str) -> bool:
+        """Whether a module is compiled and comes with a stub, in which there is no such name."""
         found = self._finder.find(module)
         if found is None or found["kind"] != "extension":
-            return None
-        folder = os.path.dirname(found["origin"])
-        stub = os.path.join(folder, module.rpartition(".")[2], "__init__.pyi")
-        summary = self._notes.of(stub, summarise)
-        return summary if summary and not summary["error"] and summary["defines"] else None
+            return False
+        stubs = os.path.join(os.path.dirname(found["origin"]), module.rpartition(".")[2])
+        stub = self._notes.of(os.path.join(stubs, "__init__.pyi"), summarise)
+        if not stub or stub["error"] or stub["dynamic"] or not stub["defines"]:
+            return False
+        siblings = {bound for bound, *_ in stub["siblings"]}
+        if name in stub["defines"] or name in siblings or name in IN_EVERY_MODULE:
+            return False
+        if any("*" in (names or ()) for _, _, _, names, *_ in stub["imports"]):
+            return False
+        return not os.path.exists(os.path.join(stubs, name + ".pyi"))
+
+    def _is_made(self, name: str) -> bool:
+        """Whether a module without a file may be there all the same.
+
+        Compiled modules bring modules of their own. Others enter theirs in ``sys.modules``, find
+        them by a hook (so does transformers for old names), or extend their package's path.
+        """
+        parent, _, last = name.rpartition(".")
+        # The name of an alias, or the end of names that are put together.
+        end = "_" + last.rpartition("_")[2]
+        written = re.compile(rf"\.{last}['\"]|['\"]{last}['\"]: ['\"]|[)}}]{end}\b")
+        while parent:
+            above = self._finder.find(parent)
+            kind = above["kind"] if above is not None else None
+            text = self._text(parent)
+            enters = "sys.modules" in text or "sys.meta_path" in text
+            if kind == "extension" or (enters and (kind == "module" or written.search(text))):
+                return True
+            if self._extends_path(parent):
+                return True
+            parent = parent.rpartition(".")[0]
+        return False
+
+    def _extends_path(self, package: str) -> bool:
+        """Whether a package may have folders that the search path does not tell."""
+        text = self._text(package)
+        return "__path__" in text or "declare_namespace" in text
+
+    def _text(self, module: str) -> str:
+        found = self._finder.find(module)
+        source_file = found is not None and found["origin"].endswith(".py")
+        return (read(found["origin"]) if found and source_file else None) or ""
 
     def take(self, module: str, name: str, place: tuple[str, int]) -> None:
         """Import one name from a module that is there."""
@@ -385,7 +461,7 @@ class _Tracer:
         if home == "":
             if self._finder.find(module + "." + name) is not None:
                 self.load(module + "." + name, place)
-            else:
+            elif not self._extends_path(module):
                 self._problem(place, module, name)
         elif home is not None and home != module:
             self.load(home, place)
@@ -394,18 +470,23 @@ class _Tracer:
         """The module that a name comes from: empty where there is no such name, null if unclear."""
         found = self._finder.find(module)
         if found is not None and found["kind"] == "extension":
-            stub = self._stub(module)
-            missing = stub is not None and name not in stub["defines"]
-            return "" if missing and self._finder.find(module + "." + name) is None else None
+            return "" if self._stub_lacks(module, name) else None
         if found is None or not found["origin"].endswith(".py"):
             return "" if found is not None and found["kind"] == "namespace" else None
-        if self._is_standard(found["origin"]):
+        if self._is_standard(module):
             return None
         summary = self._notes.of(found["origin"], summarise)
         if summary is None or summary["error"] or depth > 8:
             return None
-        if name in summary["defines"]:
+        if name in summary["defines"] or name in IN_EVERY_MODULE:
             return module
+        for bound, original, optional in summary["siblings"]:
+            if bound == name and found["kind"] == "package":
+                submodule = module + "." + original
+                there = self._finder.find(submodule) is not None
+                return submodule if there else None if optional else ""
+            if bound == name:
+                return module
         package = module if found["kind"] == "package" else module.rpartition(".")[0]
         for _, level, target, names, *_ in summary["imports"]:
             if names and "*" in names:
@@ -457,12 +538,13 @@ class _Tracer:
                             return "transformers.models.auto." + file[: -len(".py")]
         return None
 
-    def _is_standard_module(self, top: str) -> bool:
-        found = self._finder.find(top)
-        return found is not None and self._is_standard(found["origin"])
-
-    def _is_standard(self, origin: str) -> bool:
-        return any(origin.startswith(folder + os.sep) for folder in self._finder.standard_folders)
+    def _is_standard(self, name: str) -> bool:
+        """Whether a module belongs to Python itself."""
+        top = name.partition(".")[0]
+        if top not in self._standard:
+            found = self._finder.find(top)
+            self._standard[top] = found is not None and self._finder.is_standard(found["origin"])
+        return self._standard[top]
 
     def _problem(self, place: tuple[str, int], module: str, name: str | None) -> None:
         problem = {"importer": place[0], "line": place[1], "module": module, "name": name}
@@ -471,11 +553,11 @@ class _Tracer:
 
 
 def _absolute(package: str, level: int, module: str) -> str | None:
-    """The absolute name of an import; null for a relative one that leaves its package."""
+    """The absolute name of an import; null for a relative one that leaves all packages."""
     if not level:
         return module
     parts = package.split(".")
-    if level > len(parts):
+    if level > len(parts) or not package:
         return None
     base = ".".join(parts[: len(parts) - level + 1])
     return base + "." + module if module else base

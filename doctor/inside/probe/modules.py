@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 
+import source
 from notes import read
+
+# In the order in which Python tries them.
+SUFFIXES = (
+    *((suffix, "extension") for suffix in EXTENSION_SUFFIXES),
+    *((suffix, "module") for suffix in SOURCE_SUFFIXES + BYTECODE_SUFFIXES),
+)
 
 
 class Finder:
@@ -18,6 +25,7 @@ class Finder:
             entry["path"] for entry in search_path if entry["kind"] == "standard-library"
         ]
         self._found: dict[str, dict | None] = {}
+        self._editable: dict[str, str] | None = None
         self._listings: dict[str, frozenset[str]] = {}
 
     def find(self, name: str) -> dict | None:
@@ -33,8 +41,30 @@ class Finder:
         if name not in self._found:
             parent, _, part = name.rpartition(".")
             above = self._find(parent) if parent else {"folders": self._folders}
-            self._found[name] = self._in_folders(part, above["folders"]) if above else None
+            found = self._in_folders(part, above["folders"]) if above else None
+            if found is None and not parent and name in self._editable_modules():
+                folder, part = os.path.split(self._editable_modules()[name])
+                found = self._in_folders(part, [folder])
+            self._found[name] = found
         return self._found[name]
+
+    def is_standard(self, origin: str) -> bool:
+        """Whether a file is Python's own; a system's ``site-packages`` lie inside its library."""
+        around = [folder for folder in self._folders if origin.startswith(folder + os.sep)]
+        return bool(around) and max(around, key=len) in self.standard_folders
+
+    def _editable_modules(self) -> dict[str, str]:
+        """The modules that setuptools' editable installs find by a table, not by the path."""
+        if self._editable is None:
+            self._editable = {}
+            for folder in self._folders:
+                for name in self._listing(folder):
+                    if name.startswith("__editable___") and name.endswith("_finder.py"):
+                        text = read(os.path.join(folder, name)) or ""
+                        table = source.literal(source.assigned(text, "MAPPING"))
+                        for key, value in table.items() if isinstance(table, dict) else ():
+                            self._editable[str(key)] = str(value)
+        return self._editable
 
     def package_folder(self, name: str) -> str | None:
         """The folder of a regular package, or null."""
@@ -48,16 +78,15 @@ class Finder:
             path = os.path.join(folder, part)
             if part in names:
                 inner = self._listing(path)
-                if "__init__.py" in inner:
-                    origin = os.path.join(path, "__init__.py")
-                    return {"origin": origin, "kind": "package", "folders": [path]}
+                for suffix, _ in SUFFIXES:
+                    if "__init__" + suffix in inner:
+                        origin = os.path.join(path, "__init__" + suffix)
+                        return {"origin": origin, "kind": "package", "folders": [path]}
                 if os.path.isdir(path):
                     namespace.append(path)
-            for suffix in EXTENSION_SUFFIXES:
+            for suffix, kind in SUFFIXES:
                 if part + suffix in names:
-                    return {"origin": path + suffix, "kind": "extension", "folders": []}
-            if part + ".py" in names:
-                return {"origin": path + ".py", "kind": "module", "folders": []}
+                    return {"origin": path + suffix, "kind": kind, "folders": []}
         if namespace:
             return {"origin": namespace[0], "kind": "namespace", "folders": namespace}
         return None
@@ -66,7 +95,7 @@ class Finder:
         if folder not in self._listings:
             try:
                 self._listings[folder] = frozenset(os.listdir(folder))
-            except OSError:
+            except (OSError, ValueError):
                 self._listings[folder] = frozenset()
         return self._listings[folder]
 

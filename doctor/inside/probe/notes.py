@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 
 # Raised whenever the form of any note changes: older notes are then made anew.
-VERSION = 1
+VERSION = 2
 
 # A source file larger than this is not read; the largest real one here has 0.3 MB.
 MOST_BYTES = 5_000_000
@@ -18,9 +19,10 @@ def read(path: str) -> str | None:
     try:
         with open(path, "rb") as file:
             data = file.read(MOST_BYTES + 1)
-    except OSError:
+    except (OSError, ValueError):  # a null character in the path is a ValueError
         return None
-    return data.decode("utf-8", "replace") if len(data) <= MOST_BYTES else None
+    # Python takes a byte order mark for no part of the source; its parser does.
+    return data.decode("utf-8-sig", "replace") if len(data) <= MOST_BYTES else None
 
 
 class Notes:
@@ -41,8 +43,8 @@ class Notes:
                 with open(path, encoding="utf-8") as file:
                     content = json.load(file)
                 if content["version"] == VERSION and content["python"] == sys.version:
-                    self._kept = content["files"]
-            except (OSError, ValueError, KeyError, TypeError):
+                    self._kept = dict(content["files"])
+            except (OSError, ValueError, KeyError, TypeError, RecursionError):
                 pass
 
     def of(self, path: str, reader, *arguments: str):  # type: ignore[no-untyped-def]
@@ -53,7 +55,9 @@ class Notes:
         key = " ".join((reader.__module__, reader.__name__, *arguments))
         if key not in notes:
             text = read(path)
-            notes[key] = None if text is None else reader(text, *arguments)
+            if text is None:
+                return None  # not noted: who may read it can change without the file's time
+            notes[key] = reader(text, *arguments)
             self._fresh = True
         return notes[key]
 
@@ -62,7 +66,7 @@ class Notes:
             return self._checked[path]
         try:
             status = os.stat(path)
-        except OSError:
+        except (OSError, ValueError):
             self._checked[path] = None
             return None
         kept = self._kept.get(path)
@@ -82,4 +86,5 @@ class Notes:
                 json.dump({"version": VERSION, "python": sys.version, "files": self._kept}, file)
             os.replace(temporary, self._path)
         except OSError:
-            pass
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)

@@ -12,7 +12,8 @@ def assigned(text: str, name: str) -> ast.expr | None:
 
     Parses only the statement, since the modules that hold the tables of transformers have thousands
     of lines. The statement ends at the first line with the indentation of its own first line that
-    does not open anything, which is how formatters close a bracket.
+    does not open anything, which is how formatters close a bracket. A line that ends with a comma
+    is an argument of a call.
     """
     for match in re.finditer(rf"^([ \t]*){re.escape(name)}\b[^=\n]*=(?!=)", text, re.MULTILINE):
         indentation = match.group(1)
@@ -29,11 +30,18 @@ def assigned(text: str, name: str) -> ast.expr | None:
             except (SyntaxError, ValueError, RecursionError, MemoryError):
                 continue
             statement = tree.body[0]
-            if isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value is not None:
-                if not _is_empty_call(statement.value):
-                    return statement.value
+            if _assigns(statement, name) and not text[match.start() : stop].endswith(","):
+                if not _is_empty_call(statement.value):  # type: ignore[attr-defined]
+                    return statement.value  # type: ignore[attr-defined]
                 break
     return None
+
+
+def _assigns(node: ast.stmt, name: str) -> bool:
+    """Whether a statement gives the name a value, and not to an item or attribute of it."""
+    target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+    has_value = isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None
+    return has_value and isinstance(target, ast.Name) and target.id == name
 
 
 def _is_empty_call(node: ast.expr) -> bool:

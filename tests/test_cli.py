@@ -1,0 +1,227 @@
+"""The command line: usage, exit codes, JSON whatever happens, facts, explanations."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from doctor import facts as facts_module
+from doctor import registry
+from doctor.facts import Model
+from tests.conftest import RECORDED, Doctor
+from tests.facts_of import replace
+from tools import write_schema
+
+REPORT, TORCH_FREE = (str(RECORDED / f"{name}.json") for name in ("report", "torch-free"))
+
+
+def test_the_published_schema_is_the_types_schema() -> None:
+    assert write_schema.PATH.read_text() == write_schema.text()
+
+
+def test_the_contracts_codes_exist() -> None:
+    promised = {
+        "versions-conflict",
+        "torchvision-missing",
+        "preprocessor-stale",
+        "ram-short",
+        "swap-high",
+        "not-installed",
+        "model-not-cached",
+    }
+    assert promised <= set(registry.codes())
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)+", code) for code in registry.codes())
+
+
+@pytest.mark.parametrize("code", registry.codes())
+def test_every_code_is_explained_where_it_is_found(doctor: Doctor, code: str) -> None:
+    run = doctor("explain", code)
+    assert run.code == 0
+    check = registry.check_of_code(code)
+    assert check is not None
+    single = len(registry.module(check).CODES) == 1
+    assert single or f"`{code}`" in run.out
+
+
+def test_every_check_has_its_fix() -> None:
+    import importlib
+
+    for name in registry.names():
+        assert callable(importlib.import_module(f"fixes.{name}").actions)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["nonsense"],
+        ["check", "--nonsense"],
+        ["check", "--format", "xml"],
+        ["check", "--only", "nonsense"],
+        ["check", "--skip", "torch,nonsense"],
+        ["check", "--facts", "/no/such/file"],
+        ["check", "--facts", REPORT, "--python", "python3"],
+        ["check", "--facts", REPORT, "--model", "another/model"],
+        ["check", "--model", ""],
+        ["fix", "--wheels", "/no/such/folder"],
+        ["fix", "--new-venv", "/etc"],
+        ["fix", "--new-venv", "x", "--python", "y"],
+        ["explain"],
+        ["explain", "no-such-code"],
+        ["undo", "--list", "--clear"],
+    ],
+)
+def test_wrong_usage_is_one_line_and_2(doctor: Doctor, words: list[str]) -> None:
+    run = doctor(*words)
+    assert run.code == 2
+    assert run.out == ""
+    assert len(run.err.splitlines()) <= 2
+    document = doctor(*words, "--format", "json")
+    if "xml" not in words:
+        assert document.code == 2
+        assert document.report["exit_code"] == 2
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["check", "--help"]])
+def test_help(doctor: Doctor, words: list[str]) -> None:
+    run = doctor(*words)
+    assert run.code == 0
+    assert "vlm-doctor" in run.out
+
+
+def test_facts_are_judged_as_on_the_spot(doctor: Doctor) -> None:
+    broken, works = (
+        doctor.json("check", "--facts", REPORT),
+        doctor.json("check", "--facts", TORCH_FREE),
+    )
+    assert (broken.code, broken.report["verdict"]) == (1, "broken")
+    assert broken.codes[0] == "torchvision-missing"
+    assert (works.code, works.report["verdict"]) == (0, "healthy")
+    assert works.report["target"]["packages"]["mlx-vlm"] == "0.7.10"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff\xfe",
+        b"[" * 200_000,
+        b'{"schema": "vlm-doctor/facts/9"}',
+        Path(REPORT).read_bytes().replace(b"vlm-doctor/facts/1", b"vlm-doctor/facts/9"),
+        Path(REPORT).read_bytes().replace(b'"distributions": [', b'"distributions": [1,'),
+        Path(REPORT).read_bytes()[:-50],
+    ],
+)
+def test_what_is_no_file_of_facts(doctor: Doctor, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "facts.json"
+    path.write_bytes(content)
+    run = doctor("check", "--facts", str(path))
+    assert run.code == 2
+    assert "facts" in run.err
+
+
+def test_facts_go_through_json_both_ways() -> None:
+    text = Path(REPORT).read_bytes()
+    facts = facts_module.decode(text)
+    assert facts_module.decode(facts_module.encode(facts)) == facts
+    assert len(text) < 2_000_000
+
+
+def test_facts_hold_no_home_and_no_prefix(
+    doctor: Doctor, empty_environment: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "facts.json"
+    prefix = str(empty_environment.parent.parent)
+    doctor("check", "--python", str(empty_environment), "--save-facts", str(path), HOME=prefix)
+    text = path.read_text()
+    assert prefix not in text
+    assert "~/bin/python" in text
+    found = facts_module.decode(path.read_bytes())
+    assert found.environment.interpreter.site_packages.startswith("lib/")
+
+
+def test_secrets_are_told_only_as_set(
+    doctor: Doctor, empty_environment: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "facts.json"
+    words = ("check", "--python", str(empty_environment), "--save-facts", str(path))
+    run = doctor(*words, HF_TOKEN="hf_abcdefsecret")
+    assert "hf_abcdefsecret" not in path.read_text() + run.out + run.err
+    assert '"HF_TOKEN": "set"' in path.read_text()
+
+
+def test_only_and_skip(doctor: Doctor) -> None:
+    words = ["check", "--facts", REPORT]
+    assert doctor.json(*words, "--only", "torchvision").codes == ["torchvision-missing"]
+    assert doctor.json(*words, "--only", "model-not-cached").codes == ["model-not-cached"]
+    skipped = doctor.json(*words, "--skip", "torchvision,model-not-cached")
+    assert (skipped.code, skipped.codes) == (0, [])
+
+
+def test_a_project_may_ignore_a_finding_and_say_why(doctor: Doctor) -> None:
+    (doctor.folder / "pyproject.toml").write_text(
+        "[tool.vlm-doctor]\n"
+        'ignore = [{code = "torchvision-missing", reason = "this service reads text only"}]\n'
+    )
+    run = doctor.json("check", "--facts", REPORT)
+    assert (run.code, run.report["verdict"]) == (0, "healthy")
+    ignored = [finding for finding in run.report["findings"] if finding["ignored"]]
+    assert [finding["code"] for finding in ignored] == ["torchvision-missing"]
+    assert "this service reads text only" in doctor("check", "--facts", REPORT).out
+
+
+@pytest.mark.parametrize("table", ["ignore = 3", 'ignore = [{code = "x"}]', "ignore = ["])
+def test_a_project_whose_table_is_wrong_is_told(doctor: Doctor, table: str) -> None:
+    (doctor.folder / "pyproject.toml").write_text(f"[tool.vlm-doctor]\n{table}\n")
+    run = doctor("check", "--facts", REPORT)
+    assert run.code == 2
+    assert "pyproject.toml" in run.err
+
+
+def test_a_verdict_that_is_open_is_3(doctor: Doctor, tmp_path: Path) -> None:
+    facts = facts_module.decode(Path(TORCH_FREE).read_bytes())
+    unknown = Model(
+        **{
+            **msgspec.structs.asdict(facts.model),
+            "id": "someone/new",
+            "found": "nowhere",
+            "type": None,
+        }
+    )
+    path = tmp_path / "facts.json"
+    path.write_bytes(facts_module.encode(replace(facts, model=unknown)))
+    run = doctor.json("check", "--facts", str(path))
+    assert (run.code, run.report["verdict"]) == (3, "unknown")
+    assert run.report["not_checked"][0]["check"] == "model"
+
+
+def test_a_check_that_crashes_is_one_line_among_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = facts_module.decode(Path(REPORT).read_bytes())
+
+    def crashes(_: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(registry.module("swap"), "check", crashes)
+    examination = registry.examine(facts, registry.names())
+    assert [gap.reason for gap in examination.not_checked] == [
+        "the check failed: RuntimeError: a defect"
+    ]
+    assert examination.verdict == "broken"
+
+
+def test_recipes(doctor: Doctor) -> None:
+    run = doctor.json("recipes")
+    assert [recipe["name"] for recipe in run.report["recipes"]] == ["torch-free", "report-line"]
+    assert "mlx-vlm==0.7.10" in doctor("recipes").out
+
+
+def test_a_reader_that_goes_away_is_no_failure_to_report(doctor: Doctor) -> None:
+    with doctor.start("check", "--facts", REPORT) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""

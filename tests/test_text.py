@@ -1,0 +1,84 @@
+"""Reports on paper: plain, narrow, and safe from what strangers write."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from doctor import registry, terminal, text
+from doctor.report import PlanReport, check_report
+from tests.conftest import recorded
+from tests.facts_of import distribution, replace, with_distributions
+
+
+def plain(facts_name: str = "report", evil: str = "") -> str:
+    facts = recorded(facts_name)
+    if evil:
+        facts = with_distributions(
+            facts,
+            distribution("mlx-vlm", evil, f"{evil}>=1"),
+            distribution("mlx", evil),
+        )
+        facts = replace(facts, model=replace(facts.model, id=evil))
+    examination = registry.examine(facts, registry.names())
+    stream = io.StringIO()
+    text.render(
+        check_report(facts, examination, PlanReport(actions=()), 0.1), terminal.paper(stream)
+    )
+    return stream.getvalue()
+
+
+def test_a_broken_environment_ends_with_the_verdict_and_the_next_command() -> None:
+    lines = plain().splitlines()
+    assert lines[-2].startswith("broken: ")
+    assert lines[-1].startswith("Next: vlm-doctor fix --python ")
+
+
+def test_every_finding_has_words_and_not_only_colours() -> None:
+    out = plain()
+    assert "error qwen3_vl needs torch and torchvision here" in out
+    assert "[torchvision-missing]" in out
+    assert "\x1b" not in out
+
+
+@pytest.mark.parametrize(
+    "evil",
+    ["\x1b[2J\x1b[31mowned", "\x9b31m", "[bold]red[/bold]", "a\rb\nc", "\u202egnp.exe", "\x07" * 3],
+)
+def test_what_strangers_write_does_not_steer_the_terminal(evil: str) -> None:
+    out = plain(evil=evil)
+    for letter in ("\x1b", "\x9b", "\r", "\x07", "\u202e"):
+        assert letter not in out
+    if evil.startswith("["):
+        assert evil in out  # markup is shown, not obeyed
+
+
+class FakeTerminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_a_terminal_of_any_width(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1")
+    facts = recorded("report")
+    examination = registry.examine(facts, registry.names())
+    stream = FakeTerminal()
+    report = check_report(facts, examination, PlanReport(actions=()), 0.1)
+    text.render(report, terminal.paper(stream))
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= columns
+    assert "torchvision" in stream.getvalue()
+
+
+def test_a_stream_that_takes_only_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    terminal.paper(stream).line("a → b")
+    stream.flush()
+    assert raw.getvalue() == b"a ? b\n"
