@@ -52,8 +52,10 @@ def answer(question: dict) -> dict:
 
 def main() -> int:
     marker, question = sys.argv[1], json.loads(sys.argv[2])
-    text = json.dumps(answer(question))
-    sys.stdout.write("\n" + marker + "\n" + text + "\n" + marker + "\n")
+    text = json.dumps(answer(question), ensure_ascii=False)
+    whole = "\n" + marker + "\n" + text + "\n" + marker + "\n"
+    # File names that are no text have to become some.
+    sys.stdout.buffer.write(whole.encode("utf-8", "replace"))
     sys.stdout.flush()
     return 0
 

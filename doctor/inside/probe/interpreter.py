@@ -35,12 +35,13 @@ def search_path() -> list[dict]:
 
     def read_pth(folder: str, name: str, known_paths: object) -> object:
         for line in _pth_folders(os.path.join(folder, name)):
-            path = os.path.join(folder, line)
-            if os.path.isdir(path):
-                pth_folders.append(path)
+            path = os.path.abspath(os.path.join(folder, line))
+            if os.path.isdir(path) and path not in sys.path:
+                sys.path.append(path)
+                pth_folders.add(path)
         return known_paths
 
-    pth_folders: list[str] = []
+    pth_folders: set[str] = set()
     site.addpackage = read_pth  # type: ignore[assignment]
     before = list(sys.path)
     known = site.venv(set())
@@ -50,11 +51,11 @@ def search_path() -> list[dict]:
             site.addsitedir(user, known)
     site.addsitepackages(known)
     user_site = os.path.abspath(site.getusersitepackages())
-    for path in sys.path:
-        if path not in before:
+    for path in sys.path[len(before) :]:
+        if path in pth_folders:
+            add(path, "pth")
+        else:
             add(path, "user-site" if os.path.abspath(path) == user_site else "site-packages")
-    for path in pth_folders:
-        add(path, "pth")
     sys.path[:] = before
     return entries
 
