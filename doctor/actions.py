@@ -38,11 +38,15 @@ class Remove(Action, frozen=True, tag="remove"):
     changes: tuple[Change, ...]
 
 
-class WriteFile(Action, frozen=True, tag="write-file"):
-    """Put a file of this content at ``path``, in place of the link or file that is there."""
+class EditJson(Action, frozen=True, tag="edit-json"):
+    """Set one field of a JSON file, in place of the link or file that is there.
+
+    ``field`` is the way to it through nested objects. What a link led to stays as it is.
+    """
 
     path: str
-    content: str
+    field: tuple[str, ...]
+    value: str
 
 
 class NewEnvironment(Action, frozen=True, tag="new-environment"):
@@ -58,4 +62,4 @@ class Advice(Action, frozen=True, tag="advice"):
     code: str
 
 
-AnyAction = Install | Remove | WriteFile | NewEnvironment | Advice
+AnyAction = Install | Remove | EditJson | NewEnvironment | Advice

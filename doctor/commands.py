@@ -30,6 +30,7 @@ from doctor.report import (
     Tool,
     UndoReport,
     check_report,
+    plan_report,
     target_report,
 )
 
@@ -97,10 +98,20 @@ def check(options: argparse.Namespace) -> tuple[CheckReport, int]:
     if options.save_facts is not None:
         _save(Path(options.save_facts), facts)
     examination = registry.examine(facts, chosen, unwanted, settings.ignores(Path.cwd()))
-    report = check_report(
-        facts, examination, PlanReport(actions=()), time.perf_counter() - started, known
-    )
+    plan = _plan(facts, examination) if examination.errors() else PlanReport(actions=())
+    report = check_report(facts, examination, plan, time.perf_counter() - started, known)
     return report, VERDICT_EXIT[report.verdict]
+
+
+def _plan(facts: Facts, examination: registry.Examination) -> PlanReport:
+    """What ``fix`` would do; nothing where it would refuse, which it then says itself."""
+    from doctor import plan
+
+    try:
+        made = plan.make(facts, examination.findings)
+    except Refused:
+        return PlanReport(actions=())
+    return plan_report(made, None)
 
 
 def _list(words: str | None) -> list[str]:
@@ -177,7 +188,7 @@ def _confirm(before: CheckReport | None, plan: PlanReport) -> bool:
 
 def smoke(options: argparse.Namespace) -> tuple[SmokeReport, int]:
     """Generate once, with the real model where it is here, else with the stand-in."""
-    from doctor import proof, repair
+    from doctor import proof, repair, stand_in
     from doctor import smoke as generation
 
     facts = look(_target(options), _model(options), os.environ)
@@ -185,11 +196,11 @@ def smoke(options: argparse.Namespace) -> tuple[SmokeReport, int]:
     if options.model is not None and facts.model.found == "folder" and not real:
         raise Refused(f"{options.model} has no weights (no *.safetensors).")
     job = generation.Job(
-        os.path.expanduser(facts.model.path) if real and facts.model.path else None,
-        facts.model.id if real else repair.STAND_IN,
-        options.image,
-        options.prompt,
-        options.expect,
+        model=os.path.expanduser(facts.model.path) if real and facts.model.path else None,
+        model_id=facts.model.id if real else stand_in.NAME,
+        image=options.image,
+        prompt=options.prompt,
+        expected=options.expect,
     )
     _say(f"Generating with {job.model_id} …")
     interpreter = facts.environment.interpreter

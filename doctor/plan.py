@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from doctor import recipes
-from doctor.actions import Advice, AnyAction, Change, Install, Remove, WriteFile
+from doctor.actions import Advice, AnyAction, Change, EditJson, Install, Remove
 from doctor.errors import Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding
@@ -119,7 +119,7 @@ def make(
         if install.changes:
             actions.append(install)
         breaks = tuple(broken_by(facts, _changes(actions)))
-    actions += [intent for intent in intents if isinstance(intent, (WriteFile, Advice))]
+    actions += [intent for intent in intents if isinstance(intent, (EditJson, Advice))]
     return Plan(
         actions=tuple(dict.fromkeys(actions)),
         fingerprint=fingerprint(facts),

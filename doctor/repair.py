@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -16,8 +17,8 @@ from types import FrameType
 import msgspec
 from packaging.utils import canonicalize_name
 
-from doctor import journal, plan, proof, recipes, registry, smoke, state, uv
-from doctor.actions import AnyAction, Install, NewEnvironment, Remove, WriteFile
+from doctor import journal, plan, proof, recipes, registry, smoke, snapshot, stand_in, state, uv
+from doctor.actions import AnyAction, EditJson, Install, NewEnvironment, Remove
 from doctor.errors import CouldNot, Interrupted, Refused
 from doctor.facts import Facts, Struct
 from doctor.look import look
@@ -32,6 +33,7 @@ from doctor.report import (
     SmokeReport,
     Tool,
     check_report,
+    plan_report,
     target_report,
 )
 from doctor.target import Target
@@ -129,7 +131,7 @@ class Repair:
         made = plan.make(
             facts, examination.findings, self._request.recipe, self._request.force, anew
         )
-        self._plan = plan_report(made, facts)
+        self._plan = plan_report(made, _kept_bytes(made, facts))
         if not made.steps:
             if not errors:
                 return self._report("nothing-to-do", None)
@@ -214,8 +216,8 @@ class Repair:
                 )
             elif isinstance(action, Remove):
                 uv.remove(python, [change.name for change in action.changes], self._say)
-            elif isinstance(action, WriteFile):
-                _write(action)
+            elif isinstance(action, EditJson):
+                _edit(action)
             self._applied.append(action)
 
     def _check_again(self, made: Plan, prefix: str) -> None:
@@ -237,13 +239,15 @@ class Repair:
     def _prove(self, facts: Facts) -> str | None:
         """Smoke the stand-in, then the real model if it is here; why it failed, or null."""
         python = self._request.target.python
-        self._smoke = smoke.run(python, smoke.Job(None, STAND_IN), target_report(facts))
+        self._smoke = smoke.run(
+            python, smoke.Job(model=None, model_id=stand_in.NAME), target_report(facts)
+        )
         if not self._smoke.passed:
             return failure_of(self._smoke)
         path = facts.model.path
         if path is not None and facts.model.weights_bytes:
             self._say(f"Proving it with {facts.model.id} itself …")
-            job = smoke.Job(os.path.expanduser(path), facts.model.id)
+            job = smoke.Job(model=os.path.expanduser(path), model_id=facts.model.id)
             self._real_smoke = smoke.run(python, job, target_report(facts))
             if not self._real_smoke.passed:
                 return f"{facts.model.id}: {failure_of(self._real_smoke)}"
@@ -280,7 +284,6 @@ class Repair:
         )
 
 
-STAND_IN = "the doctor's stand-in for Qwen3-VL"
 NO_COMPILER = (
     "MLX's CPU backend needs a C++ compiler, and there is no g++ on this machine "
     "(on Debian and Ubuntu: apt install g++)"
@@ -382,7 +385,10 @@ def failure_of(report: SmokeReport) -> str:
     for stage in report.stages:
         if not stage.passed:
             return f"{stage.name}: {stage.error}"
-    return f"it answered {report.answer!r}, not {report.expected!r}"
+    return (
+        "the picture was not understood: "
+        f"it was asked {report.prompt!r} and answered {report.answer!r}, not {report.expected!r}"
+    )
 
 
 def remaining(examination: Examination, made: Plan) -> list[str]:
@@ -404,27 +410,8 @@ def roots(facts: Facts, made: Plan) -> list[str]:
             path = os.path.realpath(os.path.join(prefix, os.path.expanduser(name)))
             if path not in result:
                 result.append(path)
-    result += [step.path for step in made.steps if isinstance(step, WriteFile)]
+    result += [os.path.expanduser(step.path) for step in made.steps if isinstance(step, EditJson)]
     return result
-
-
-def plan_report(made: Plan, facts: Facts) -> PlanReport:
-    """The plan as reports show it.
-
-    The disk that it needs is what is fetched, what is installed, and what is kept of the old.
-    """
-    installs = [action for action in made.actions if isinstance(action, Install)]
-    download = installs[0].download_bytes if installs else 0
-    unpacked = installs[0].installed_bytes if installs else 0
-    kept = _kept_bytes(made, facts)
-    known = download is not None and unpacked is not None
-    return PlanReport(
-        actions=made.actions,
-        recipe=made.recipe,
-        download_bytes=download,
-        disk_bytes=(download or 0) + (unpacked or 0) + kept if known else None,
-        breaks=tuple(broken.line() for broken in made.breaks),
-    )
 
 
 def _kept_bytes(made: Plan, facts: Facts) -> int:
@@ -455,11 +442,22 @@ def recover(prefix: str, say: Progress) -> bool:
     return True
 
 
-def _write(action: WriteFile) -> None:
-    """Put a file in place of a link or file, at once or not at all; what it linked to stays."""
-    path = Path(action.path)
-    temporary = path.with_name(path.name + ".vlm-doctor")
-    temporary.write_text(action.content, encoding="utf-8")
+def edited(text: str, field: Sequence[str], value: str) -> str:
+    """A JSON object with one field set, and otherwise as it was."""
+    content = json.loads(text)
+    holder = content
+    for name in field[:-1]:
+        holder = holder[name]
+    holder[field[-1]] = value
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _edit(action: EditJson) -> None:
+    """Put a new file in place of a link or file, at once or not at all; a link's target stays."""
+    path = Path(action.path).expanduser()
+    text = edited(path.read_text(encoding="utf-8"), action.field, action.value)
+    temporary = path.with_name(snapshot.TEMPORARY)
+    temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
 
 

@@ -12,9 +12,10 @@ from typing import Literal
 import msgspec
 
 from doctor import __version__
-from doctor.actions import AnyAction
+from doctor.actions import AnyAction, Install
 from doctor.facts import Facts, Pressure, Struct
 from doctor.findings import Finding, NotChecked, Verdict
+from doctor.plan import Plan
 from doctor.registry import Examination
 from doctor.requirements import installed
 
@@ -133,8 +134,21 @@ class SmokeModel(Struct, frozen=True):
     stand_in: bool
 
 
+class Answer(Struct, frozen=True):
+    """One question about a picture, the expected answer (null: any), and what was answered."""
+
+    prompt: str | None
+    expected: str | None
+    answer: str | None
+
+
 class SmokeReport(Struct, frozen=True):
-    """What a smoke generation did. Sizes in bytes, times in seconds, null where not measured."""
+    """What a smoke generation did. Sizes in bytes, times in seconds, null where not measured.
+
+    ``prompt``, ``answer`` and ``expected`` are of the first wrong answer, else of the first.
+    ``understood`` tells whether the picture was; null where nothing was expected or it did not get
+    so far.
+    """
 
     schema: Literal["vlm-doctor/report/1"]
     command: Literal["smoke"]
@@ -156,6 +170,8 @@ class SmokeReport(Struct, frozen=True):
     expected: str | None
     seconds: float
     target: TargetReport | None = None
+    answers: tuple[Answer, ...] = ()
+    understood: bool | None = None
 
 
 class FixReport(Struct, frozen=True):
@@ -278,6 +294,25 @@ def target_report(facts: Facts) -> TargetReport:
         prefix=os.path.expanduser(interpreter.prefix),
         found_by=facts.found_by,
         packages={name: everything[name].version for name in LISTED if name in everything},
+    )
+
+
+def plan_report(made: Plan, kept_bytes: int | None) -> PlanReport:
+    """The plan as reports show it.
+
+    ``kept_bytes`` is what the way back takes; without it the need for disk is not known. With it,
+    the need is what is fetched, what is installed, and what is kept of the old.
+    """
+    installs = [action for action in made.actions if isinstance(action, Install)]
+    download = installs[0].download_bytes if installs else 0
+    unpacked = installs[0].installed_bytes if installs else 0
+    known = download is not None and unpacked is not None and kept_bytes is not None
+    return PlanReport(
+        actions=made.actions,
+        recipe=made.recipe,
+        download_bytes=download,
+        disk_bytes=(download or 0) + (unpacked or 0) + (kept_bytes or 0) if known else None,
+        breaks=tuple(broken.line() for broken in made.breaks),
     )
 
 

@@ -13,10 +13,20 @@ from typing import Any
 
 import psutil
 
-from doctor import stand_in, state, uv
+from doctor import pictures, stand_in, state, uv
 from doctor.errors import CouldNot, Refused
+from doctor.facts import Struct
 from doctor.probes import machine
-from doctor.report import SCHEMA, SmokeModel, SmokeReport, Stage, StageName, TargetReport, Tool
+from doctor.report import (
+    SCHEMA,
+    Answer,
+    SmokeModel,
+    SmokeReport,
+    Stage,
+    StageName,
+    TargetReport,
+    Tool,
+)
 
 GENERATION = Path(__file__).parent / "inside" / "generation"
 STAGES: tuple[StageName, ...] = ("import", "load", "see", "generate")
@@ -25,48 +35,65 @@ STAGES: tuple[StageName, ...] = ("import", "load", "see", "generate")
 # measured with torch on a slow disk) and MLX's CPU backend compiles its kernels (7 s); a real model
 # has to be read from disk.
 TIME_LIMIT = 600.0
-MOST_TOKENS = 32
-PROMPT = "What is in this picture?"
+# The longest sentence of the doctor's own model has 16 tokens; a real model describes a picture in
+# more words, and has to get to the number.
+MOST_TOKENS = 160
 
 
-class Job:
-    """What to generate: with which model, of which picture, asked what, expecting what."""
+class Job(Struct, frozen=True):
+    """What to generate.
 
-    def __init__(
-        self,
-        model: str | None,
-        model_id: str,
-        image: str | None = None,
-        prompt: str | None = None,
-        expected: str | None = None,
-    ) -> None:
-        self.model = model
-        self.model_id = model_id
-        self.image = image
-        self.prompt = prompt or PROMPT
-        self.expected = expected
+    ``model`` is a folder; null for the doctor's own model. ``image``, ``prompt`` and ``expected``
+    (what the answer has to contain) are the user's.
+    """
+
+    model: str | None
+    model_id: str
+    image: str | None = None
+    prompt: str | None = None
+    expected: str | None = None
+
+    @property
+    def examination(self) -> str | None:
+        """The function of ``pictures`` that asks the questions; null where the user asks.
+
+        The doctor's own model is asked several questions about several pictures, and has to answer
+        word for word. A real model is asked about one, in English and in Russian, and has to name
+        what is there.
+        """
+        if self.image is not None or self.prompt is not None or self.expected is not None:
+            return None
+        return "examination" if self.model is None else "for_other_models"
 
 
 def run(python: str, job: Job, target: TargetReport | None = None) -> SmokeReport:
-    """Generate once and report on it. A stand-in is made where the job names no model.
+    """Generate, and report on it.
 
-    Raises ``Refused`` where the job's picture is not there.
+    Raises ``Refused`` where the job's picture cannot be used, and ``CouldNot`` where the doctor's
+    own model is damaged.
     """
     started = time.perf_counter()
     if job.image is not None and not os.path.isfile(job.image):
         raise Refused(f"There is no picture at {job.image}.")
+    damaged = stand_in.damage() if job.model is None else None
+    if damaged is not None:
+        raise CouldNot(
+            f"The doctor's own model is damaged ({damaged}); nothing is said of the environment.",
+            "Install vlm-doctor anew.",
+        )
     pressure_before = machine.pressure()
     memory_before = _memory()
     with tempfile.TemporaryDirectory(prefix="vlm-doctor-") as folder:
         work = Path(folder)
-        model = job.model or str(stand_in.write(work / "stand-in"))
-        image = os.path.abspath(job.image) if job.image else str(_picture(work / "picture.ppm"))
         (work / "job.json").write_text(
             json.dumps(
                 {
-                    "model": model,
+                    "model": job.model or str(stand_in.FOLDER),
+                    "image": os.path.abspath(job.image) if job.image else None,
                     "prompt": job.prompt,
-                    "image": image,
+                    "expected": job.expected,
+                    "examination": job.examination,
+                    "pictures": pictures.__file__,
                     "max_tokens": MOST_TOKENS,
                 }
             )
@@ -74,19 +101,22 @@ def run(python: str, job: Job, target: TargetReport | None = None) -> SmokeRepor
         ended = _child(python, work)
         events = _events(work / "events.jsonl")
     memory_after = _memory()
-    measured: dict[str, Any] = next((event for event in events if "answer" in event), {})
+    problem = next((event["picture"] for event in events if "picture" in event), None)
+    if problem is not None:
+        raise Refused(f"{job.image} cannot be used: {problem}.")
+    measured: dict[str, Any] = next((event for event in events if "answers" in event), {})
     stages = _stages(events, ended)
-    answer = measured.get("answer")
-    understood = job.expected is None or (
-        answer is not None and job.expected.casefold() in str(answer).casefold()
-    )
+    answers = tuple(Answer(**answer) for answer in measured.get("answers", ()))
+    wrong = [answer for answer in answers if not is_right(answer, job.examination)]
+    shown = (*wrong, *answers, Answer(prompt=job.prompt, expected=job.expected, answer=None))[0]
+    finished = len(stages) == len(STAGES) and all(stage.passed for stage in stages)
     return SmokeReport(
         schema=SCHEMA,
         command="smoke",
         tool=Tool(),
         target=target,
         model=SmokeModel(id=job.model_id, stand_in=job.model is None),
-        passed=len(stages) == len(STAGES) and all(stage.passed for stage in stages) and understood,
+        passed=finished and not wrong,
         stages=stages,
         load_seconds=next((stage.seconds for stage in stages if stage.name == "load"), None),
         generation_tokens=measured.get("generation_tokens"),
@@ -97,11 +127,31 @@ def run(python: str, job: Job, target: TargetReport | None = None) -> SmokeRepor
         swap_delta_bytes=_difference(memory_before[1], memory_after[1]),
         pressure_before=pressure_before,
         pressure_after=machine.pressure(),
-        prompt=job.prompt,
-        answer=answer,
-        expected=job.expected,
+        prompt=shown.prompt,
+        answer=shown.answer,
+        expected=shown.expected,
         seconds=round(time.perf_counter() - started, 3),
+        answers=answers,
+        understood=not wrong
+        if finished and any(answer.expected is not None for answer in answers)
+        else None,
     )
+
+
+def is_right(answer: Answer, examination: str | None) -> bool:
+    """Whether an answer will do.
+
+    In the examination of the doctor's own model it has to be the expected sentence; of a real model
+    it has to name what is in the picture (``pictures.names``); else it has to contain what the user
+    expects, if anything.
+    """
+    if answer.answer is None or answer.expected is None:
+        return answer.expected is None
+    if examination == "examination":
+        return answer.answer == answer.expected
+    if examination == "for_other_models":
+        return pictures.names(pictures.for_other_models()[0][0], answer.answer)
+    return answer.expected.casefold() in answer.answer.casefold()
 
 
 def _child(python: str, work: Path) -> str | None:
@@ -201,14 +251,3 @@ def _memory() -> tuple[int | None, int | None]:
 
 def _difference(before: int | None, after: int | None) -> int | None:
     return None if before is None or after is None else after - before
-
-
-def _picture(path: Path) -> Path:
-    """A small picture, a blue square on red, in a format (PPM) that needs no library to write."""
-    rows = []
-    for row in range(96):
-        for column in range(96):
-            inside = 24 <= row < 72 and 24 <= column < 72
-            rows.append(b"\x20\x40\xe0" if inside else b"\xe0\x30\x20")
-    path.write_bytes(b"P6\n96 96\n255\n" + b"".join(rows))
-    return path

@@ -201,11 +201,13 @@ def _smoke(report: SmokeReport, out: Paper) -> None:
             if stage.traceback:
                 for line in stage.traceback.splitlines()[-8:]:
                     out.line((line, "dim"), indent=4)
-    if report.answer is not None:
-        out.line(f"asked: {report.prompt}", indent=2)
-        out.line(f"answered: {report.answer}", indent=2)
-        if report.expected is not None:
-            out.line(f"expected: {report.expected}", indent=2)
+    for answer in report.answers:
+        out.line(f"asked: {answer.prompt}", indent=2)
+        out.line(f"answered: {answer.answer}", indent=4)
+        if answer.expected not in (None, answer.answer):
+            out.line(f"in the picture: {answer.expected}", indent=4)
+    if report.understood is False:
+        out.line(("failed ", "bold red"), "the picture was not understood", indent=2)
     measured = []
     if report.tokens_per_second is not None:
         measured.append(f"{report.tokens_per_second:.1f} tokens/s")

@@ -105,7 +105,7 @@ def interpreters() -> dict[int, str]:
     found: dict[int, str] = {}
     for candidate in (sys.executable, *_candidates()):
         minor = _minor(candidate)
-        if minor in MINORS:
+        if minor is not None and minor in MINORS:
             found.setdefault(minor, candidate)
     return found
 

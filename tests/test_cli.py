@@ -99,6 +99,9 @@ def test_facts_are_judged_as_on_the_spot(doctor: Doctor) -> None:
     )
     assert (broken.code, broken.report["verdict"]) == (1, "broken")
     assert broken.codes[0] == "torchvision-missing"
+    actions = broken.report["plan"]["actions"]
+    assert {"name": "mlx-vlm", "from": "0.3.9", "to": "0.7.10"} in actions[0]["changes"]
+    assert works.report["plan"]["actions"] == []
     assert (works.code, works.report["verdict"]) == (0, "healthy")
     assert works.report["target"]["packages"]["mlx-vlm"] == "0.7.10"
 

@@ -212,7 +212,7 @@ def test_a_stale_class_is_repaired_in_the_snapshot_and_never_in_the_blob(
     # is the repair of the file, so the environment is the report's, moved to the torch-free recipe.
     home = tmp_path / "hub" / "hub" / "models--someone--stale"
     revision = "2fd8dacbdb8f1e54b8c005f081ec5bf79c56376b"
-    blobs = stand_in.write(home / "blobs")
+    blobs = Path(shutil.copytree(stand_in.FOLDER, home / "blobs"))
     snapshot = home / "snapshots" / revision
     snapshot.mkdir(parents=True)
     (home / "refs").mkdir()
@@ -246,7 +246,7 @@ def test_a_model_that_only_its_owner_can_mend_is_not_called_fixed(
     doctor: Doctor, report_environment: Path, tmp_path: Path
 ) -> None:
     before = tree(report_environment.parent.parent)
-    model = stand_in.write(tmp_path / "model")
+    model = Path(shutil.copytree(stand_in.FOLDER, tmp_path / "model"))
     (model / "config.json").write_text('{"model_type": ')
     run = doctor.json("fix", "--yes", "--python", str(report_environment), "--model", str(model))
     assert (run.code, run.report["outcome"]) == (1, "rolled-back")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def cached_model(cache: Path, name: str = "someone/some-model") -> Path:
     """A model in the cache, its files links to blobs; the snapshot's folder."""
     home = cache / ("models--" + name.replace("/", "--"))
     blobs, snapshot = home / "blobs", home / "snapshots" / REVISION
-    stand_in.write(blobs)
+    shutil.copytree(stand_in.FOLDER, blobs)
     snapshot.mkdir(parents=True)
     for blob in blobs.iterdir():
         (snapshot / blob.name).symlink_to(f"../../blobs/{blob.name}")
@@ -100,7 +101,7 @@ def test_a_file_is_no_model(cache: Path, tmp_path: Path) -> None:
     ],
 )
 def test_states_of_a_file(cache: Path, tmp_path: Path, content: str | None, state: str) -> None:
-    folder = stand_in.write(tmp_path / "model")
+    folder = Path(shutil.copytree(stand_in.FOLDER, tmp_path / "model"))
     path = folder / "preprocessor_config.json"
     path.unlink()
     if content is not None:
@@ -109,13 +110,13 @@ def test_states_of_a_file(cache: Path, tmp_path: Path, content: str | None, stat
 
 
 def test_bytes_that_are_no_text(cache: Path, tmp_path: Path) -> None:
-    folder = stand_in.write(tmp_path / "model")
+    folder = Path(shutil.copytree(stand_in.FOLDER, tmp_path / "model"))
     (folder / "config.json").write_bytes(b"\xff\xfe\x00\x80" * 10)
     assert model.look(str(folder)).files["config.json"].state == "broken"
 
 
 def test_a_config_of_a_gigabyte_is_not_read(cache: Path, tmp_path: Path) -> None:
-    folder = stand_in.write(tmp_path / "model")
+    folder = Path(shutil.copytree(stand_in.FOLDER, tmp_path / "model"))
     with (folder / "config.json").open("wb") as file:
         file.truncate(2**30)  # sparse: it takes no disk
     found = model.look(str(folder))
@@ -131,7 +132,7 @@ def test_a_link_to_nothing(cache: Path) -> None:
 
 
 def test_fields_of_the_wrong_kind_are_not_taken(cache: Path, tmp_path: Path) -> None:
-    folder = stand_in.write(tmp_path / "model")
+    folder = Path(shutil.copytree(stand_in.FOLDER, tmp_path / "model"))
     (folder / "config.json").write_text(json.dumps({"model_type": ["qwen3_vl"]}))
     (folder / "preprocessor_config.json").write_text(json.dumps({"processor_class": 7}))
     found = model.look(str(folder))

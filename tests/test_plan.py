@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from doctor import plan, registry
-from doctor.actions import Install, Remove, WriteFile
+from doctor.actions import EditJson, Install, Remove
 from doctor.errors import Refused
 from doctor.facts import Facts
 from doctor.plan import Plan
@@ -198,6 +198,6 @@ def test_an_ignored_finding_is_not_fixed() -> None:
     assert examination.verdict == "healthy"
     assert examination.findings[-1].ignored == "we only use text"
     assert not any(
-        isinstance(step, (Install, WriteFile))
+        isinstance(step, (Install, EditJson))
         for step in plan.make(facts, examination.findings).steps
     )

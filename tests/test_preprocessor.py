@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
 from checks import preprocessor
-from doctor.actions import Advice, WriteFile
+from doctor import repair
+from doctor.actions import Advice, EditJson
 from doctor.facts import Facts, FileState, ImageProcessorClass, ModelFile
 from doctor.findings import Finding, NotChecked
 from doctor.intents import UseRecipe
@@ -89,26 +89,37 @@ def test_a_file_that_may_not_be_read_is_said() -> None:
     assert isinstance(gap, NotChecked)
 
 
-def test_the_fix_of_a_stale_class_is_a_repaired_file(tmp_path: Path) -> None:
-    path = tmp_path / "preprocessor_config.json"
-    path.write_text(json.dumps({"image_processor_type": "Gone", "patch_size": 16}))
-    facts = with_model(recorded("matched"), named="Gone", exists=False, path=str(path))
+def test_the_fix_of_a_stale_class_is_an_edit_of_that_field() -> None:
+    facts = with_model(recorded("matched"), named="Gone", exists=False)
     (finding,) = preprocessor.check(facts)
     assert isinstance(finding, Finding)
     (action,) = fix.actions(finding, facts)
-    assert isinstance(action, WriteFile)
-    assert action.path == str(path)
-    assert json.loads(action.content) == {
+    assert isinstance(action, EditJson)
+    assert (action.path, action.field, action.value) == (
+        "~/model/preprocessor_config.json",
+        ("image_processor_type",),
+        "Qwen2VLImageProcessor",
+    )
+    text = json.dumps({"image_processor_type": "Gone", "patch_size": 16})
+    assert json.loads(repair.edited(text, action.field, action.value)) == {
         "image_processor_type": "Qwen2VLImageProcessor",
         "patch_size": 16,
     }
-    assert json.loads(path.read_text())["image_processor_type"] == "Gone"  # only planned
 
 
 def test_a_class_named_in_processor_config_is_repaired_there() -> None:
+    facts = with_model(recorded("matched"), named="Gone", exists=False)
+    file = ModelFile(path="~/model/processor_config.json", state="ok", problem=None)
+    files = {**facts.model.files, "processor_config.json": file}
+    model = replace(facts.model, files=files, image_processor_named_by="processor_config.json")
+    facts = replace(facts, model=model)
+    (finding,) = preprocessor.check(facts)
+    assert isinstance(finding, Finding)
+    (action,) = fix.actions(finding, facts)
+    assert isinstance(action, EditJson)
     text = json.dumps({"image_processor": {"image_processor_type": "Gone"}, "x": 1})
-    assert json.loads(fix.repaired(text, "New")) == {
-        "image_processor": {"image_processor_type": "New"},
+    assert json.loads(repair.edited(text, action.field, action.value)) == {
+        "image_processor": {"image_processor_type": "Qwen2VLImageProcessor"},
         "x": 1,
     }
 

@@ -1,4 +1,4 @@
-"""Generate once, in stages, through mlx-vlm's public way, and write down what happened.
+"""Generate in stages, through mlx-vlm's public way, and write down what happened.
 
 The doctor starts it as ``python <this folder> <job file> <events file>`` with the target's own
 interpreter, as its user would. Each event is one JSON line, written as soon as it is known, so that
@@ -8,13 +8,19 @@ stage under test imports.
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import sys
 import time
 import traceback
 
 # Lines of a traceback that are kept: the end tells the cause.
 TRACEBACK_LINES = 40
+
+# The resize of the Qwen families refuses pictures whose sides are further apart than this
+# (smart_resize: "absolute aspect ratio must be smaller than 200").
+MOST_ASPECT_RATIO = 200
 
 
 class Stages:
@@ -48,6 +54,51 @@ class Stages:
         return result
 
 
+def picture_problem(path: str) -> str | None:
+    """Why a picture of the user's cannot be shown to a model, or null."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            image.verify()
+    except Exception as error:
+        return "it cannot be opened as a picture (" + type(error).__name__ + ")"
+    if max(width, height) > MOST_ASPECT_RATIO * min(width, height):
+        return f"it is {width} x {height} pixels, and its sides are too far apart"
+    return None
+
+
+def questions(job: dict, folder: str) -> list[dict]:
+    """What to ask: ``{"image", "prompt", "expected"}`` each, the pictures drawn into ``folder``.
+
+    The job's own picture or prompt, or what its ``examination`` names: a function of the doctor's
+    ``pictures`` that gives pictures, prompts and expected answers.
+    """
+    if job["image"] is not None and job["prompt"] is not None:
+        return [{"image": job["image"], "prompt": job["prompt"], "expected": job["expected"]}]
+    spec = importlib.util.spec_from_file_location("vlm_doctor_pictures", job["pictures"])
+    assert spec is not None and spec.loader is not None
+    pictures = sys.modules["vlm_doctor_pictures"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pictures)
+    result = []
+    examine = getattr(pictures, job["examination"] or "examination")
+    for number, (what, prompt, expected) in enumerate(examine()):
+        path = os.path.join(folder, str(number) + ".png")
+        pictures.draw(what).save(path)
+        result.append({"image": path, "prompt": prompt, "expected": expected})
+    if job["examination"]:
+        return result
+    first = result[0]
+    return [
+        {
+            "image": job["image"] or first["image"],
+            "prompt": job["prompt"] or first["prompt"],
+            "expected": job["expected"],
+        }
+    ]
+
+
 def main() -> None:
     with open(sys.argv[1], encoding="utf-8") as file:
         job = json.load(file)
@@ -61,55 +112,77 @@ def main() -> None:
         return mlx.core, mlx_vlm
 
     mx, mlx_vlm = stages.run("import", import_libraries)
+    problem = picture_problem(job["image"]) if job["image"] is not None else None
+    if problem is not None:
+        stages.say(picture=problem)
+        sys.exit(1)
     model, processor = stages.run("load", lambda: mlx_vlm.load(job["model"]))
 
-    def see():  # type: ignore[no-untyped-def]
-        prompt = mlx_vlm.prompt_utils.apply_chat_template(
-            processor, model.config, job["prompt"], num_images=1
+    def prompt_of(question: dict) -> str:
+        return mlx_vlm.prompt_utils.apply_chat_template(
+            processor, model.config, question["prompt"], num_images=1
         )
+
+    def see() -> list[dict]:
+        asked = questions(job, os.path.dirname(os.path.abspath(sys.argv[2])))
         inputs = mlx_vlm.prepare_inputs(
             processor,
-            images=[job["image"]],
-            prompts=prompt,
+            images=[asked[0]["image"]],
+            prompts=prompt_of(asked[0]),
             image_token_index=getattr(model.config, "image_token_index", None),
         )
-        pixels = inputs.get("pixel_values")
-        if pixels is None:
-            raise ValueError(
-                "the processor made no numbers of the picture: the model would be blind"
-            )
-        return prompt
+        if inputs.get("pixel_values") is None:
+            raise ValueError("the processor made no numbers of the picture: the model is blind")
+        return asked
 
-    prompt = stages.run("see", see)
+    asked = stages.run("see", see)
 
     def generate():  # type: ignore[no-untyped-def]
-        started = time.perf_counter()
-        first = last = None
-        text = ""
-        for chunk in mlx_vlm.stream_generate(
-            model,
-            processor,
-            prompt,
-            image=[job["image"]],
-            max_tokens=job["max_tokens"],
-            temperature=0.0,
-        ):
-            if first is None:
-                first = time.perf_counter() - started
-            text += chunk.text
-            last = chunk
-        if last is None or last.generation_tokens < 1:
-            raise ValueError("no token was generated")
-        return text, first, last
+        return [
+            answer_of(mlx_vlm, model, processor, prompt_of(question), question["image"], job)
+            for question in asked
+        ]
 
-    text, first, last = stages.run("generate", generate)
+    answers = stages.run("generate", generate)
+    tokens = sum(answer["tokens"] for answer in answers)
+    decoding = sum(answer["seconds"] - answer["first"] for answer in answers)
     stages.say(
-        answer=text,
-        time_to_first_token_seconds=first,
-        generation_tokens=int(last.generation_tokens),
-        tokens_per_second=float(last.generation_tps),
+        answers=[
+            {
+                "prompt": question["prompt"],
+                "expected": question["expected"],
+                "answer": answer["text"].strip(),
+            }
+            for question, answer in zip(asked, answers)
+        ],
+        time_to_first_token_seconds=answers[0]["first"],
+        generation_tokens=tokens,
+        # The first token of each answer comes out of the prefill.
+        tokens_per_second=(tokens - len(answers)) / decoding if decoding > 0 else None,
         peak_memory_bytes=int(mx.get_peak_memory()),
     )
+
+
+def answer_of(mlx_vlm, model, processor, prompt, image, job):  # type: ignore[no-untyped-def]
+    """One greedy answer: ``{"text", "tokens", "first", "seconds"}``, the times from its start."""
+    started = time.perf_counter()
+    first = last = None
+    text = ""
+    for chunk in mlx_vlm.stream_generate(
+        model, processor, prompt, image=[image], max_tokens=job["max_tokens"], temperature=0.0
+    ):
+        if first is None:
+            first = time.perf_counter() - started
+        text += chunk.text
+        last = chunk
+    if last is None or first is None or last.generation_tokens < 1:
+        raise ValueError("no token was generated")
+    return {
+        "text": text,
+        "tokens": int(last.generation_tokens),
+        "first": first,
+        "seconds": time.perf_counter() - started,
+    }
 
 
 if __name__ == "__main__":

@@ -58,8 +58,8 @@ def summarise(text: str) -> dict:
     attribute]``: what is taken from imported modules at once, and ``aliases`` says which modules
     those are. ``defines`` has the names that it binds, ``siblings`` what ``from . import`` binds:
     ``[name, original, optional]``; ``dynamic`` tells that it makes names in
-    other ways; ``lazy`` maps names to the submodules that a lazy package takes them from; ``hints``
-    are names that it only mentions, in its ``__getattr__`` or for type checkers; ``error`` is a
+    other ways; ``lazy`` maps names to the submodules that a lazy package takes them from,
+    ``places`` some names to theirs, where others may be too; ``hints`` are names that it only mentions, in its ``__getattr__`` or for type checkers; ``error`` is a
     syntax error.
     """
     summary = _empty()
@@ -83,6 +83,7 @@ def summarise(text: str) -> dict:
     summary["defines"] = sorted(defines)
     if summary["dynamic"]:
         summary["lazy"] = _lazy_names(tree)
+        summary["places"] = _places(tree)
         summary["hints"] = _hints(tree)
     return summary
 
@@ -96,6 +97,7 @@ def _empty() -> dict:
         "siblings": [],
         "dynamic": False,
         "lazy": {},
+        "places": {},
         "hints": [],
         "error": None,
     }
@@ -155,6 +157,7 @@ class _Body:
         elif isinstance(node, (ast.For, ast.While)):
             if isinstance(node, ast.For):
                 self._bind(node.target)
+                self._import_each(node, optional)
             self.visit_all(node.body + node.orelse, True)
         elif isinstance(node, ast.Assign):
             for target in node.targets:
@@ -169,6 +172,27 @@ class _Body:
             pass  # deleted names stay listed: saying that a name is there errs on the silent side
         elif type(node).__name__ in ("Match", "TypeAlias"):
             self._summary["dynamic"] = True
+
+    def _import_each(self, node: ast.For, optional: bool) -> None:
+        """The imports of ``for name in ("a", "b"): __import__(name)``, as requests has it."""
+        names = source.literal(node.iter)
+        if not (isinstance(node.target, ast.Name) and isinstance(names, (list, tuple))):
+            return
+        for statement in node.body:
+            if not isinstance(statement, (ast.Assign, ast.Expr)):
+                continue
+            value = statement.value
+            if (
+                isinstance(value, ast.Call)
+                and isinstance(value.func, ast.Name)
+                and value.func.id == "__import__"
+                and [getattr(argument, "id", None) for argument in value.args] == [node.target.id]
+            ):
+                self._summary["imports"] += [
+                    [value.lineno, 0, name, None, optional, self._gates]
+                    for name in names
+                    if isinstance(name, str)
+                ]
 
     def _visit_if(self, node: ast.If, optional: bool) -> None:
         verdict = _condition(node.test)
@@ -312,6 +336,19 @@ def _lazy_names(tree: ast.Module) -> dict[str, str]:
             names = source.literal(node.args[0])
             add(_index(node.func.value), [names] if isinstance(names, str) else names)
     return lazy
+
+
+def _places(tree: ast.Module) -> dict[str, str]:
+    """Submodules from tables of the form ``{"Name": (package, ".submodule")}``, as pydantic's."""
+    places: dict[str, str] = {}
+    for node in tree.body:
+        table = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
+        for key, value in zip(table.keys, table.values) if isinstance(table, ast.Dict) else ():
+            if key is not None and isinstance(value, ast.Tuple) and len(value.elts) == 2:
+                name, module = source.literal(key), source.literal(value.elts[1])
+                if isinstance(name, str) and isinstance(module, str) and module[:1] == ".":
+                    places[name] = module[1:]
+    return places
 
 
 def _hints(tree: ast.Module) -> list[str]:
@@ -496,6 +533,8 @@ class _Tracer:
                     return home
         if not summary["dynamic"]:
             return ""
+        if name in summary["places"]:
+            return self._submodule(module, summary["places"][name])
         lazy = summary["lazy"]
         closed = self._is_closed(module, lazy)
         if name in lazy and closed:

@@ -7,9 +7,6 @@ import json
 import os
 import sys
 
-# Raised whenever the form of any note changes: older notes are then made anew.
-VERSION = 2
-
 # A source file larger than this is not read; the largest real one here has 0.3 MB.
 MOST_BYTES = 5_000_000
 
@@ -23,6 +20,17 @@ def read(path: str) -> str | None:
         return None
     # Python takes a byte order mark for no part of the source; its parser does.
     return data.decode("utf-8-sig", "replace") if len(data) <= MOST_BYTES else None
+
+
+def _readers() -> list:
+    """What the notes depend on besides the files: this Python, and the readers' own source."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    entries = sorted(
+        [entry.name, entry.stat().st_size, entry.stat().st_mtime_ns]
+        for entry in os.scandir(folder)
+        if entry.name.endswith(".py")
+    )
+    return [sys.version, entries]
 
 
 class Notes:
@@ -42,7 +50,7 @@ class Notes:
             try:
                 with open(path, encoding="utf-8") as file:
                     content = json.load(file)
-                if content["version"] == VERSION and content["python"] == sys.version:
+                if content["made_by"] == _readers():
                     self._kept = dict(content["files"])
             except (OSError, ValueError, KeyError, TypeError, RecursionError):
                 pass
@@ -83,7 +91,7 @@ class Notes:
         try:
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
             with open(temporary, "w", encoding="utf-8") as file:
-                json.dump({"version": VERSION, "python": sys.version, "files": self._kept}, file)
+                json.dump({"made_by": _readers(), "files": self._kept}, file)
             os.replace(temporary, self._path)
         except OSError:
             with contextlib.suppress(OSError):

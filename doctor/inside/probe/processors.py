@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 
 import source
 import transformers_tables
@@ -83,14 +84,28 @@ def processor(finder: Finder, notes: Notes, question: dict) -> dict | None:
         return None
     model_type = model_type.lower()
     module = _remapping(mlx_vlm, notes).get(model_type, model_type)
-    own = _registered(os.path.join(mlx_vlm, "models", module), notes, model_type)
-    if own is not None:
-        return _describe(notes, transformers, model_type, own, "mlx-vlm")
+    registered, own = _registered(os.path.join(mlx_vlm, "models", module), notes, model_type)
+    described = own and _describe(notes, transformers, model_type, own, "mlx-vlm")
+    if described and (_loads(described) or _is_patched(notes, own)):
+        return described
+    # mlx-vlm falls back to the class of transformers where its own fails.
     name = question.get("processor_class") or _processor_class(transformers, notes, model_type)
+    name = name or registered
     path = _find_class(transformers, notes, model_type, name) if name else None
-    if not (name and path):
-        return _unknown(name, "neither mlx-vlm nor transformers shows a processor for it")
-    return _describe(notes, transformers, model_type, (path, name), "transformers")
+    if name and path:
+        other = _describe(notes, transformers, model_type, (path, name), "transformers")
+        return other if described is None or _loads(other) else described
+    return described or _unknown(name, "neither mlx-vlm nor transformers shows a processor for it")
+
+
+def _loads(described: dict) -> bool:
+    """Whether a processor surely loads without further backends."""
+    return described["unknown"] is None and not described["needs"]
+
+
+def _is_patched(notes: Notes, found: tuple[str, str] | None) -> bool:
+    shown = notes.of(found[0], outline, found[1]) if found else None
+    return bool(shown and shown["patched"])
 
 
 def _unknown(name: str | None, reason: str) -> dict:
@@ -105,19 +120,28 @@ def _unknown(name: str | None, reason: str) -> dict:
     }
 
 
-def _registered(folder: str, notes: Notes, model_type: str) -> tuple[str, str] | None:
-    """The file and class of the processor that a model's folder in mlx-vlm installs for it."""
+def _registered(
+    folder: str, notes: Notes, model_type: str
+) -> tuple[str | None, tuple[str, str] | None]:
+    """The processor class that a model's folder in mlx-vlm installs for it.
+
+    Its name, and the file and class where mlx-vlm defines or changes it itself.
+    """
     try:
         files = sorted(os.listdir(folder))
-    except OSError:
-        return None
+    except (OSError, ValueError):
+        return None, None
+    registered: str | None = None
     for file in files:
         path = os.path.join(folder, file)
         for types, name in (notes.of(path, registrations) if file.endswith(".py") else None) or ():
-            found = _definition(path, notes, name) if model_type in types else None
+            if model_type not in types:
+                continue
+            registered = name
+            found = _definition(path, notes, name)
             if found:
-                return found
-    return None
+                return name, found
+    return registered, None
 
 
 def registrations(text: str) -> list:
@@ -140,7 +164,7 @@ def registrations(text: str) -> list:
             types = source.assigned(text, types.id)
         names = source.literal(types)
         names = [names] if isinstance(names, str) else names
-        if isinstance(names, (list, tuple)):
+        if isinstance(names, (list, tuple, set)):
             result.append([[str(name).lower() for name in names], node.args[1].id])
     return result
 
@@ -210,13 +234,21 @@ def outline(text: str, class_name: str) -> dict | None:
     """What a processor class shows of how it is loaded; null where the file does not define it.
 
     ``attributes`` are its parts; ``inherits`` tells that ``ProcessorMixin`` loads it. ``free`` are
-    the auto classes that its own ``from_pretrained`` uses, ``guarded`` those that it uses in a
-    ``try`` that survives their absence. ``reads_file`` tells that the file mentions
-    ``preprocessor_config.json``.
+    the auto classes that its own ``from_pretrained`` uses, with the functions of the same file that
+    it calls; ``guarded`` those that it uses in a ``try`` that survives their absence.
+    ``reads_file`` tells that the file mentions ``preprocessor_config.json``. A class of another
+    package whose ``from_pretrained`` the file replaces is defined here too, as ``patched``; with
+    ``calls_original`` nothing can be told.
     """
-    if "class " + class_name not in text:
+    patch = class_name + ".from_pretrained = "
+    if "class " + class_name not in text and patch not in text:
         return None
     tree = source.parse(text)
+    functions = {
+        inner.name: inner
+        for inner in (tree.body if tree else ())
+        if isinstance(inner, ast.FunctionDef)
+    }
     node = next(
         (
             inner
@@ -225,31 +257,62 @@ def outline(text: str, class_name: str) -> dict | None:
         ),
         None,
     )
-    if node is None:
+    loader = _replacement(tree, functions, class_name)
+    if node is None and loader is None:
         return None
-    loader = next(
-        (
-            inner
-            for inner in node.body
-            if isinstance(inner, ast.FunctionDef) and inner.name == "from_pretrained"
-        ),
-        None,
+    for inner in node.body if node else ():
+        if isinstance(inner, ast.FunctionDef) and inner.name == "from_pretrained":
+            loader = inner
+    bases = {base.id for base in (node.bases if node else ()) if isinstance(base, ast.Name)}
+    free, guarded, names = _names(loader, functions) if loader else (set(), set(), set())
+    originals = re.findall(
+        r"^(\w+) = " + re.escape(class_name) + r"\.from_pretrained\b", text, re.MULTILINE
     )
-    bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
-    free: set[str] = set()
-    guarded: set[str] = set()
-    inside = _guarded(loader) if loader else set()
-    for inner in ast.walk(loader) if loader else ():
-        if isinstance(inner, ast.Name) and inner.id in AUTO_FILES:
-            (guarded if id(inner) in inside else free).add(inner.id)
     return {
-        "attributes": _attributes(node),
+        "attributes": _attributes(node) if node else [],
         "loads_itself": loader is not None,
         "inherits": "ProcessorMixin" in bases,
-        "free": sorted(free),
-        "guarded": sorted(guarded),
+        "free": sorted(free & set(AUTO_FILES)),
+        "guarded": sorted(guarded & set(AUTO_FILES)),
         "reads_file": "preprocessor_config.json" in text,
+        "patched": node is None,
+        "calls_original": bool(names & set(originals)),
     }
+
+
+def _replacement(
+    tree: ast.Module | None, functions: dict[str, ast.FunctionDef], class_name: str
+) -> ast.FunctionDef | None:
+    """The function that a module puts in place of a class's ``from_pretrained``."""
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name):
+            target = node.targets[0]
+            if (
+                isinstance(target, ast.Attribute)
+                and target.attr == "from_pretrained"
+                and isinstance(target.value, ast.Name)
+                and target.value.id == class_name
+            ):
+                return functions.get(node.value.id)
+    return None
+
+
+def _names(
+    function: ast.FunctionDef, functions: dict[str, ast.FunctionDef], depth: int = 3
+) -> tuple[set[str], set[str], set[str]]:
+    """The names that a function and those that it calls use freely, guarded, and altogether."""
+    inside = _guarded(function)
+    free: set[str] = set()
+    guarded: set[str] = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name):
+            names = {node.id}
+            if depth and node.id in functions and functions[node.id] is not function:
+                deeper_free, deeper_guarded, _ = _names(functions[node.id], functions, depth - 1)
+                guarded |= deeper_guarded
+                names |= deeper_free
+            (guarded if id(node) in inside else free).update(names)
+    return free, guarded, free | guarded
 
 
 def _describe(
@@ -262,10 +325,18 @@ def _describe(
         return _unknown(name, "its source could not be read")
     if not (shown["loads_itself"] or shown["inherits"]):
         return _unknown(name, "it inherits how it is loaded")
+    if shown["calls_original"]:
+        return _unknown(name, "mlx-vlm changes how a class of transformers is loaded")
     used = _used(shown)
     needs = []
+    if provider == "transformers":
+        needs.append(_need_of_itself(notes, transformers, path, name))
+    # From transformers 5.3 on ProcessorMixin takes the auto classes past the placeholders.
+    past = not shown["loads_itself"] and notes.of(
+        os.path.join(transformers, "processing_utils.py"), takes_classes_from_their_files
+    )
     for class_name in used:
-        need = _need(notes, transformers, model_type, class_name)
+        need = _need(notes, transformers, model_type, class_name, bool(past))
         if need is None:
             return _unknown(name, "what " + class_name + " needs could not be told")
         needs.append(need)
@@ -300,18 +371,40 @@ def _used(shown: dict) -> list[str]:
     ]
 
 
-def _need(notes: Notes, transformers: str, model_type: str, class_name: str) -> dict | None:
+def takes_classes_from_their_files(text: str) -> bool:
+    """Whether ``ProcessorMixin`` imports auto classes from the modules that define them."""
+    return '("transformers.models.auto.image_processing_auto", "AutoImageProcessor")' in text
+
+
+def _need_of_itself(notes: Notes, transformers: str, path: str, name: str) -> dict:
+    """What transformers requires of the processor class itself (``@requires``)."""
+    backends = transformers_tables.Backends(transformers, notes).of(path, name) or ()
+    return {"class_name": name, "backends": _of_torch(backends), "source": path}
+
+
+def _need(
+    notes: Notes, transformers: str, model_type: str, class_name: str, past: bool
+) -> dict | None:
     path = os.path.join(transformers, "models", "auto", AUTO_FILES[class_name])
-    backends = transformers_tables.Backends(transformers, notes).of(path, class_name)
+    rules = transformers_tables.Backends(transformers, notes)
+    backends = rules.of(path, class_name)
     if backends is None:
         return None
-    if class_name == "AutoImageProcessor" and "torchvision" not in backends:
-        # The auto class loads. Does the class that it finds for this model type?
-        classes = transformers_tables.image_processors(transformers, notes).get(model_type)
-        if classes and not any(backend == "pil" for backend, _ in classes):
-            backends = sorted({*backends, "torch", "torchvision"})
-    needed = [name for name in backends if name in ("torch", "torchvision")]
+    needed = _of_torch(backends)
+    if class_name == "AutoImageProcessor" and (past or not needed):
+        # The auto class is there. Is one of the classes that it has for this model type?
+        classes = transformers_tables.image_processors(transformers, notes).get(model_type, [])
+        files = [
+            (one, transformers_tables.file_of_image_processor(transformers, model_type, one))
+            for _, one in classes
+        ]
+        needs = [_of_torch(rules.of(file, one) or ()) for one, file in files if file]
+        needed = next((need for need in needs if not need), needs[0] if needs else [])
     return {"class_name": class_name, "backends": needed, "source": path}
+
+
+def _of_torch(backends: list[str] | tuple[str, ...]) -> list[str]:
+    return [name for name in backends if name in ("torch", "torchvision")]
 
 
 def _attributes(node: ast.ClassDef) -> list[str]:
@@ -343,4 +436,6 @@ def _guarded(function: ast.FunctionDef) -> set[int]:
         bare = any(handler.type is None for handler in node.handlers)
         if bare or caught & ABSENT_BACKEND_ERRORS:
             inside.update(id(inner) for part in node.body for inner in ast.walk(part))
+        # What a handler does is done only where the body got far enough to fail otherwise.
+        inside.update(id(inner) for part in node.handlers for inner in ast.walk(part))
     return inside

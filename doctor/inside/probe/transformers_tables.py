@@ -176,6 +176,28 @@ def image_processor_table(text: str) -> dict[str, list]:
     return result
 
 
+def file_of_image_processor(folder: str, model_type: str, class_name: str) -> str | None:
+    """The file that defines an image processor class: its type's, or that of a name like its."""
+    models = os.path.join(folder, "models")
+    try:
+        others = os.listdir(models)
+    except OSError:
+        return None
+    lowered = class_name.lower()
+    alike = [name for name in others if lowered.startswith(name.replace("_", ""))]
+    pattern = re.compile(r"^class " + re.escape(class_name) + r"\b", re.MULTILINE)
+    for model in (model_type, *sorted(alike, key=len, reverse=True)):
+        try:
+            files = sorted(os.listdir(os.path.join(models, model)))
+        except (OSError, ValueError):
+            continue
+        for file in files:
+            path = os.path.join(models, model, file)
+            if file.startswith("image_processing_") and pattern.search(read(path) or ""):
+                return path
+    return None
+
+
 def image_processor(finder: Finder, notes: Notes, question: dict) -> dict | None:
     """Whether the class that the model's ``preprocessor_config.json`` names exists here.
 
@@ -191,11 +213,12 @@ def image_processor(finder: Finder, notes: Notes, question: dict) -> dict | None
     known = {name for classes in table.values() for _, name in classes}
     bare = named[: -len("Fast")] if named.endswith("Fast") else named
     exists = bool({named, bare} & known) or _defined(folder, (named, bare))
-    own = table.get(question.get("model_type") or "", [])
+    own = [name for _, name in table.get(question.get("model_type") or "", [])]
     return {
         "named": named,
         "exists": exists if table else None,
-        "replacement": own[0][1] if own else None,
+        # The shortest name is without a backend's suffix: every release with the class knows it.
+        "replacement": min(own, key=len, default=None),
         "source": os.path.join(folder, "models", "auto", "image_processing_auto.py"),
     }
 

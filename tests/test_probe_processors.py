@@ -1,0 +1,499 @@
+"""What processors need, read from real releases of mlx-vlm and transformers; none is imported.
+
+The truth was measured by loading each processor without torch.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import probe
+
+imports = probe.module("imports")
+processors = probe.module("processors")
+tables = probe.module("transformers_tables")
+
+Install = Callable[[str, str], Path]
+Ask = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Install:
+    """The folder of one release of a package, alone; installed when first asked for."""
+    folder = tmp_path_factory.mktemp("releases")
+
+    def install(name: str, version: str) -> Path:
+        target = folder / f"{name}-{version}"
+        return target if target.exists() else probe.install(target, f"{name}=={version}")
+
+    return install
+
+
+@pytest.fixture(scope="session")
+def notes() -> Any:
+    """Each file is read once for all tests."""
+    return probe.notes()
+
+
+@pytest.fixture(scope="session")
+def processor(release: Install, notes: Any) -> Ask:
+    """What a pair of releases says of the processor of a model type."""
+
+    def ask(mlx_vlm: str, transformers: str, model_type: str, **more: str) -> dict[str, Any]:
+        folders = release("mlx-vlm", mlx_vlm), release("transformers", transformers)
+        question = {"model_type": model_type, **more}
+        answer = processors.processor(probe.finder(*folders), notes, question)
+        assert isinstance(answer, dict)
+        return answer
+
+    return ask
+
+
+PAIRS = (
+    ("0.3.9", "4.57.3"),
+    ("0.3.9", "5.23.0"),
+    ("0.4.0", "5.3.0"),
+    ("0.4.4", "5.23.0"),
+    ("0.5.0", "5.23.0"),
+    ("0.6.3", "5.5.4"),
+    ("0.6.10", "5.14.1"),
+    ("0.6.10", "5.23.0"),
+    ("0.7.10", "5.23.0"),
+)
+
+# Whether the processor needs torch and torchvision, for each of the pairs: T it does, - it does
+# not, ? it was not measured, or fails for other reasons.
+MEASURED = {
+    "qwen2_vl": "TTTT-----",
+    "qwen2_5_vl": "TTTT-----",
+    "qwen3_vl": "TTTT-----",
+    "gemma3": "?--------",
+    "paligemma": "?-?------",
+    "idefics3": "?----TT--",
+    "smolvlm": "?TT--TT--",
+    "florence2": "?-?--TT--",
+    "llava": "?--------",
+    "llava_next": "?--------",
+    "mllama": "?--------",
+    "pixtral": "?T---T---",
+    "mistral3": "??---T---",
+    "internvl_chat": "???------",
+    "phi3_v": "???------",
+    "kimi_vl": "???------",
+    "molmo": "???------",
+    "llava_qwen2": "??-------",
+    "glm4v": "?TT------",
+    "llama4": "?TT------",
+    "aya_vision": "?--------",
+    "gemma4": "???------",
+    "llava_onevision": "????????-",
+    "paddleocr_vl": "??-------",
+}
+
+
+@pytest.mark.parametrize("model_type", MEASURED)
+def test_whether_a_processor_needs_torchvision_is_as_measured(
+    processor: Ask, model_type: str
+) -> None:
+    told = ""
+    for pair, measured in zip(PAIRS, MEASURED[model_type], strict=True):
+        answer = processor(*pair, model_type)
+        backends = {backend for need in answer["needs"] for backend in need["backends"]}
+        assert backends in (set(), {"torch", "torchvision"})
+        verdict = "unknown" if answer["unknown"] else "T" if backends else "-"
+        told += "?" if measured == "?" else verdict
+    assert told == MEASURED[model_type]
+
+
+def test_the_reports_own_failure(processor: Ask, release: Install) -> None:
+    answer = processor("0.3.9", "4.57.3", "qwen3_vl", processor_class="Qwen3VLProcessor")
+    models = release("transformers", "4.57.3") / "transformers" / "models"
+    assert answer == {
+        "name": "Qwen3VLProcessor",
+        "provider": "transformers",
+        "source": str(models / "qwen3_vl" / "processing_qwen3_vl.py"),
+        "needs": [
+            {
+                "class_name": "AutoVideoProcessor",
+                "backends": ["torch", "torchvision"],
+                "source": str(models / "auto" / "video_processing_auto.py"),
+            }
+        ],
+        "reads_image_processor_type": True,
+        "reads_preprocessor_config": True,
+        "unknown": None,
+    }
+
+
+def test_a_processor_of_mlx_vlm_that_needs_nothing(processor: Ask, release: Install) -> None:
+    answer = processor("0.7.10", "5.23.0", "qwen3_vl", processor_class="Qwen3VLProcessor")
+    models = release("mlx-vlm", "0.7.10") / "mlx_vlm" / "models"
+    assert answer["provider"] == "mlx-vlm"
+    assert answer["source"] == str(models / "qwen3_vl" / "processing_qwen3_vl.py")
+    assert answer["needs"] == []
+    assert answer["reads_image_processor_type"] is False
+    assert answer["unknown"] is None
+
+
+def test_where_mlx_vlms_own_fails_the_one_of_transformers_is_taken(processor: Ask) -> None:
+    assert processor("0.6.3", "5.5.4", "gemma3")["provider"] == "transformers"
+    assert processor("0.6.10", "5.23.0", "gemma3")["provider"] == "mlx-vlm"
+
+
+def test_a_processor_class_that_is_a_placeholder_itself(processor: Ask) -> None:
+    answer = processor("0.3.9", "5.23.0", "mistral3", processor_class="PixtralProcessor")
+    assert answer["needs"][0]["class_name"] == "PixtralProcessor"
+    assert answer["needs"][0]["backends"] == ["torch", "torchvision"]
+
+
+@pytest.mark.parametrize("model_type", ["qwen3_vl", "QWEN3_VL"])
+def test_the_letters_of_the_model_type_do_not_matter(processor: Ask, model_type: str) -> None:
+    assert processor("0.7.10", "5.23.0", model_type)["name"] == "Qwen3VLProcessor"
+
+
+@pytest.mark.parametrize("model_type", ["no_such_type", "../../etc", "a\0b", "a/b", ".", "\udcff"])
+def test_a_type_that_nobody_knows(release: Install, notes: Any, model_type: str) -> None:
+    finder = probe.finder(release("mlx-vlm", "0.7.10"), release("transformers", "5.23.0"))
+    question = {"model_type": model_type, "processor_class": "NoSuchProcessor"}
+    answer = processors.processor(finder, notes, question)
+    assert (answer["name"], answer["provider"], answer["needs"]) == ("NoSuchProcessor", None, [])
+    assert answer["unknown"]
+    starts = processors.starts(finder, notes, question, answer)
+    assert starts == ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2"]
+
+
+@pytest.mark.parametrize("model_type", [None, ""])
+def test_no_type(release: Install, notes: Any, model_type: str | None) -> None:
+    finder = probe.finder(release("mlx-vlm", "0.7.10"), release("transformers", "5.23.0"))
+    question = {"model_type": model_type}
+    assert processors.processor(finder, notes, question) is None
+    starts = processors.starts(finder, notes, question, None)
+    assert starts == ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2"]
+
+
+def test_what_mlx_vlm_changes_beyond_understanding_is_unknown(processor: Ask) -> None:
+    """It loads without torch from 0.6.3 on, and does not before."""
+    for pair in PAIRS[3:]:
+        answer = processor(*pair, "lfm2_vl")
+        assert answer["unknown"]
+        assert answer["needs"] == []
+
+
+@pytest.mark.parametrize("missing", ["mlx-vlm", "transformers"])
+def test_no_processor_without_both(release: Install, notes: Any, missing: str) -> None:
+    versions = {"mlx-vlm": "0.7.10", "transformers": "5.23.0"}
+    del versions[missing]
+    finder = probe.finder(*(release(name, version) for name, version in versions.items()))
+    assert processors.processor(finder, notes, {"model_type": "qwen3_vl"}) is None
+
+
+def test_the_starts_of_a_generation(release: Install, notes: Any) -> None:
+    question = {"model_type": "qwen3_vl"}
+    common = ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2", "mlx_vlm.models.qwen3_vl"]
+    more = ["transformers.models.qwen3_vl.processing_qwen3_vl"]
+    expected = {("0.7.10", "5.23.0"): common, ("0.3.9", "4.57.3"): common + more}
+    for (mlx_vlm, transformers), starts in expected.items():
+        finder = probe.finder(release("mlx-vlm", mlx_vlm), release("transformers", transformers))
+        answer = processors.processor(finder, notes, question)
+        assert processors.starts(finder, notes, question, answer) == starts
+    assert processors.starts(probe.finder(), notes, question, None) == []
+
+
+@pytest.mark.parametrize("version", ["0.3.9", "0.7.10"])
+def test_the_model_types_that_are_supported(release: Install, notes: Any, version: str) -> None:
+    types = processors.supported_model_types(probe.finder(release("mlx-vlm", version)), notes)
+    assert {"qwen2_vl", "qwen3_vl", "gemma3", "llava_qwen2"} <= set(types)
+    assert types == sorted(types)
+    assert not {"base", "cache", "kernels", "__init__", "__pycache__"} & set(types)
+    assert ("llava_onevision" in types) == (version == "0.7.10")
+
+
+def test_no_types_without_mlx_vlm(tmp_path: Path, notes: Any) -> None:
+    assert processors.supported_model_types(probe.finder(tmp_path), notes) is None
+    probe.write(tmp_path, {"mlx_vlm/__init__.py": ""})
+    assert processors.supported_model_types(probe.finder(tmp_path), notes) is None
+
+
+@pytest.mark.parametrize(
+    ("version", "gated"),
+    [
+        ("4.57.3", False),
+        ("5.3.0", False),
+        ("5.5.4", True),
+        ("5.14.1", True),
+        ("5.18.0", False),
+        ("5.23.0", False),
+    ],
+)
+def test_when_auto_image_processor_is_a_placeholder_without_torch(
+    release: Install, notes: Any, version: str, gated: bool
+) -> None:
+    folder = release("transformers", version) / "transformers"
+    backends = tables.Backends(str(folder), notes)
+    auto = folder / "models" / "auto"
+    image = backends.of(str(auto / "image_processing_auto.py"), "AutoImageProcessor")
+    assert image == (["torch", "torchvision", "vision"] if gated else ["vision"])
+    video = backends.of(str(auto / "video_processing_auto.py"), "AutoVideoProcessor")
+    assert video == ["torch", "torchvision", "vision"]
+    assert backends.of(str(auto / "gone.py"), "AutoImageProcessor") is None
+    elsewhere = tables.Backends(str(folder / "gone"), notes)
+    assert elsewhere.of(str(auto / "image_processing_auto.py"), "AutoImageProcessor") is None
+
+
+@pytest.mark.parametrize(
+    ("version", "named", "model_type", "exists"),
+    [
+        # The report says that it does not exist; it does.
+        ("4.57.3", "Qwen2VLImageProcessorFast", "qwen3_vl", True),
+        ("4.57.3", "Qwen2VLImageProcessor", "qwen3_vl", True),
+        ("4.57.3", "Qwen2_5_VLImageProcessor", "qwen2_5_vl", False),
+        ("4.57.3", "CLIPFeatureExtractor", "llava", True),
+        ("4.57.3", "NoSuchImageProcessorFast", "no_such_type", False),
+        ("5.23.0", "Qwen2VLImageProcessorFast", "qwen3_vl", True),
+        ("5.23.0", "Qwen2_5_VLImageProcessor", "qwen2_5_vl", False),
+        ("5.23.0", "CLIPFeatureExtractor", "llava", False),
+        ("5.23.0", "CLIPImageProcessor", "llava", True),
+    ],
+)
+def test_whether_the_named_image_processor_exists(
+    release: Install, notes: Any, version: str, named: str, model_type: str, exists: bool
+) -> None:
+    finder = probe.finder(release("transformers", version))
+    question = {"model_type": model_type, "image_processor_type": named}
+    answer = tables.image_processor(finder, notes, question)
+    assert (answer["named"], answer["exists"]) == (named, exists)
+    assert Path(answer["source"]).is_file()
+    replacement = {
+        "qwen2_5_vl": "Qwen2VLImageProcessor",
+        "qwen3_vl": "Qwen2VLImageProcessor",
+        "llava": "LlavaImageProcessor",
+    }.get(model_type)
+    assert answer["replacement"] == replacement
+    if replacement:
+        again = {"model_type": model_type, "image_processor_type": replacement}
+        assert tables.image_processor(finder, notes, again)["exists"]
+
+
+def test_no_image_processor_without_a_name_or_transformers(release: Install, notes: Any) -> None:
+    finder = probe.finder(release("transformers", "5.23.0"))
+    question = {"model_type": "qwen3_vl", "image_processor_type": None}
+    assert tables.image_processor(finder, notes, question) is None
+    named = {"model_type": "qwen3_vl", "image_processor_type": "Qwen2VLImageProcessor"}
+    assert tables.image_processor(probe.finder(), notes, named) is None
+
+
+def test_whether_it_exists_is_unknown_where_there_is_no_table(tmp_path: Path, notes: Any) -> None:
+    probe.write(tmp_path, {"transformers/__init__.py": ""})
+    question = {"model_type": "qwen3_vl", "image_processor_type": "Qwen2VLImageProcessor"}
+    answer = tables.image_processor(probe.finder(tmp_path), notes, question)
+    assert (answer["exists"], answer["replacement"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("version", "enforced"),
+    [
+        ("4.57.3", {"tokenizers>=0.22.0,<=0.23.0": True, "huggingface-hub>=0.34.0,<1.0": False}),
+        ("5.23.0", {"tokenizers>=0.23.1,<0.24.0": True, "huggingface-hub>=1.31.0,<3.0": False}),
+    ],
+)
+def test_the_versions_that_transformers_enforces(
+    release: Install, notes: Any, version: str, enforced: dict[str, bool]
+) -> None:
+    folder = release("transformers", version)
+    described = tables.describe(probe.finder(folder), notes)
+    found = {one["requirement"]: one["if_installed"] for one in described["enforced"]}
+    assert enforced.items() <= found.items()
+    assert found == _really_enforced(folder / "transformers")
+    sources = {Path(one["source"]).name for one in described["enforced"]}
+    assert sources == {"dependency_versions_table.py"}
+
+
+def _really_enforced(folder: Path) -> dict[str, bool]:
+    """What transformers' own loop asks for, and whether only where it is installed."""
+    code = """
+import json, pathlib, sys, types
+folder = pathlib.Path(sys.argv[1])
+def asked(there):
+    result = []
+    names = ["t", "t.utils", "t.utils.versions", "t.utils.import_utils"]
+    for name in [*names, "t.dependency_versions_table"]:
+        made = sys.modules[name] = types.ModuleType(name)
+        made.is_tokenizers_available = made.is_accelerate_available = lambda: there
+        made.require_version = made.require_version_core = lambda text, _=0: result.append(text)
+        made.__path__ = []
+    exec((folder / "dependency_versions_table.py").read_text(), made.__dict__)
+    check = (folder / "dependency_versions_check.py").read_text()
+    exec(check, {"__name__": "t.dependency_versions_check", "__package__": "t"})
+    return [text for text in result if not text.startswith("python")]
+always = asked(False)
+print(json.dumps({text: text not in always for text in asked(True)}))
+"""
+    output = subprocess.check_output([sys.executable, "-I", "-S", "-c", code, str(folder)])
+    result = json.loads(output)
+    assert isinstance(result, dict)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("version", "needs_torch"),
+    [("4.57.3", False), ("5.3.0", False), ("5.5.4", True), ("5.23.0", True)],
+)
+def test_whether_torchvision_counts_only_with_torch(
+    release: Install, notes: Any, version: str, needs_torch: bool
+) -> None:
+    described = tables.describe(probe.finder(release("transformers", version)), notes)
+    assert described["torchvision_needs_torch"] is needs_torch
+
+
+def test_a_transformers_that_tells_nothing(tmp_path: Path, notes: Any) -> None:
+    assert tables.describe(probe.finder(tmp_path), notes) is None
+    probe.write(tmp_path, {"transformers/__init__.py": ""})
+    described = tables.describe(probe.finder(tmp_path), notes)
+    assert (described["enforced"], described["torchvision_needs_torch"]) == (None, None)
+
+
+@pytest.mark.parametrize("pair", [("0.3.9", "4.57.3"), ("0.7.10", "5.23.0")])
+def test_what_a_pair_alone_lacks(release: Install, notes: Any, pair: tuple[str, str]) -> None:
+    """With nothing else installed, modules of others are missing: those that Python names."""
+    folders = [release("mlx-vlm", pair[0]), release("transformers", pair[1])]
+    library = Path(sysconfig.get_path("stdlib"))
+    entries = [{"path": str(folder), "kind": "site-packages"} for folder in folders]
+    for folder in (library, library / "lib-dynload"):
+        entries.append({"path": str(folder), "kind": "standard-library"})
+    finder = probe.module("modules").Finder(entries)
+    question = {"model_type": "qwen3_vl"}
+    answer = processors.processor(finder, notes, question)
+    starts = processors.starts(finder, notes, question, answer)
+    traced = imports.trace(finder, notes, starts, [])
+    missing = {one["module"] for one in traced["problems"] if one["name"] is None}
+    assert {"mlx", "numpy", "tqdm", "huggingface_hub", "jinja2"} <= missing
+    assert not [name for name in missing if name.startswith(("mlx_vlm", "transformers"))]
+    assert traced["reached"] == ["mlx_vlm", "transformers"]
+    for start in starts:
+        assert _missing_for(folders, start) in missing
+
+
+def _missing_for(folders: list[Path], module: str) -> str:
+    """The module for the lack of which this one cannot be imported, as Python says."""
+    code = """
+import importlib, sys
+sys.path[:0] = sys.argv[2:]
+try:
+    importlib.import_module(sys.argv[1])
+except ModuleNotFoundError as error:
+    print(error.name)
+"""
+    command = [sys.executable, "-I", "-S", "-B", "-c", code, module, *map(str, folders)]
+    return subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL).strip()
+
+
+# A class as real releases have had them, and functions beside it.
+LOADER = """
+def helper(path):
+    return AutoImageProcessor
+def deep(path):
+    return helper(path)
+def careful(path):
+    try:
+        return AutoVideoProcessor
+    except:
+        pass
+def circle(path):
+    return circle(path) or ring(path)
+def ring(path):
+    return circle(path)
+class Processor(ProcessorMixin):
+    attributes = ["tokenizer"]
+    @classmethod
+    def from_pretrained(cls, path, **kwargs):
+        tokenizer = AutoTokenizer.from_pretrained(path)
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "free", "guarded"),
+    [
+        ("x = AutoImageProcessor.from_pretrained(path)", ["AutoImageProcessor"], []),
+        ("x = OwnImageProcessor.from_pretrained(path)", [], []),
+        ("x = helper(path)", ["AutoImageProcessor"], []),
+        ("x = deep(path)", ["AutoImageProcessor"], []),
+        ("x = careful(path)", [], ["AutoVideoProcessor"]),
+        ("x = circle(path)", [], []),
+        ("try: x = AutoVideoProcessor\nexcept Exception: pass", [], ["AutoVideoProcessor"]),
+        ("try: x = AutoVideoProcessor\nexcept: pass", [], ["AutoVideoProcessor"]),
+        ("try: x = deep()\nexcept (ImportError, OSError): pass", [], ["AutoImageProcessor"]),
+        ("try: x = deep()\nexcept ValueError: pass", ["AutoImageProcessor"], []),
+        ("try: x = Own()\nexcept ValueError: x = deep()", [], ["AutoImageProcessor"]),
+    ],
+)
+def test_the_auto_classes_that_a_loader_uses(
+    body: str, free: list[str], guarded: list[str]
+) -> None:
+    lines = "".join(f"        {line}\n" for line in body.splitlines())
+    outline = processors.outline(LOADER + lines, "Processor")
+    assert (outline["free"], outline["guarded"]) == (free, guarded)
+    assert outline["attributes"] == ["tokenizer"]
+    assert (outline["loads_itself"], outline["inherits"]) == (True, True)
+    assert (outline["patched"], outline["calls_original"]) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("body", "calls_original"),
+    [("return cls(AutoImageProcessor)", False), ("return original.__func__(cls, path)", True)],
+)
+def test_a_class_of_transformers_that_is_changed(body: str, calls_original: bool) -> None:
+    text = (
+        "from transformers.models.x import Processor\n"
+        "original = Processor.from_pretrained\n"
+        f"@classmethod\ndef load(cls, path):\n    {body}\n"
+        "Processor.from_pretrained = load\n"
+    )
+    outline = processors.outline(text, "Processor")
+    assert outline["patched"]
+    assert outline["loads_itself"]
+    assert outline["calls_original"] is calls_original
+    assert outline["free"] == ([] if calls_original else ["AutoImageProcessor"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "class ProcessorMixin: pass",
+        "Processor = make()",
+        "class Processor(:",
+        "# class Processor",
+        "Processor.from_pretrained = make()",
+        "Other.from_pretrained = Processor.from_pretrained = load",
+    ],
+)
+def test_a_class_that_a_file_does_not_define(text: str) -> None:
+    assert processors.outline(text, "Processor") is None
+
+
+@pytest.mark.parametrize(
+    ("call", "types"),
+    [
+        ('install_auto_processor_patch("Qwen3_VL", Own)', ["qwen3_vl"]),
+        ('install_auto_processor_patch(["a", "B"], Own)', ["a", "b"]),
+        ('install_auto_processor_patch(("a", "b"), Own)', ["a", "b"]),
+        ('install_auto_processor_patch({"a"}, Own)', ["a"]),
+        ('TYPES = ["a", "b"]\ninstall_auto_processor_patch(TYPES, Own)', ["a", "b"]),
+        ('previous = install_auto_processor_patch(\n    ["a"],\n    Own,\n)', ["a"]),
+        ('if Own:\n    install_auto_processor_patch("a", Own)', ["a"]),
+        ("install_auto_processor_patch(make(), Own)", None),
+        ('install_auto_processor_patch("a")', None),
+        ('install_auto_processor_patch("a", make())', None),
+        ("def install_auto_processor_patch(types, cls): pass", None),
+    ],
+)
+def test_what_a_file_registers(call: str, types: list[str] | None) -> None:
+    assert processors.registrations(call + "\n") == ([] if types is None else [[types, "Own"]])
