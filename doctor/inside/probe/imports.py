@@ -57,10 +57,10 @@ def summarise(text: str) -> dict:
     are the modules that must be there for the import to be made. ``uses`` lists ``[line, alias,
     attribute]``: what is taken from imported modules at once, and ``aliases`` says which modules
     those are. ``defines`` has the names that it binds, ``siblings`` what ``from . import`` binds:
-    ``[name, original, optional]``; ``dynamic`` tells that it makes names in
-    other ways; ``lazy`` maps names to the submodules that a lazy package takes them from,
-    ``places`` some names to theirs, where others may be too; ``hints`` are names that it only mentions, in its ``__getattr__`` or for type checkers; ``error`` is a
-    syntax error.
+    ``[name, original, optional]``; ``dynamic`` tells that it makes names in other ways; ``lazy``
+    maps names to the submodules that a lazy package takes them from, ``places`` some names to
+    theirs, where there may be others too; ``hints`` are names that it only mentions, in its
+    ``__getattr__`` or for type checkers; ``error`` is a syntax error.
     """
     summary = _empty()
     try:
