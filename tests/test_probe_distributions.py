@@ -309,5 +309,6 @@ def test_a_real_environment_is_read_as_python_reads_it() -> None:
         assert one["version"] == distribution.version
         assert one["requires"] == (distribution.metadata.get_all("Requires-Dist") or [])
         assert one["extras"] == (distribution.metadata.get_all("Provides-Extra") or [])
-        assert one["requires_python"] == distribution.metadata["Requires-Python"]
+        python = distribution.metadata.get_all("Requires-Python") or [None]
+        assert one["requires_python"] == python[0]
         assert one["problem"] is None
