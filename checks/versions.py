@@ -76,21 +76,27 @@ def check(facts: Facts) -> CheckResult:
     if "mlx-vlm" not in everything:
         return
     reached, unmet = on_the_way(facts.environment)
-    yield from _unreadable(reached)
+    yield from _unreadable(facts, reached)
     yield from _conflicts(facts, everything, unmet)
     yield from _backends(facts, everything)
     yield from _imports(facts)
 
 
-def _unreadable(reached: dict[str, Distribution]) -> CheckResult:
+def _unreadable(facts: Facts, reached: dict[str, Distribution]) -> CheckResult:
+    asked = set(_enforced_names(facts))
     for name, distribution in reached.items():
         if distribution.problem:
             yield Finding(
                 code="metadata-unreadable",
-                severity=Severity.WARNING,
+                severity=Severity.ERROR if name in asked else Severity.WARNING,
                 title=f"The metadata of {name} is damaged",
-                cause=f"{distribution.problem}. What it needs cannot be known, "
-                "and programs that ask for its version fail.",
+                cause=f"{distribution.problem}. "
+                + (
+                    "transformers asks for its version whenever it is imported, and stops."
+                    if name in asked
+                    else "What it needs cannot be known, and programs that ask for its version "
+                    "fail."
+                ),
                 evidence=(
                     Evidence(
                         fact=f"metadata of {name}",
@@ -180,6 +186,16 @@ def _failing_imports(facts: Facts) -> dict[str, list[Evidence]]:
 def module_of(name: str) -> str:
     """The module that a distribution is imported by, also where the distribution is not there."""
     return MODULES.get(name, name.replace("-", "_"))
+
+
+def _enforced_names(facts: Facts) -> Iterator[str]:
+    """The distributions whose version transformers asks for at its import."""
+    transformers = facts.environment.transformers
+    for entry in (transformers.enforced if transformers else None) or ():
+        try:
+            yield str(canonicalize_name(Requirement(entry.requirement).name))
+        except InvalidRequirement:
+            continue
 
 
 def _enforced(facts: Facts, everything: dict[str, Distribution]) -> Iterator[tuple[str, Evidence]]:

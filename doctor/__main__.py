@@ -2,6 +2,6 @@
 
 import sys
 
-from doctor.cli import main
+from doctor.start import main
 
 sys.exit(main())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import NoReturn
 
 from doctor import __version__
-from doctor.errors import DoctorError, Interrupted, Refused
+from doctor.errors import CouldNot, DoctorError, Interrupted, Refused
 
 EPILOG = """exit status: 0 no errors (check), works (fix, smoke); 1 errors found, not fixed, failed;
 2 wrong usage or refused; 3 the doctor could not do its work, or the verdict is unknown;
@@ -87,6 +89,9 @@ def parser() -> Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the result is the exit status of the contract."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if sys.stdout is None:  # it was closed by whoever started us
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 until the end
+    signal.signal(signal.SIGTERM, _stop)
     as_json = _wants_json(words)
     name = next((word for word in words if not word.startswith("-")), None)
     try:
@@ -111,6 +116,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(name, message, hint, 3, as_json)
 
 
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """What SIGTERM does: the same as Ctrl-C."""
+    raise Interrupted
+
+
 def _wants_json(words: Sequence[str]) -> bool:
     """Whether JSON was asked for, also where the rest of the line is wrong."""
     pairs = zip(words, [*words[1:], ""], strict=False)
@@ -121,16 +131,23 @@ def _wants_json(words: Sequence[str]) -> bool:
 
 
 def _print(report: object, as_json: bool) -> None:
-    if as_json:
-        from doctor.report import encode
+    """Print a report on standard output. Raises ``CouldNot`` where that cannot be written to."""
+    try:
+        if as_json:
+            from doctor.report import encode
 
-        sys.stdout.buffer.write(encode(report) + b"\n")  # type: ignore[arg-type]
-        sys.stdout.buffer.flush()
-    else:
-        from doctor import terminal, text
+            sys.stdout.buffer.write(encode(report) + b"\n")  # type: ignore[arg-type]
+        else:
+            from doctor import terminal, text
 
-        text.render(report, terminal.paper(sys.stdout))  # type: ignore[arg-type]
+            text.render(report, terminal.paper(sys.stdout))  # type: ignore[arg-type]
         sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What could not be written must not be tried again by Python's own flush at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise CouldNot(f"The report could not be written: {error.strerror}.") from None
 
 
 def _fail(command: str | None, message: str, hint: str, code: int, as_json: bool) -> int:

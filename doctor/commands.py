@@ -8,13 +8,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from doctor import facts as facts_module
 from doctor import registry, target
-from doctor.errors import Refused
+from doctor.errors import CouldNot, Refused
 from doctor.facts import Facts
+from doctor.findings import NotChecked
 from doctor.look import look
 from doctor.probes import model
 from doctor.report import (
@@ -33,6 +35,9 @@ from doctor.report import (
     plan_report,
     target_report,
 )
+
+if TYPE_CHECKING:
+    from doctor.journal import Journal
 
 # A file of facts stays under 2 MB (the contract); a larger one is not ours.
 MOST_FACTS_BYTES = 20_000_000
@@ -97,10 +102,27 @@ def check(options: argparse.Namespace) -> tuple[CheckReport, int]:
         known = proof.recall(facts, prefix)
     if options.save_facts is not None:
         _save(Path(options.save_facts), facts)
-    examination = registry.examine(facts, chosen, unwanted, settings.ignores(Path.cwd()))
+    examination = registry.examine(
+        facts, chosen, unwanted, settings.ignores(Path.cwd()), _interrupted(options, facts)
+    )
     plan = _plan(facts, examination) if examination.errors() else PlanReport(actions=())
     report = check_report(facts, examination, plan, time.perf_counter() - started, known)
     return report, VERDICT_EXIT[report.verdict]
+
+
+def _interrupted(options: argparse.Namespace, facts: Facts) -> list[NotChecked]:
+    """A fix of this environment that was begun and did not end: what is there is in between."""
+    if options.facts is not None:
+        return []
+    from doctor import state
+
+    prefix = os.path.expanduser(facts.environment.interpreter.prefix)
+    if not (state.of_target(prefix) / "fixes").exists():
+        return []
+    from doctor import journal
+
+    begun = any(item.status == "started" for item in journal.all_of(prefix))
+    return [NotChecked(check="journal", reason=INTERRUPTED)] if begun else []
 
 
 def _plan(facts: Facts, examination: registry.Examination) -> PlanReport:
@@ -220,20 +242,22 @@ def undo(options: argparse.Namespace) -> tuple[UndoReport, int]:
     facts = look(_target(options), model.DEFAULT, os.environ)
     prefix = os.path.expanduser(facts.environment.interpreter.prefix)
     restored = 0
-    with journal.lock(prefix):
+    with journal.lock(prefix, _say):
         left = journal.interrupted(prefix)
         journals = [item for item in journal.all_of(prefix) if item.status == "done"]
         if options.list:
             outcome = "listed"
+            if left is not None:
+                _say(INTERRUPTED)
         elif left is not None:
-            outcome, restored = "recovered", left.take_back()
+            outcome, restored = "recovered", _taken_back(left)
         elif options.clear:
             outcome = "cleared"
             for item in journals:
                 item.discard()
             journals = []
         elif journals:
-            outcome, restored = "undone", journals.pop(0).take_back()
+            outcome, restored = "undone", _taken_back(journals.pop(0))
         else:
             outcome = "nothing-to-undo"
     report = msgspec.convert(
@@ -249,6 +273,19 @@ def undo(options: argparse.Namespace) -> tuple[UndoReport, int]:
         type=UndoReport,
     )
     return report, 0
+
+
+INTERRUPTED = "an earlier fix of this environment was interrupted; to put it back: vlm-doctor undo"
+
+
+def _taken_back(record: Journal) -> int:
+    """Take a fix back. Raises ``CouldNot`` where that does not work; it can then be repeated."""
+    try:
+        return record.take_back()
+    except OSError as error:
+        raise CouldNot(
+            f"Not everything could be put back: {error}", "Repeat: vlm-doctor undo"
+        ) from error
 
 
 def explain(options: argparse.Namespace) -> tuple[ExplainReport, int]:

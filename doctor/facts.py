@@ -161,6 +161,15 @@ class Imports(Struct, frozen=True):
     unknown: str | None
 
 
+class DamagedFile(Struct, frozen=True):
+    """A compiled file that is gone (``bytes`` is null) or shorter than its RECORD says."""
+
+    distribution: str
+    path: str
+    recorded_bytes: int
+    bytes: int | None
+
+
 class Environment(Struct, frozen=True):
     """What the probe saw in the target."""
 
@@ -174,6 +183,7 @@ class Environment(Struct, frozen=True):
     image_processor: ImageProcessorClass | None
     supported_model_types: tuple[str, ...] | None
     imports: Imports | None = None
+    damaged: tuple[DamagedFile, ...] = ()
 
 
 class Process(Struct, frozen=True):

@@ -13,7 +13,8 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,28 +27,64 @@ from doctor.snapshot import Entry, Snapshot, entry
 VERSION = 1
 
 
+# Seconds that an installer may go on after its doctor was killed, before we give up waiting.
+ORPHAN_LIMIT = 300.0
+
+
 @contextmanager
-def lock(prefix: str) -> Iterator[None]:
+def lock(prefix: str, say: Callable[[str], None] = lambda _: None) -> Iterator[None]:
     """Hold an environment for oneself. Raises ``Refused`` at once where another doctor holds it.
 
-    The lock is the operating system's: it dies with its owner.
+    The lock is the operating system's: it dies with its owner, and with the installer that the
+    owner started, which inherits it. A doctor that was killed may have left such an installer at
+    work: that one is waited for, since nothing may be put back before it has ended.
     """
     folder = _made(state.of_target(prefix))
     with (folder / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        os.set_inheritable(file.fileno(), True)
+        waited_until = None
+        while not _locked(file.fileno()):
             file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise Refused(
-                f"Another vlm-doctor is at work on this environment (process {holder}).",
-                "Wait until it is done.",
-            ) from None
+            holder = file.read().strip()
+            if _is_alive(holder):
+                raise Refused(
+                    f"Another vlm-doctor is at work on this environment (process {holder}).",
+                    "Wait until it is done.",
+                )
+            if waited_until is None:
+                say("A vlm-doctor was killed, and its installer is still at work; waiting …")
+                waited_until = time.monotonic() + ORPHAN_LIMIT
+            if time.monotonic() > waited_until:
+                raise Refused(
+                    "The installer of a vlm-doctor that was killed does not come to an end.",
+                    "End the uv process that is at work on this environment, and try again.",
+                )
+            time.sleep(0.2)
         file.seek(0)
         file.truncate()
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def _locked(descriptor: int) -> bool:
+    """Take the lock, if nobody has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _is_alive(process: str) -> bool:
+    """Whether a process of this number exists; an unknown owner counts as alive."""
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError):
+        return True
+    return True
 
 
 class Journal:
@@ -112,7 +149,13 @@ class Journal:
         """
         snapshot = self._loaded()
         snapshot.load()
-        restored = snapshot.restore(self._to_undo() if self.status == "done" else None)
+        if self.status == "done":
+            restored = snapshot.restore(self._to_undo())
+        else:
+            restored = snapshot.restore()
+            left = snapshot.changes()
+            if left:
+                raise OSError(f"{len(left)} paths would not go back, such as {next(iter(left))}")
         self.discard()
         return restored
 

@@ -88,11 +88,15 @@ def examine(
     chosen: Iterable[str],
     unwanted: frozenset[str] = frozenset(),
     ignores: Iterable[Ignore] = (),
+    known_gaps: Iterable[NotChecked] = (),
 ) -> Examination:
-    """Run the chosen checks on the facts. A check that crashes is one line among the others."""
+    """Run the chosen checks on the facts. A check that crashes is one line among the others.
+
+    ``known_gaps`` are what could not be looked at for reasons that are not in the facts.
+    """
     reasons = {ignore.code: ignore.reason for ignore in ignores}
     findings: list[Finding] = []
-    gaps: list[NotChecked] = []
+    gaps: list[NotChecked] = list(known_gaps)
     for name in chosen:
         try:
             check = cast("Callable[[Facts], CheckResult]", module(name).check)

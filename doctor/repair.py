@@ -89,7 +89,7 @@ class Repair:
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
         if self._request.dry_run:
             return self._guarded(facts, prefix)
-        with journal.lock(prefix), _stoppable():
+        with journal.lock(prefix, self._say), _stoppable():
             if recover(prefix, self._say):
                 facts = look(self._request.target, self._request.model, self._variables)
             return self._guarded(facts, prefix)

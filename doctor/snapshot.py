@@ -8,6 +8,7 @@ replaces a file leaves the kept one alone. Where a link cannot be made, the file
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -166,7 +167,8 @@ class Snapshot:
         for path in sorted(paths, key=len, reverse=True):
             before = self._entries.get(path)
             if before is not None and before.is_folder:
-                os.utime(path, ns=(before.modified_ns, before.modified_ns))
+                with contextlib.suppress(FileNotFoundError):
+                    os.utime(path, ns=(before.modified_ns, before.modified_ns))
 
     def _put_back(self, before: Entry) -> None:
         if before.is_folder:

@@ -107,6 +107,9 @@ def run(arguments: Sequence[str], progress: Progress) -> None:
         errors="replace",
         env=_environment(os.environ),
         start_new_session=True,
+        # It inherits the lock on the environment: while it works, nobody else may, even if the
+        # doctor is killed. All other descriptors of Python are closed in a child anyway.
+        close_fds=False,
     )
     lines: list[str] = []
     try:

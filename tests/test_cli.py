@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -11,7 +13,7 @@ import pytest
 from doctor import facts as facts_module
 from doctor import registry
 from doctor.facts import Model
-from tests.conftest import RECORDED, Doctor
+from tests.conftest import RECORDED, ROOT, Doctor
 from tests.facts_of import replace
 from tools import write_schema
 
@@ -228,3 +230,42 @@ def test_a_reader_that_goes_away_is_no_failure_to_report(doctor: Doctor) -> None
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == ""
+
+
+def test_modules_on_pythonpath_do_not_break_the_doctor(doctor: Doctor, tmp_path: Path) -> None:
+    folder = tmp_path / "path"
+    folder.mkdir()
+    for name in ("json", "argparse"):
+        (folder / f"{name}.py").write_text("raise RuntimeError('not Python's own')\n")
+    run = doctor.json("check", "--facts", TORCH_FREE, PYTHONPATH=f"{ROOT}:{folder}")
+    assert run.code == 0
+
+
+def test_a_closed_standard_output(doctor: Doctor) -> None:
+    command = [sys.executable, "-m", "doctor", "check", "--facts", TORCH_FREE, "--format", "json"]
+    result = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command],
+        env=doctor.variables,
+        cwd=doctor.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
+def test_a_full_disk_under_standard_output(doctor: Doctor) -> None:
+    command = [sys.executable, "-m", "doctor", "check", "--facts", TORCH_FREE]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            command,
+            env=doctor.variables,
+            cwd=doctor.folder,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 3
+    assert "could not be written" in result.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -122,6 +123,14 @@ def test_a_config_of_a_gigabyte_is_not_read(cache: Path, tmp_path: Path) -> None
     found = model.look(str(folder))
     assert found.files["config.json"].state == "too-large"
     assert found.type is None
+
+
+def test_a_pipe_is_not_read_for_ever(cache: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(stand_in.FOLDER, tmp_path / "model"))
+    (folder / "config.json").unlink()
+    os.mkfifo(folder / "config.json")
+    file = model.look(str(folder)).files["config.json"]
+    assert (file.state, file.problem) == ("unreadable", "not a regular file")
 
 
 def test_a_link_to_nothing(cache: Path) -> None:

@@ -104,6 +104,15 @@ def test_a_program_that_prints_rubbish_is_no_python(doctor: Doctor, tmp_path: Pa
     assert "not a Python interpreter" in run.err
 
 
+def test_a_program_that_floods_is_ended(doctor: Doctor, tmp_path: Path) -> None:
+    fake = tmp_path / "python"
+    fake.write_text("#!/bin/sh\nyes\n")
+    fake.chmod(0o755)
+    run = doctor("check", "--python", str(fake))
+    assert run.code == 2
+    assert "not a Python interpreter" in run.err
+
+
 def test_a_python_that_prints_before_and_after_its_answer(doctor: Doctor, tmp_path: Path) -> None:
     fake = tmp_path / "python"
     fake.write_text(

@@ -157,6 +157,12 @@ def test_damaged_metadata_is_said() -> None:
     assert (found.code, found.severity) == ("metadata-unreadable", Severity.WARNING)
 
 
+def test_damaged_metadata_of_what_transformers_asks_for_is_an_error() -> None:
+    numpy = replace(distribution("numpy", "2.4.6"), problem="No such file or directory")
+    found = findings(with_distributions(recorded("torch-free"), numpy))["The"]
+    assert (found.code, found.severity) == ("metadata-unreadable", Severity.ERROR)
+
+
 def test_the_fix_takes_both_halves_of_mlx_and_the_strange_backend_away() -> None:
     facts = with_distributions(recorded("torch-free"), distribution("mlx-cuda", "0.30.0"))
     intents = list(fix.actions(findings(facts)["mlx"], facts))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import secrets
+import signal
 import subprocess
+import threading
 from pathlib import Path
+from typing import IO
 
 from doctor import state
 from doctor.errors import Refused
@@ -16,7 +21,10 @@ PROBE = Path(__file__).parent.parent / "inside" / "probe"
 
 # Seconds. A bare interpreter answers in 0.1; a cold disk or a loaded machine needs more. The first
 # start of a freshly installed framework Python on macOS may take several seconds.
-TIME_LIMIT = 60.0
+TIME_LIMIT = 40.0
+
+# An answer about 300 packages has half a megabyte.
+MOST_BYTES = 20_000_000
 
 # Looked for by name. The probe adds what the trace of imports reaches.
 MODULES = (
@@ -63,15 +71,12 @@ class Question:
 
     def answer(self) -> dict[str, object]:
         """The probe's JSON; raises ``Refused`` where the interpreter gives no usable answer."""
-        try:
-            output, errors = self._process.communicate(timeout=TIME_LIMIT)
-        except subprocess.TimeoutExpired:
+        output, errors, in_time = _read(self._process)
+        if not in_time:
             raise Refused(
                 f"{self._target.python} did not answer within {TIME_LIMIT:.0f} seconds.",
                 "Try it by hand; on a very slow machine, try again.",
-            ) from None
-        finally:
-            _end(self._process)
+            )
         parts = output.decode("utf-8", "replace").split("\n" + self._marker + "\n")
         if len(parts) != 3:
             raise _no_answer(self._target, self._process.returncode, errors)
@@ -80,14 +85,45 @@ class Question:
         return answer
 
 
+def _read(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes, bool]:
+    """What a probe says, at most so much, what it complains of, and whether it ended in time.
+
+    Its process group is ended in any case: a time-out must leave nothing behind.
+    """
+    parts: dict[str, bytes] = {}
+
+    def read(name: str, stream: IO[bytes]) -> None:
+        parts[name] = stream.read(MOST_BYTES)
+        if len(parts[name]) == MOST_BYTES:
+            _end(process)  # it floods us
+
+    assert process.stdout is not None and process.stderr is not None
+    readers = [
+        threading.Thread(target=read, args=(name, stream), daemon=True)
+        for name, stream in (("output", process.stdout), ("errors", process.stderr))
+    ]
+    for reader in readers:
+        reader.start()
+    try:
+        process.wait(timeout=TIME_LIMIT)
+        in_time = True
+    except subprocess.TimeoutExpired:
+        in_time = False
+    finally:
+        _end(process)
+    for reader in readers:
+        reader.join(timeout=5)
+    for stream in (process.stdout, process.stderr):
+        stream.close()
+    return parts.get("output", b""), parts.get("errors", b""), in_time
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the probe's process group: a time-out must leave nothing behind."""
-    if process.poll() is None:
-        try:
-            os.killpg(process.pid, 9)
-        except OSError:
-            process.kill()
-        process.communicate()
+    """End the probe's process group, if any of it is left."""
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=5)
 
 
 def _no_answer(target: Target, code: int, errors: bytes) -> Refused:
@@ -112,19 +148,18 @@ def _no_answer(target: Target, code: int, errors: bytes) -> Refused:
 
 
 def _version(python: str) -> tuple[int, int] | None:
+    """The version of an interpreter that could not run the probe; null if it is none."""
     code = "import sys; sys.stdout.write('\\nversion=%d.%d\\n' % sys.version_info[:2])"
     try:
-        result = subprocess.run(
+        process = subprocess.Popen(
             [python, "-S", "-E", "-c", code],
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=10,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError:
         return None
-    for line in result.stdout.decode("utf-8", "replace").splitlines():
-        if line.startswith("version="):
-            major, _, minor = line[len("version=") :].partition(".")
-            return int(major), int(minor)
-    return None
+    output, _, _ = _read(process)
+    found = re.search(rb"^version=(\d+)\.(\d+)$", output, re.MULTILINE)
+    return (int(found.group(1)), int(found.group(2))) if found else None

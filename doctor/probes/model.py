@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,9 @@ def _head(path: Path) -> tuple[ModelFile, dict[str, Any]]:
         )
 
     try:
+        # A pipe or a device would be read for ever.
+        if not stat.S_ISREG(path.stat().st_mode):
+            return file("unreadable", "not a regular file"), {}
         with path.open("rb") as stream:
             data = stream.read(MOST_BYTES + 1)
     except FileNotFoundError:

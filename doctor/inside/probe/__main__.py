@@ -19,6 +19,7 @@ def answer(question: dict) -> dict:
     null: what the model's files say), ``modules`` (the names to find) and ``notes`` (the file
     that keeps what was read in source files, or null).
     """
+    import damage
     import distributions
     import imports
     import interpreter
@@ -34,6 +35,7 @@ def answer(question: dict) -> dict:
     processor = processors.processor(finder, notes, question)
     starts = processors.starts(finder, notes, question, processor)
     incomplete = distributions.incomplete(found)
+    traced = imports.trace(finder, notes, starts, incomplete) if starts else None
     result = {
         "interpreter": interpreter.describe(search_path),
         "distributions": found,
@@ -44,7 +46,8 @@ def answer(question: dict) -> dict:
         "processor": processor,
         "image_processor": transformers_tables.image_processor(finder, notes, question),
         "supported_model_types": processors.supported_model_types(finder, notes),
-        "imports": imports.trace(finder, notes, starts, incomplete) if starts else None,
+        "imports": traced,
+        "damaged": damage.find(found, notes, traced["reached"]) if traced else [],
     }
     notes.save()
     return result
