@@ -15,7 +15,7 @@ COMPILED = (".so", ".dylib", ".pyd", ".metallib")
 
 
 def find(distributions: list[dict], notes: Notes, reached: list[str]) -> list[dict]:
-    """``{"distribution", "path", "recorded_bytes", "bytes"}``; the last is null for one that is gone.
+    """``{"distribution", "path", "recorded_bytes", "bytes"}``; no bytes (null) if it is gone.
 
     Only distributions that a generation imports from count; ``reached`` are its top-level modules.
     """
