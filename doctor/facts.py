@@ -237,7 +237,6 @@ class Model(Struct, frozen=True):
     files: dict[str, ModelFile]
     weights_bytes: int | None
     cache: str
-    mended: tuple[str, ...] = ()
 
 
 class Facts(Struct, frozen=True):

@@ -202,10 +202,6 @@ class Journal:
             bytes=int(self._data.get("bytes", 0)),
         )
 
-    def mended(self) -> list[str]:
-        """The files of models that this fix wrote."""
-        return [path for path in self._data["roots"] if os.path.basename(path).endswith(".json")]
-
     def _write(self) -> None:
         path = self._folder / "journal.json"
         temporary = path.with_suffix(".new")

@@ -104,6 +104,9 @@ class Terminal:
                 text.append(clean(part[0]), part[1])
             else:
                 text.append(clean(part))
+        if not text:
+            self._console.print()  # padding would leave an empty line out
+            return
         self._console.print(Padding(text, (0, 0, 0, indent), expand=False))
 
     def table(self, rows: Sequence[Sequence[str]], indent: int = 0) -> None:

@@ -73,6 +73,7 @@ def test_a_terminal_of_any_width(columns: int, monkeypatch: pytest.MonkeyPatch) 
     text.render(report, terminal.paper(stream))
     lines = stream.getvalue().splitlines()
     assert max(map(len, lines)) <= columns
+    assert "" in lines  # findings stand apart
     assert "torchvision" in stream.getvalue()
 
 
