@@ -11,9 +11,13 @@ SETTINGS = ("PYTHONPATH", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONOPTIMIZE", "P
 
 
 def main() -> int:
-    """Start again in isolation if need be, then run the command line; its exit status."""
-    if not sys.flags.isolated and any(os.environ.get(name) for name in SETTINGS):
-        os.execv(sys.executable, [sys.executable, "-I", "-m", "doctor", *sys.argv[1:]])  # noqa: S606
+    """Start again without those settings if need be, then run the command line; its exit status."""
+    if not sys.flags.ignore_environment and any(os.environ.get(name) for name in SETTINGS):
+        # Started as a module, the folder of that module must not come onto the path; started as a
+        # program, the user's own packages must stay on it, since the doctor may be one of them.
+        as_module = os.path.basename(sys.argv[0]) == "__main__.py"
+        again = ["-I", "-m", "doctor"] if as_module else ["-E", sys.argv[0]]
+        os.execv(sys.executable, [sys.executable, *again, *sys.argv[1:]])  # noqa: S606
     from doctor.cli import main as command_line
 
     return command_line()
