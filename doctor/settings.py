@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import msgspec
 
 from doctor.errors import Refused
 from doctor.registry import Ignore
+
+MENTIONED = re.compile(r"""tool\s*\.\s*["']?vlm-doctor|^\s*\[\s*tool\s*\]""", re.MULTILINE)
 
 
 def ignores(folder: Path) -> tuple[Ignore, ...]:
@@ -30,8 +33,8 @@ def ignores(folder: Path) -> tuple[Ignore, ...]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return ()
-    if "vlm-doctor" not in text:
-        return ()
+    if not MENTIONED.search(text):
+        return ()  # reading TOML costs more than looking for our table
     if sys.version_info >= (3, 11):
         import tomllib
     else:

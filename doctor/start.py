@@ -4,6 +4,7 @@
 interpreter must not follow them: a ``typing.py`` lying there would break it before its first word.
 """
 
+import gc
 import os
 import sys
 
@@ -18,6 +19,7 @@ def main() -> int:
         as_module = os.path.basename(sys.argv[0]) == "__main__.py"
         again = ["-I", "-m", "doctor"] if as_module else ["-E", sys.argv[0]]
         os.execv(sys.executable, [sys.executable, *again, *sys.argv[1:]])  # noqa: S606
+    gc.disable()  # a check lives a quarter of a second and leaves no garbage worth collecting
     from doctor.cli import main as command_line
 
     return command_line()

@@ -6,7 +6,6 @@ library again, as macOS tools do, adds to it.
 
 from __future__ import annotations
 
-import csv
 import os
 
 from notes import Notes
@@ -45,6 +44,8 @@ def find(distributions: list[dict], notes: Notes, reached: list[str]) -> list[di
 
 def recorded(text: str) -> dict:
     """The top-level names of a RECORD, and the sizes of its compiled files by their names."""
+    import csv  # only where a RECORD is read anew
+
     top: set[str] = set()
     compiled: dict[str, int] = {}
     try:
