@@ -190,7 +190,7 @@ class Repair:
             raise
         try:
             self._apply(made, facts)
-            self._check_again(made, prefix)
+            self._check_again(prefix)
         except (Failed, uv.InstallFailed, OSError, Refused, CouldNot) as error:
             return self._back(record, str(error), "rolled-back")
         except (Interrupted, KeyboardInterrupt):
@@ -220,12 +220,12 @@ class Repair:
                 _edit(action)
             self._applied.append(action)
 
-    def _check_again(self, made: Plan, prefix: str) -> None:
+    def _check_again(self, prefix: str) -> None:
         self._say("Checking again …")
         facts = look(self._request.target, self._request.model, self._variables)
         examination = registry.examine(facts, registry.names())
         self._after = check_report(facts, examination, PlanReport(actions=()), 0.0)
-        errors = remaining(examination, made)
+        errors = remaining(examination)
         if errors:
             raise Failed(f"after the fix there is still: {errors[0]}")
         self._say("Proving it with a generation …")
@@ -391,7 +391,7 @@ def failure_of(report: SmokeReport) -> str:
     )
 
 
-def remaining(examination: Examination, made: Plan) -> list[str]:
+def remaining(examination: Examination) -> list[str]:
     """The errors that a repair should have mended and has not."""
     return [finding.title for finding in examination.errors() if finding.fix.automatic]
 

@@ -210,8 +210,7 @@ def test_only_what_is_on_the_way_is_touched(
 def test_a_stale_class_is_repaired_in_the_snapshot_and_never_in_the_blob(
     doctor: Doctor, tmp_path: Path, report_environment: Path
 ) -> None:
-    # mlx-vlm 0.4.4 takes the image processor from transformers as 0.3.9 does; what is tested here
-    # is the repair of the file, so the environment is the report's, moved to the torch-free recipe.
+    # The environment lacks torchvision too, so that one fix has to mend packages and file alike.
     home = tmp_path / "hub" / "hub" / "models--someone--stale"
     revision = "2fd8dacbdb8f1e54b8c005f081ec5bf79c56376b"
     blobs = Path(shutil.copytree(stand_in.FOLDER, home / "blobs"))
