@@ -82,7 +82,20 @@ def parser() -> Parser:
     explain = command("explain", "Explain a finding's code.", target=False, model=False)
     explain.add_argument("code", metavar="CODE")
 
-    command("recipes", "Show the recipes.", target=False, model=False)
+    recipes = command("recipes", "Show the recipes.", model=False)
+    group = recipes.add_mutually_exclusive_group()
+    group.add_argument(
+        "--outdated", action="store_true", help="ask the package index what has moved since"
+    )
+    group.add_argument(
+        "--export",
+        choices=("requirements", "pyproject", "conda"),
+        help="print one as a file for another tool",
+    )
+    recipes.add_argument("--recipe", metavar="R", help="only this recipe")
+    recipes.add_argument(
+        "--lock", metavar="L", help="the lock to use (default: the target's), as listed"
+    )
     return top
 
 

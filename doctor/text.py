@@ -11,6 +11,7 @@ from doctor.report import (
     ErrorReport,
     ExplainReport,
     FixReport,
+    OutdatedReport,
     PlanReport,
     RecipesReport,
     Report,
@@ -246,11 +247,41 @@ def _undo(report: UndoReport, out: Paper) -> None:
 
 def _recipes(report: RecipesReport, out: Paper) -> None:
     for recipe in report.recipes:
+        if recipe.exported is not None:
+            out.verbatim(recipe.exported.text)
+            continue
         out.line((recipe.name, "bold"), f": {recipe.summary}")
-        out.line(f"for {recipe.for_whom}", indent=2)
-        for requirement in recipe.requirements:
-            out.line(requirement, indent=4)
-        out.line(f"locked for {len(recipe.locks)}: {', '.join(recipe.locks)}", indent=2)
+        if recipe.no_lock is not None:
+            out.line(("not asked ", "yellow"), recipe.no_lock, indent=2)
+        elif recipe.outdated is not None:
+            _outdated(recipe.outdated, out)
+        else:
+            out.line(f"for {recipe.for_whom}", indent=2)
+            for requirement in recipe.requirements:
+                out.line(requirement, indent=4)
+            out.line(f"locked for {len(recipe.locks)}: {', '.join(recipe.locks)}", indent=2)
+
+
+def _outdated(report: OutdatedReport, out: Paper) -> None:
+    out.line(f"{report.lock}, at your package index:", indent=2)
+    words = {True: "newer", False: "", None: "not there"}
+    out.table(
+        [
+            ("package", "pinned", "newest", ""),
+            *(
+                (pin.name, pin.pinned, pin.newest or "none", words[pin.newer])
+                for pin in report.pins
+            ),
+        ],
+        indent=4,
+    )
+    for yanked in report.yanked:
+        reason = f": {yanked.reason}" if yanked.reason else ""
+        out.line(("yanked ", "bold red"), f"{yanked.name} {yanked.version}{reason}", indent=2)
+    for gone in report.gone:
+        out.line(("gone ", "bold red"), f"{gone.name} {gone.version}: {gone.reason}", indent=2)
+    if not (report.yanked or report.gone):
+        out.line("None of the lock's versions was yanked.", indent=2)
 
 
 def _explain(report: ExplainReport, out: Paper) -> None:
