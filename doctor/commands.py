@@ -334,6 +334,7 @@ def _recipe(recipe: Recipe) -> RecipeReport:
         for_whom=recipe.for_whom,
         requirements=recipe.requirements,
         locks=recipe.locks,
+        proven=recipe.proven,
     )
 
 

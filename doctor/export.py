@@ -11,13 +11,18 @@ from packaging.requirements import Requirement
 from doctor import __version__
 from doctor.recipes import Lock, Place, Recipe
 
+# The oldest pip that was seen to take a whole lock with hashes and without ``--no-deps``, as conda
+# gives it one: pip 23.2 refuses, since some of the packages require others with extras.
+OLDEST_PIP = "24.0"
+
 # Where a backend of Linux is wanted, as a marker.
 ON_LINUX = 'sys_platform == "linux"'
 
 
 def requirements(recipe: Recipe, lock: Lock, place: Place) -> str:
     """Every package of the lock with its hash, for pip and uv with ``--require-hashes``."""
-    return _heading(recipe, place) + lock.requirements(set(lock.wheels))
+    how = "# uv pip install --no-deps --require-hashes -r FILE (pip understands the same options)\n"
+    return _heading(recipe, place) + how + lock.requirements(set(lock.wheels))
 
 
 def pyproject(recipe: Recipe, lock: Lock, place: Place) -> str:
@@ -42,7 +47,7 @@ def conda(recipe: Recipe, lock: Lock, place: Place) -> str:
     pins = lock.requirements(set(lock.wheels)).splitlines()
     return (
         f"{_heading(recipe, place)}name: vlm-{recipe.name}\n"
-        f"dependencies:\n  - python={place.python}\n  - pip\n  - pip:\n"
+        f"dependencies:\n  - python={place.python}\n  - pip>={OLDEST_PIP}\n  - pip:\n"
         + "".join(f"      - {json.dumps(pin)}\n" for pin in pins)
     )
 

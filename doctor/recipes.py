@@ -41,7 +41,8 @@ class Recipe(Struct, frozen=True):
     """A recipe as people read it.
 
     ``backends`` has what each family of MLX backends needs on top, ``unavailable`` says why some
-    locks cannot exist, by the beginning of their names.
+    locks cannot exist, by the beginning of their names, and ``proven`` when a lock last ran a
+    generation (a date).
     """
 
     name: str
@@ -52,6 +53,7 @@ class Recipe(Struct, frozen=True):
     backends: dict[str, tuple[str, ...]]
     locks: tuple[str, ...]
     unavailable: dict[str, str]
+    proven: dict[str, str]
 
     def why_not(self, lock: str) -> str | None:
         """Why there can be no lock of this name, where the recipe says so."""
@@ -112,6 +114,7 @@ def load(name: str) -> Recipe | None:
         backends={family: tuple(pins) for family, pins in data["backends"].items()},
         locks=tuple(locks),
         unavailable=dict(data.get("unavailable", {})),
+        proven={lock: proof["on"].isoformat() for lock, proof in data["verified"].items()},
     )
 
 

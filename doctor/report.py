@@ -257,8 +257,9 @@ class ExportReport(Struct, frozen=True):
 class RecipeReport(Struct, frozen=True):
     """One recipe and the platforms that it is locked for.
 
-    ``outdated`` is there with ``--outdated``, ``exported`` with ``--export``; ``no_lock`` then says
-    why the recipe has no lock for the environment in question.
+    ``proven`` tells when a lock last ran a generation (a date), by the lock's name. ``outdated`` is
+    there with ``--outdated``, ``exported`` with ``--export``; ``no_lock`` then says why the recipe
+    has no lock for the environment in question.
     """
 
     name: str
@@ -266,6 +267,7 @@ class RecipeReport(Struct, frozen=True):
     for_whom: str
     requirements: tuple[str, ...]
     locks: tuple[str, ...]
+    proven: dict[str, str] = msgspec.field(default_factory=dict)
     outdated: OutdatedReport | None = None
     exported: ExportReport | None = None
     no_lock: str | None = None

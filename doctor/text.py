@@ -260,6 +260,8 @@ def _recipes(report: RecipesReport, out: Paper) -> None:
             for requirement in recipe.requirements:
                 out.line(requirement, indent=4)
             out.line(f"locked for {len(recipe.locks)}: {', '.join(recipe.locks)}", indent=2)
+            proven = ", ".join(f"{lock} ({day})" for lock, day in recipe.proven.items())
+            out.line(f"ran a generation: {proven or 'none yet'}", indent=2)
 
 
 def _outdated(report: OutdatedReport, out: Paper) -> None:

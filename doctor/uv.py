@@ -214,15 +214,16 @@ def run(arguments: Sequence[str], progress: Progress) -> None:
         close_fds=False,
     )
     lines: list[str] = []
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            lines.append(line.rstrip())
-            progress(line.strip())
-        process.wait()
-    except BaseException:
-        end(process)
-        raise
+    with process:
+        try:
+            assert process.stderr is not None
+            for line in process.stderr:
+                lines.append(line.rstrip())
+                progress(line.strip())
+            process.wait()
+        except BaseException:
+            end(process)
+            raise
     if process.returncode != 0:
         raise InstallFailed(_why(lines) or f"uv ended with status {process.returncode}")
 

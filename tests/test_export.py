@@ -90,7 +90,7 @@ def test_every_lock_can_be_exported_in_every_format(recipe: str, lock: str) -> N
     environment = yaml.safe_load(export.conda(found, whole, place))
     assert environment["name"] == f"vlm-{recipe}"
     python, pip, by_pip = environment["dependencies"]
-    assert (python, pip) == (f"python={place.python}", "pip")
+    assert (python, pip) == (f"python={place.python}", "pip>=24.0")
     # conda writes these lines to a requirements file and gives it to pip.
     assert pins("\n".join(by_pip["pip"])) == expected
     listed = tomllib.loads(export.pyproject(found, whole, place))["dependencies"]

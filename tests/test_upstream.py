@@ -35,6 +35,7 @@ def recipe_and_lock(*main: str, others: tuple[str, ...] = ()) -> tuple[Recipe, L
         backends={},
         locks=(),
         unavailable={},
+        proven={},
     )
     return recipe, Lock(recipe="tried", name=NAME, wheels=wheels)
 
