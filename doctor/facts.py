@@ -171,7 +171,11 @@ class DamagedFile(Struct, frozen=True):
 
 
 class Environment(Struct, frozen=True):
-    """What the probe saw in the target."""
+    """What the probe saw in the target.
+
+    ``torch_bytes`` are the sizes on disk of torch and of what it brings with it, by distribution,
+    as far as their RECORDs tell.
+    """
 
     interpreter: Interpreter
     distributions: tuple[Distribution, ...]
@@ -184,6 +188,7 @@ class Environment(Struct, frozen=True):
     supported_model_types: tuple[str, ...] | None
     imports: Imports | None = None
     damaged: tuple[DamagedFile, ...] = ()
+    torch_bytes: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class Process(Struct, frozen=True):

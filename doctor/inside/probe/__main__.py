@@ -21,6 +21,7 @@ def answer(question: dict) -> dict:
     that keeps what was read in source files, or null).
     """
     import damage
+    import disk
     import distributions
     import imports
     import interpreter
@@ -49,6 +50,7 @@ def answer(question: dict) -> dict:
         "supported_model_types": processors.supported_model_types(finder, notes),
         "imports": traced,
         "damaged": damage.find(found, notes, traced["reached"]) if traced else [],
+        "torch_bytes": disk.torch_bytes(found, notes),
     }
     notes.save()
     return result
