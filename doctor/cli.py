@@ -55,6 +55,12 @@ def parser() -> Parser:
         return result
 
     check = command("check", "Say what is wrong and why, without changing or running anything.")
+    check.add_argument(
+        "--for",
+        dest="purpose",
+        choices=("image", "video", "server"),
+        help="what is to run: pictures (the default), videos, or mlx-vlm's server",
+    )
     check.add_argument("--only", metavar="C,…", help="only these checks or codes")
     check.add_argument("--skip", metavar="C,…", help="not these checks or codes")
     check.add_argument("--facts", metavar="FILE", help="judge facts saved elsewhere")

@@ -15,7 +15,7 @@ import msgspec
 from doctor import facts as facts_module
 from doctor import registry, target
 from doctor.errors import CouldNot, Refused
-from doctor.facts import Facts
+from doctor.facts import Facts, Purpose
 from doctor.findings import NotChecked
 from doctor.look import look
 from doctor.probes import model
@@ -96,10 +96,11 @@ def check(options: argparse.Namespace) -> tuple[CheckReport, int]:
     if options.facts is not None:
         if options.python or options.venv:
             raise Refused("--facts judges saved facts; it goes with no --python and no --venv.")
-        facts = _saved(Path(options.facts), options.model)
+        facts = _saved(Path(options.facts), options.model, options.purpose)
         known = None
     else:
-        facts = look(_target(options), _model(options), os.environ)
+        purpose: Purpose = options.purpose or "image"
+        facts = look(_target(options), _model(options), os.environ, purpose)
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
         known = proof.recall(facts, prefix)
     if options.save_facts is not None:
@@ -142,7 +143,7 @@ def _list(words: str | None) -> list[str]:
     return [word.strip() for word in (words or "").split(",") if word.strip()]
 
 
-def _saved(path: Path, model_name: str | None) -> Facts:
+def _saved(path: Path, model_name: str | None, purpose: str | None) -> Facts:
     """Facts from a file. Raises ``Refused`` where it is none."""
     try:
         if path.stat().st_size > MOST_FACTS_BYTES:
@@ -154,6 +155,8 @@ def _saved(path: Path, model_name: str | None) -> Facts:
         raise Refused(f"{path} is no file of facts: {error}.") from None
     if model_name is not None and model_name != facts.model.id:
         raise Refused(f"The facts in {path} are about {facts.model.id}, not {model_name}.")
+    if purpose is not None and purpose != facts.purpose:
+        raise Refused(f"The facts in {path} were taken for {facts.purpose}, not {purpose}.")
     return facts
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from doctor import __version__
 from doctor.actions import AnyAction, Install
-from doctor.facts import Facts, Pressure, Struct
+from doctor.facts import Facts, Pressure, Purpose, Struct
 from doctor.findings import Finding, NotChecked, Verdict
 from doctor.plan import Plan
 from doctor.registry import Examination
@@ -98,7 +98,7 @@ class Proof(Struct, frozen=True):
 
 
 class CheckReport(Struct, frozen=True):
-    """What ``vlm-doctor check`` says."""
+    """What ``vlm-doctor check`` says; ``purpose`` is what it was asked for (``--for``)."""
 
     schema: Literal["vlm-doctor/report/1"]
     command: Literal["check"]
@@ -112,6 +112,7 @@ class CheckReport(Struct, frozen=True):
     plan: PlanReport
     seconds: float
     proof: Proof | None = None
+    purpose: Purpose = "image"
 
 
 StageName = Literal["import", "load", "see", "generate"]
@@ -398,4 +399,5 @@ def check_report(
         plan=plan,
         seconds=round(seconds, 3),
         proof=proof,
+        purpose=facts.purpose,
     )

@@ -31,11 +31,16 @@ VERDICT_STYLE = {
     "degraded": "yellow",
     "healthy": "bold green",
 }
+PURPOSE_WORDS = {
+    "image": "a generation with this model",
+    "video": "a generation with videos and this model",
+    "server": "mlx-vlm's server with this model",
+}
 VERDICT_WORDS = {
-    "broken": "a generation with this model will not run here",
+    "broken": "{} will not run here",
     "unknown": "not everything that decides could be looked at",
-    "degraded": "it runs, but see the warnings",
-    "healthy": "a generation with this model runs here",
+    "degraded": "{} runs, but see the warnings",
+    "healthy": "{} runs here",
 }
 
 
@@ -114,10 +119,8 @@ def _finding(finding: Finding, out: Paper) -> None:
 
 
 def _verdict(report: CheckReport, out: Paper) -> None:
-    out.line(
-        (report.verdict, VERDICT_STYLE[report.verdict]),
-        f": {VERDICT_WORDS[report.verdict]} ({report.seconds:.2f} s)",
-    )
+    words = VERDICT_WORDS[report.verdict].format(PURPOSE_WORDS[report.purpose])
+    out.line((report.verdict, VERDICT_STYLE[report.verdict]), f": {words} ({report.seconds:.2f} s)")
     if report.verdict == "broken":
         automatic = any(
             finding.fix.automatic and finding.severity is Severity.ERROR
