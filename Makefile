@@ -28,7 +28,7 @@ schema: .venv/ready
 	$(BIN)/python tools/write_schema.py
 
 bench: .venv/ready
-	$(BIN)/python tools/bench.py
+	$(BIN)/python -m tools.bench
 
 # Train the doctor's own model from nothing: about 80 minutes on two cores of its own.
 train: .venv/ready
