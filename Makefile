@@ -18,16 +18,17 @@ lint: .venv/ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/mypy
 
-# Resolve the recipes anew, for every platform and Python: hashes, sizes and the extras.
+# Resolve the recipes anew, for every platform and Python, run what can be run here (with the Pythons
+# on PATH), and write locks, sizes, extras and proofs. One recipe: make recipes RECIPE=torch-free
 recipes: .venv/ready
-	$(BIN)/python tools/lock_recipes.py
+	$(BIN)/python -m tools.recipes $(if $(RECIPE),--recipe $(RECIPE))
 
 # The published JSON Schema, from the report's types.
 schema: .venv/ready
 	$(BIN)/python tools/write_schema.py
 
 bench: .venv/ready
-	$(BIN)/python tools/bench.py
+	$(BIN)/python -m tools.bench
 
 # Train the doctor's own model from nothing: about 80 minutes on two cores of its own.
 train: .venv/ready

@@ -11,7 +11,9 @@ folder.
 - `model-type-unsupported`: the installed mlx-vlm has no module for this type of model. You would
   see `Model type ... not supported`. A newer mlx-vlm may have it.
 
-The doctor reads `config.json` and the folder `mlx_vlm/models` of the installed mlx-vlm.
+The doctor reads `config.json` and the folder `mlx_vlm/models` of the installed mlx-vlm. With
+`--for video` it also looks whether the model's processor mentions videos at all: where it does not,
+what becomes of a video is not known.
 """
 
 from __future__ import annotations
@@ -53,6 +55,12 @@ def check(facts: Facts) -> CheckResult:
             "that the doctor knows"
         )
     yield from _unsupported(facts)
+    processor = facts.environment.processor
+    if facts.purpose == "video" and processor is not None and processor.takes_videos is False:
+        yield NotChecked(
+            reason=f"what becomes of a video: {processor.name} of {processor.provider} "
+            "mentions none"
+        )
 
 
 def _not_cached(facts: Facts) -> Finding:

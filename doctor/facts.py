@@ -15,6 +15,9 @@ import msgspec
 
 SCHEMA = "vlm-doctor/facts/1"
 
+# What a run is to be judged for: pictures, videos, or pictures through mlx-vlm's server.
+Purpose = Literal["image", "video", "server"]
+
 Pressure = Literal["normal", "warn", "critical"]
 FileState = Literal["ok", "missing", "broken", "not-an-object", "too-large", "unreadable"]
 
@@ -115,7 +118,8 @@ class Processor(Struct, frozen=True):
     """The processor that this model type gets here. ``unknown`` is why nothing could be told.
 
     ``reads_preprocessor_config`` tells whether it reads that file at all,
-    ``reads_image_processor_type`` whether the class named there matters.
+    ``reads_image_processor_type`` whether the class named there matters, ``takes_videos`` whether
+    it mentions videos.
     """
 
     name: str | None
@@ -125,6 +129,7 @@ class Processor(Struct, frozen=True):
     reads_image_processor_type: bool | None
     reads_preprocessor_config: bool | None
     unknown: str | None
+    takes_videos: bool | None = None
 
 
 class ImageProcessorClass(Struct, frozen=True):
@@ -171,7 +176,11 @@ class DamagedFile(Struct, frozen=True):
 
 
 class Environment(Struct, frozen=True):
-    """What the probe saw in the target."""
+    """What the probe saw in the target.
+
+    ``torch_bytes`` are the sizes on disk of torch and of what it brings with it, by distribution,
+    as far as their RECORDs tell.
+    """
 
     interpreter: Interpreter
     distributions: tuple[Distribution, ...]
@@ -184,6 +193,7 @@ class Environment(Struct, frozen=True):
     supported_model_types: tuple[str, ...] | None
     imports: Imports | None = None
     damaged: tuple[DamagedFile, ...] = ()
+    torch_bytes: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class Process(Struct, frozen=True):
@@ -240,7 +250,10 @@ class Model(Struct, frozen=True):
 
 
 class Facts(Struct, frozen=True):
-    """All that is known of one target, one model and one machine at one moment."""
+    """All that is known of one target, one model and one machine at one moment.
+
+    ``purpose`` is what the environment was looked at for.
+    """
 
     schema: str
     tool: str
@@ -250,6 +263,7 @@ class Facts(Struct, frozen=True):
     machine: Machine
     model: Model
     variables: dict[str, str]
+    purpose: Purpose = "image"
 
 
 def decode(text: bytes) -> Facts:

@@ -129,6 +129,7 @@ def test_the_reports_own_failure(processor: Ask, release: Install) -> None:
         ],
         "reads_image_processor_type": True,
         "reads_preprocessor_config": True,
+        "takes_videos": True,
         "unknown": None,
     }
 

@@ -17,10 +17,12 @@ def answer(question: dict) -> dict:
     """Everything that the doctor asks of an environment, as one JSON object.
 
     ``question`` holds ``model_type``, ``processor_class`` and ``image_processor_type`` (strings or
-    null: what the model's files say), ``modules`` (the names to find) and ``notes`` (the file
-    that keeps what was read in source files, or null).
+    null: what the model's files say), ``purpose`` (``image``, ``video`` or ``server``),
+    ``modules`` (the names to find) and ``notes`` (the file that keeps what was read in source
+    files, or null).
     """
     import damage
+    import disk
     import distributions
     import imports
     import interpreter
@@ -49,6 +51,7 @@ def answer(question: dict) -> dict:
         "supported_model_types": processors.supported_model_types(finder, notes),
         "imports": traced,
         "damaged": damage.find(found, notes, traced["reached"]) if traced else [],
+        "torch_bytes": disk.torch_bytes(found, notes),
     }
     notes.save()
     return result

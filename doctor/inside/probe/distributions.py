@@ -41,17 +41,17 @@ def find(search_path: list[dict]) -> tuple[list[dict], list[str]]:
 
 def incomplete(found: list[dict]) -> list[str]:
     """The top-level modules of distributions that require something that is not installed."""
-    names = {_canonical(distribution["name"]) for distribution in found}
+    names = {canonical(distribution["name"]) for distribution in found}
     modules: list[str] = []
     for distribution in found:
         required = (text for text in distribution["requires"] if ";" not in text)
         matches = (re.match(r"[A-Za-z0-9._-]+", text) for text in required)
-        if any(match and _canonical(match.group(0)) not in names for match in matches):
+        if any(match and canonical(match.group(0)) not in names for match in matches):
             modules += _top_level(distribution["metadata"])
     return modules
 
 
-def _canonical(name: str) -> str:
+def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

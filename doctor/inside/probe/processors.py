@@ -66,16 +66,48 @@ def starts(finder: Finder, notes: Notes, question: dict, processor: dict | None)
     if processor and processor["provider"] == "transformers":
         folder, file = os.path.split(processor["source"][: -len(".py")])
         result.append("transformers.models." + os.path.basename(folder) + "." + file)
-    return result
+    return result + _starts_for(finder, notes, mlx_vlm, question.get("purpose") or "image")
+
+
+def _starts_for(finder: Finder, notes: Notes, mlx_vlm: str, purpose: str) -> list[str]:
+    """What videos or the server begin with, besides what a picture does."""
+    if purpose == "server":
+        # Up to 0.4 a module; then a package, whose `main` imports the command line when it runs.
+        modules = ["mlx_vlm.server", "mlx_vlm.server.cli"]
+        return modules[:1] + [module for module in modules[1:] if finder.find(module)]
+    if purpose == "video":
+        # Up to 0.6 videos have a module of their own; from 0.5 on `utils` reads them.
+        reads = notes.of(os.path.join(mlx_vlm, "utils.py"), video_imports) or []
+        own = ["mlx_vlm.video_generate"]
+        return [module for module in own if finder.find(module)] + reads
+    return []
+
+
+def video_imports(text: str) -> list[str]:
+    """The modules that functions about videos import when they are called."""
+    tree = source.parse(text)
+    found: set[str] = set()
+    for function in tree.body if tree else ():
+        if not isinstance(function, ast.FunctionDef) or "video" not in function.name:
+            continue
+        inside = _guarded(function)
+        for node in ast.walk(function):
+            if id(node) in inside:
+                continue
+            if isinstance(node, ast.Import):
+                found.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module)
+    return sorted(found)
 
 
 def processor(finder: Finder, notes: Notes, question: dict) -> dict | None:
     """The processor of the asked model type, and what it needs to load.
 
     ``{"name", "provider", "source", "needs", "reads_image_processor_type",
-    "reads_preprocessor_config", "unknown"}``. ``needs`` lists ``{"class_name", "backends",
-    "source"}``. ``unknown`` is the reason where it could not be told; then nothing may be
-    concluded. Null where mlx-vlm or transformers is not there or no model type was asked for.
+    "reads_preprocessor_config", "takes_videos", "unknown"}``. ``needs`` lists ``{"class_name",
+    "backends", "source"}``. ``unknown`` is the reason where it could not be told; then nothing may
+    be concluded. Null where mlx-vlm or transformers is not there or no model type was asked for.
     """
     mlx_vlm = finder.package_folder("mlx_vlm")
     transformers = finder.package_folder("transformers")
@@ -85,7 +117,8 @@ def processor(finder: Finder, notes: Notes, question: dict) -> dict | None:
     model_type = model_type.lower()
     module = _remapping(mlx_vlm, notes).get(model_type, model_type)
     registered, own = _registered(os.path.join(mlx_vlm, "models", module), notes, model_type)
-    described = own and _describe(notes, transformers, model_type, own, "mlx-vlm")
+    videos = question.get("purpose") == "video"
+    described = own and _describe(notes, transformers, model_type, own, "mlx-vlm", videos)
     if described and (_loads(described) or _is_patched(notes, own)):
         return described
     # mlx-vlm falls back to the class of transformers where its own fails.
@@ -93,7 +126,7 @@ def processor(finder: Finder, notes: Notes, question: dict) -> dict | None:
     name = name or registered
     path = _find_class(transformers, notes, model_type, name) if name else None
     if name and path:
-        other = _describe(notes, transformers, model_type, (path, name), "transformers")
+        other = _describe(notes, transformers, model_type, (path, name), "transformers", videos)
         return other if described is None or _loads(other) else described
     return described or _unknown(name, "neither mlx-vlm nor transformers shows a processor for it")
 
@@ -116,6 +149,7 @@ def _unknown(name: str | None, reason: str) -> dict:
         "needs": [],
         "reads_image_processor_type": None,
         "reads_preprocessor_config": None,
+        "takes_videos": None,
         "unknown": reason,
     }
 
@@ -236,7 +270,8 @@ def outline(text: str, class_name: str) -> dict | None:
     ``attributes`` are its parts; ``inherits`` tells that ``ProcessorMixin`` loads it. ``free`` are
     the auto classes that its own ``from_pretrained`` uses, with the functions of the same file that
     it calls; ``guarded`` those that it uses in a ``try`` that survives their absence.
-    ``reads_file`` tells that the file mentions ``preprocessor_config.json``. A class of another
+    ``reads_file`` tells that the file mentions ``preprocessor_config.json``, ``videos`` that it
+    mentions videos. A class of another
     package whose ``from_pretrained`` the file replaces is defined here too, as ``patched``; with
     ``calls_original`` nothing can be told.
     """
@@ -275,6 +310,7 @@ def outline(text: str, class_name: str) -> dict | None:
         "free": sorted(free & set(AUTO_FILES)),
         "guarded": sorted(guarded & set(AUTO_FILES)),
         "reads_file": "preprocessor_config.json" in text,
+        "videos": "video" in text.lower(),
         "patched": node is None,
         "calls_original": bool(names & set(originals)),
     }
@@ -316,7 +352,12 @@ def _names(
 
 
 def _describe(
-    notes: Notes, transformers: str, model_type: str, found: tuple[str, str], provider: str
+    notes: Notes,
+    transformers: str,
+    model_type: str,
+    found: tuple[str, str],
+    provider: str,
+    videos: bool,
 ) -> dict:
     """Of what a processor is composed, and which backends those parts need."""
     path, name = found
@@ -327,7 +368,7 @@ def _describe(
         return _unknown(name, "it inherits how it is loaded")
     if shown["calls_original"]:
         return _unknown(name, "mlx-vlm changes how a class of transformers is loaded")
-    used = _used(shown)
+    used = _used(shown, videos)
     needs = []
     if provider == "transformers":
         needs.append(_need_of_itself(notes, transformers, path, name))
@@ -348,12 +389,13 @@ def _describe(
         "needs": [need for need in needs if need["backends"]],
         "reads_image_processor_type": takes_class,
         "reads_preprocessor_config": takes_class or shown["reads_file"],
+        "takes_videos": shown["videos"],
         "unknown": None,
     }
 
 
-def _used(shown: dict) -> list[str]:
-    """The auto classes that a processor cannot be loaded without.
+def _used(shown: dict, videos: bool) -> list[str]:
+    """The auto classes that a processor cannot be loaded without, or not be used for videos.
 
     A class with a ``from_pretrained`` of its own uses those that it names there. Those that it
     asks for in a ``try`` count where the processor has them among its attributes, since a
@@ -368,6 +410,8 @@ def _used(shown: dict) -> list[str]:
         for attribute, class_name in AUTO_CLASSES.items()
         if class_name in shown["free"]
         or (class_name in shown["guarded"] and attribute in attributes)
+        # A processor that survives without its part for videos has none then.
+        or (videos and class_name in shown["guarded"] and attribute == "video_processor")
     ]
 
 
