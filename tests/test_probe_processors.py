@@ -19,6 +19,7 @@ from tests import probe
 
 imports = probe.module("imports")
 processors = probe.module("processors")
+readers = probe.module("processor_source")
 tables = probe.module("transformers_tables")
 
 Install = Callable[[str, str], Path]
@@ -96,6 +97,7 @@ MEASURED = {
     "gemma4": "???------",
     "llava_onevision": "????????-",
     "paddleocr_vl": "??-------",
+    "lfm2_vl": "TTTTT----",
 }
 
 
@@ -130,6 +132,9 @@ def test_the_reports_own_failure(processor: Ask, release: Install) -> None:
         "reads_image_processor_type": True,
         "reads_preprocessor_config": True,
         "unknown": None,
+        "fails": None,
+        "sees": True,
+        "prompts": True,
     }
 
 
@@ -177,14 +182,6 @@ def test_no_type(release: Install, notes: Any, model_type: str | None) -> None:
     assert processors.processor(finder, notes, question) is None
     starts = processors.starts(finder, notes, question, None)
     assert starts == ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2"]
-
-
-def test_what_mlx_vlm_changes_beyond_understanding_is_unknown(processor: Ask) -> None:
-    """It loads without torch from 0.6.3 on, and does not before."""
-    for pair in PAIRS[3:]:
-        answer = processor(*pair, "lfm2_vl")
-        assert answer["unknown"]
-        assert answer["needs"] == []
 
 
 @pytest.mark.parametrize("missing", ["mlx-vlm", "transformers"])
@@ -422,7 +419,7 @@ class Processor(ProcessorMixin):
     ("body", "free", "guarded"),
     [
         ("x = AutoImageProcessor.from_pretrained(path)", ["AutoImageProcessor"], []),
-        ("x = OwnImageProcessor.from_pretrained(path)", [], []),
+        ("x = OwnImageProcessor.from_pretrained(path)", ["OwnImageProcessor"], []),
         ("x = helper(path)", ["AutoImageProcessor"], []),
         ("x = deep(path)", ["AutoImageProcessor"], []),
         ("x = careful(path)", [], ["AutoVideoProcessor"]),
@@ -438,28 +435,33 @@ def test_the_auto_classes_that_a_loader_uses(
     body: str, free: list[str], guarded: list[str]
 ) -> None:
     lines = "".join(f"        {line}\n" for line in body.splitlines())
-    outline = processors.outline(LOADER + lines, "Processor")
+    outline = readers.outline(LOADER + lines, "Processor")
     assert (outline["free"], outline["guarded"]) == (free, guarded)
     assert outline["attributes"] == ["tokenizer"]
-    assert (outline["loads_itself"], outline["inherits"]) == (True, True)
-    assert (outline["patched"], outline["calls_original"]) == (False, False)
+    assert (outline["loads_itself"], outline["bases"]) == (True, ["ProcessorMixin"])
+    assert (outline["patched"], outline["calls_original"]) == (False, None)
 
 
 @pytest.mark.parametrize(
     ("body", "calls_original"),
-    [("return cls(AutoImageProcessor)", False), ("return original.__func__(cls, path)", True)],
+    [
+        ("return cls(AutoImageProcessor)", None),
+        ("return original.__func__(cls, path)", "always"),
+        ("if not READY: return original.__func__(cls, path)", "READY"),
+        ("if path: return original.__func__(cls, path)", "always"),
+    ],
 )
-def test_a_class_of_transformers_that_is_changed(body: str, calls_original: bool) -> None:
+def test_a_class_of_transformers_that_is_changed(body: str, calls_original: str | None) -> None:
     text = (
         "from transformers.models.x import Processor\n"
         "original = Processor.from_pretrained\n"
         f"@classmethod\ndef load(cls, path):\n    {body}\n"
         "Processor.from_pretrained = load\n"
     )
-    outline = processors.outline(text, "Processor")
+    outline = readers.outline(text, "Processor")
     assert outline["patched"]
     assert outline["loads_itself"]
-    assert outline["calls_original"] is calls_original
+    assert outline["calls_original"] == calls_original
     assert outline["free"] == ([] if calls_original else ["AutoImageProcessor"])
 
 
@@ -476,7 +478,7 @@ def test_a_class_of_transformers_that_is_changed(body: str, calls_original: bool
     ],
 )
 def test_a_class_that_a_file_does_not_define(text: str) -> None:
-    assert processors.outline(text, "Processor") is None
+    assert readers.outline(text, "Processor") is None
 
 
 @pytest.mark.parametrize(
@@ -496,4 +498,4 @@ def test_a_class_that_a_file_does_not_define(text: str) -> None:
     ],
 )
 def test_what_a_file_registers(call: str, types: list[str] | None) -> None:
-    assert processors.registrations(call + "\n") == ([] if types is None else [[types, "Own"]])
+    assert readers.registrations(call + "\n") == ([] if types is None else [[types, "Own"]])
