@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint recipes schema bench train clean
+.PHONY: demo test lint recipes models schema bench train clean
 
 demo: .venv/ready
 	$(BIN)/python tools/demo.py
@@ -21,6 +21,10 @@ lint: .venv/ready
 # Resolve the recipes anew, for every platform and Python: hashes, sizes and the extras.
 recipes: .venv/ready
 	$(BIN)/python tools/lock_recipes.py
+
+# The table of models and releases anew: environments without torch, predicted and measured.
+models: .venv/ready
+	$(BIN)/python tools/model_table.py
 
 # The published JSON Schema, from the report's types.
 schema: .venv/ready

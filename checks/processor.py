@@ -1,9 +1,9 @@
 """Would a picture reach this model, or is its processor a tokenizer alone, or out of step?
 
 mlx-vlm brings processors for many models (what turns a picture into numbers). Where it has none,
-or its own fails, transformers goes on: with the class that the model's files name, then with its own
-for the model type, and at last, without a word, with the tokenizer alone. Then the model runs and
-answers, and has never seen the picture.
+or its own fails, transformers goes on: with the class that the model's files name, then with its
+own for the model type, and at last, without a word, with the tokenizer alone. Then the model runs
+and answers, and has never seen the picture.
 
 - `processor-blind`: the tokenizer is all that is loaded, and mlx-vlm has nothing of its own to put
   pictures in. You would see no error, or `Loaded processor has no image_processor`.

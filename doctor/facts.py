@@ -115,8 +115,8 @@ class Processor(Struct, frozen=True):
     """The processor that this model type gets here. ``unknown`` is why nothing could be told.
 
     ``reads_preprocessor_config`` tells whether it reads that file at all,
-    ``reads_image_processor_type`` whether the class named there matters. ``fails`` is why it ends in
-    an error that no backend helps with. ``sees`` tells whether a picture would reach the model,
+    ``reads_image_processor_type`` whether the class named there matters. ``fails`` is why it ends
+    in an error that no backend helps with. ``sees`` tells whether a picture would reach the model,
     ``prompts`` whether mlx-vlm makes a prompt with a picture for this type.
     """
 

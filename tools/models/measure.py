@@ -3,7 +3,8 @@
 ``python measure.py <families.json> <folder>`` prints one JSON object: what happened to each family.
 For each a model's folder is made below ``folder``: the files that the real repositories have, with
 their names of classes, a tokenizer of single bytes, and no weights. It is loaded as
-``mlx_vlm.load`` does it, all but the weights. Each in a process of its own: loading patches classes.
+``mlx_vlm.load`` does it, all but the weights, and each in a process of its own, since loading
+patches classes.
 """
 
 from __future__ import annotations
@@ -16,20 +17,22 @@ import warnings
 
 # The marks that any of the families puts for a picture, its parts, sounds and ends.
 SPECIAL = """
-<pad> <s> </s> <unk> <image> <video> <|endoftext|> <|im_start|> <|im_end|> <|image_pad|> <|video_pad|>
-<|vision_start|> <|vision_end|> <image_soft_token> <start_of_image> <end_of_image>
+<pad> <s> </s> <unk> <image> <video> <|endoftext|> <|im_start|> <|im_end|> <|image_pad|>
+<|video_pad|> <|vision_start|> <|vision_end|> <image_soft_token> <start_of_image> <end_of_image>
 <audio_soft_token> <start_of_audio> <end_of_audio> <fake_token_around_image> <global-img>
-<end_of_utterance> [IMG] [IMG_BREAK] [IMG_END] <|image|> <|image> <image|> <|audio|> <|audio> <audio|>
-<|image_start|> <|image_end|> <|patch|> <|tile_x_separator|> <|tile_y_separator|> <IMG_CONTEXT> <img>
-</img> <|img_thumbnail|> <|image_1|> <|image_2|> <image_placeholder> <|media_start|> <|media_pad|>
-<|media_content|> <|media_end|> <im_start> <im_end> <im_patch> <im_col> <|begin_of_image|>
-<|end_of_image|> <|IMG_PATCH|> <|START_OF_IMG|> <|END_OF_IMG|> <|IMG_LINE_BREAK|> <|IMAGE_START|>
-<|IMAGE_END|> <|image_placeholder|> <|IMAGE_PLACEHOLDER|> <|begin_of_text|> <im_low> <slice> </slice>
-<image_id> </image_id> <|endoftext10|> <|endoftext11|> <|imgpad|> <|audio_pad|> <|audio_start|> <|audio_end|>
-<|video|> <|begin_of_video|> <|end_of_video|> <frame> </frame> <box> </box> <ref> </ref> <quad> </quad>
-<|grounding|> <|ref|> <|/ref|> <|det|> <|/det|> <td> </td> <tr> </tr> <|User|> <|Assistant|> <unused99>
-<bos> <eos> <im_patch_low> <low_res_im_start> <frame_start> <frame_end> <|audio_bos|> <|audio_eos|>
-<|img|> <|endofimg|> <|vision_bos|> <|vision_eos|> <|IMAGE|> <|VIDEO|> <|AUDIO|> <imgpad> <|user|> <|assistant|> <|system|>
+<end_of_utterance> [IMG] [IMG_BREAK] [IMG_END] <|image|> <|image> <image|> <|audio|> <|audio>
+<audio|> <|image_start|> <|image_end|> <|patch|> <|tile_x_separator|> <|tile_y_separator|>
+<IMG_CONTEXT> <img> </img> <|img_thumbnail|> <|image_1|> <|image_2|> <image_placeholder>
+<|media_start|> <|media_pad|> <|media_content|> <|media_end|> <im_start> <im_end> <im_patch>
+<im_col> <|begin_of_image|> <|end_of_image|> <|IMG_PATCH|> <|START_OF_IMG|> <|END_OF_IMG|>
+<|IMG_LINE_BREAK|> <|IMAGE_START|> <|IMAGE_END|> <|image_placeholder|> <|IMAGE_PLACEHOLDER|>
+<|begin_of_text|> <im_low> <slice> </slice> <image_id> </image_id> <|endoftext10|> <|endoftext11|>
+<|imgpad|> <|audio_pad|> <|audio_start|> <|audio_end|> <|video|> <|begin_of_video|>
+<|end_of_video|> <frame> </frame> <box> </box> <ref> </ref> <quad> </quad> <|grounding|> <|ref|>
+<|/ref|> <|det|> <|/det|> <td> </td> <tr> </tr> <|User|> <|Assistant|> <unused99> <bos> <eos>
+<im_patch_low> <low_res_im_start> <frame_start> <frame_end> <|audio_bos|> <|audio_eos|> <|img|>
+<|endofimg|> <|vision_bos|> <|vision_eos|> <|IMAGE|> <|VIDEO|> <|AUDIO|> <imgpad> <|user|>
+<|assistant|> <|system|>
 """.split()  # noqa: SIM905
 
 TEMPLATE = (
@@ -81,7 +84,9 @@ def make(folder: str, family: dict) -> str:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(SPECIAL)
     rows = [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
-    tokenizer.add_special_tokens([*rows, *(f"<|img_row_{r}_col_{c}|>" for r in range(1, 5) for c in range(1, 5))])
+    tokenizer.add_special_tokens(
+        [*rows, *(f"<|img_row_{r}_col_{c}|>" for r in range(1, 5) for c in range(1, 5))]
+    )
     tokenizer.add_special_tokens([f"<loc{number:04}>" for number in range(1024)])
     tokenizer.save(os.path.join(folder, "tokenizer.json"))
 
@@ -92,7 +97,8 @@ def make(folder: str, family: dict) -> str:
     named = family.get("processor_class")
     kind = family["type"]
     mark = MARKS.get(named or "") or next(
-        (MARKS[key] for key in sorted(MARKS, key=len, reverse=True) if kind.startswith(key)), "<image>"
+        (MARKS[key] for key in sorted(MARKS, key=len, reverse=True) if kind.startswith(key)),
+        "<image>",
     )
     extra = family.get("tokenizer", {})
     write(
@@ -125,7 +131,9 @@ def make(folder: str, family: dict) -> str:
     mapped = {"auto_map": family["auto_map"]} if family.get("auto_map") else {}
     image = family.get("image_processor_type")
     if image or family.get("preprocessor"):
-        key = "feature_extractor_type" if family.get("feature_extractor") else "image_processor_type"
+        key = (
+            "feature_extractor_type" if family.get("feature_extractor") else "image_processor_type"
+        )
         write(
             "preprocessor_config.json",
             {
@@ -142,7 +150,10 @@ def make(folder: str, family: dict) -> str:
             },
         )
     if family.get("processor"):
-        write("processor_config.json", {**({"processor_class": named} if named else {}), **mapped, **family["processor"]})
+        write(
+            "processor_config.json",
+            {**({"processor_class": named} if named else {}), **mapped, **family["processor"]},
+        )
     return folder
 
 
@@ -191,13 +202,15 @@ def measure(folder: str, only_load: bool) -> dict:
     try:
         path = Path(folder)
         config = utils.load_config(path)
-        module, _ = utils.get_model_and_args(config)
+        utils.get_model_and_args(config)
         result["stage"] = "load"
         images = utils.load_image_processor(path)
         processor = utils.load_processor(path, True, eos_token_ids=config.get("eos_token_id"))
         if images is not None:
             processor.image_processor = images
-        result["processor"] = type(processor).__module__.split(".")[0] + ":" + type(processor).__name__
+        result["processor"] = (
+            type(processor).__module__.split(".")[0] + ":" + type(processor).__name__
+        )
         result["image_processor"] = type(getattr(processor, "image_processor", None)).__name__
         if only_load:
             result["stage"] = "loaded"
@@ -207,7 +220,10 @@ def measure(folder: str, only_load: bool) -> dict:
         Image.new("RGB", (112, 112), (200, 30, 30)).save(picture)
         prompt = apply_chat_template(processor, config, "What?", num_images=1)
         inputs = mlx_vlm.utils.prepare_inputs(
-            processor, images=[picture], prompts=prompt, image_token_index=config["image_token_index"]
+            processor,
+            images=[picture],
+            prompts=prompt,
+            image_token_index=config["image_token_index"],
         )
         seen = [key for key, value in inputs.items() if value is not None]
         result["inputs"] = sorted(seen)
@@ -238,7 +254,9 @@ def apart(work, *arguments) -> dict:  # type: ignore[no-untyped-def]
     with os.fdopen(reading) as stream:
         text = stream.read()
     os.waitpid(child, 0)
-    return json.loads(text) if text else {"stage": "import", "processor": None, "error": "it crashed"}
+    return (
+        json.loads(text) if text else {"stage": "import", "processor": None, "error": "it crashed"}
+    )
 
 
 def main() -> None:

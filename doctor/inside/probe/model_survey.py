@@ -17,10 +17,10 @@ from notes import Notes
 def survey(finder: Finder, notes: Notes, asked: list[dict]) -> list[dict]:
     """For each question (as ``processors.processor`` takes it) what a generation would need.
 
-    ``{"model_type", "supported", "vision", "processor", "missing", "later"}``. ``vision`` tells that
-    mlx-vlm has eyes for it: a vision model or a processor of its own. ``missing`` are the modules
-    that imports on the way ask for and that are not there, ``later`` those that functions of the
-    model's folder import when they are called.
+    ``{"model_type", "supported", "vision", "processor", "missing", "later"}``. ``vision`` tells
+    that mlx-vlm has eyes for it: a vision model or a processor of its own. ``missing`` are the
+    modules that imports on the way ask for and that are not there, ``later`` those that functions
+    of the model's folder import when they are called.
     """
     supported = set(processors.supported_model_types(finder, notes) or ())
     common = _missing(finder, notes, processors.starts(finder, notes, {}, None))

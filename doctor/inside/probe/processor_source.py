@@ -137,12 +137,13 @@ def relative_imports(text: str) -> list:
 def imports_within(text: str) -> list[str]:
     """The top-level modules that a file's functions import, when they are called."""
     tree = source.parse(text)
+    caught = guarded_nodes(tree) if tree else set()
     names: set[str] = set()
-    for function in ast.walk(tree) if tree else ():
-        if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+    for statement in tree.body if tree else ():
+        # What stands at the top is imported with the module; the trace of imports looks at that.
+        if isinstance(statement, (ast.Import, ast.ImportFrom, ast.If, ast.Try)):
             continue
-        caught = guarded_nodes(function)
-        for node in ast.walk(function):
+        for node in ast.walk(statement):
             if id(node) in caught:
                 continue
             if isinstance(node, ast.Import):
@@ -266,9 +267,8 @@ def flag(text: str, name: str) -> list | None:
 
 def _value_set(body: list, name: str) -> object:
     for node in body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            if node.targets[0].id == name:
-                return source.literal(node.value)
+        if isinstance(node, ast.Assign) and _is_name(node.targets[0], name):
+            return source.literal(node.value)
     return None
 
 
@@ -375,7 +375,8 @@ def _call_outline(function: ast.FunctionDef) -> dict:
         if rest and node.func.attr == "pop" and _is_name(node.func.value, rest) and node.args:
             popped.append(str(source.literal(node.args[0])))
     rebound = any(
-        isinstance(node, ast.Assign) and any(_is_name(target, rest or "") for target in node.targets)
+        isinstance(node, ast.Assign)
+        and any(_is_name(target, rest or "") for target in node.targets)
         for node in ast.walk(function)
     )
     return {"takes": takes, "passes_on": passes_on and not rebound, "popped": popped}

@@ -77,8 +77,8 @@ def processor(finder: Finder, notes: Notes, question: dict) -> dict | None:
     "reads_preprocessor_config", "unknown", "fails", "sees", "prompts"}``. ``needs`` lists
     ``{"class_name", "backends", "source"}``. ``unknown`` is the reason where it could not be told;
     then nothing may be concluded. ``fails`` is why loading ends in an error that no backend helps
-    with. ``sees`` tells whether a picture would reach the model, ``prompts`` whether mlx-vlm makes a
-    prompt with a picture for this type; null where they could not be told. Null where mlx-vlm or
+    with. ``sees`` tells whether a picture would reach the model, ``prompts`` whether mlx-vlm makes
+    a prompt with a picture for this type; null where they could not be told. Null where mlx-vlm or
     transformers is not there or no model type was asked for.
 
     The question's ``processor_class``, ``image_processor_type``, ``remote_processor`` and
@@ -169,7 +169,8 @@ class _Loading:
             )
         auto = os.path.join(self._transformers, "models", "auto")
         if name is None and not self._notes.of(
-            os.path.join(auto, "processing_auto.py"), processor_source.survives_unknown_configurations
+            os.path.join(auto, "processing_auto.py"),
+            processor_source.survives_unknown_configurations,
         ):
             known = {
                 model_type
@@ -326,7 +327,11 @@ class _Loading:
             defined = path if provider == "transformers" else self._find_class(name)
             backends = self._backends.of(defined, name) if defined else None
             needs.append(
-                {"class_name": name, "backends": _of_torch(backends or ()), "source": defined or path}
+                {
+                    "class_name": name,
+                    "backends": _of_torch(backends or ()),
+                    "source": defined or path,
+                }
             )
         used = self._used(shown)
         for class_name in used:
@@ -468,7 +473,7 @@ class _Loading:
         )
 
     def _has_replacement(self, class_name: str) -> bool:
-        """Whether transformers gives out the class with ``Pil`` to its name in place of this one."""
+        """Whether transformers gives out the class with ``Pil`` to its name in this one's place."""
         path = os.path.join(self._transformers, "utils", "import_utils.py")
         replaces = class_name.endswith("ImageProcessor") and self._notes.of(path, replaces_by_pil)
         return bool(replaces and self._file_of(class_name + "Pil"))
