@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint recipes schema bench train clean
+.PHONY: demo test lint recipes models schema bench train clean
 
 demo: .venv/ready
 	$(BIN)/python tools/demo.py
@@ -22,6 +22,10 @@ lint: .venv/ready
 # on PATH), and write locks, sizes, extras and proofs. One recipe: make recipes RECIPE=torch-free
 recipes: .venv/ready
 	$(BIN)/python -m tools.recipes $(if $(RECIPE),--recipe $(RECIPE))
+
+# The table of models and releases anew: environments without torch, predicted and measured.
+models: .venv/ready
+	$(BIN)/python tools/model_table.py
 
 # The published JSON Schema, from the report's types.
 schema: .venv/ready

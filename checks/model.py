@@ -8,16 +8,22 @@ folder.
 - `model-config-unreadable`: the model's `config.json` is missing or damaged, so that nothing can
   load it. You would see `Config not found at ...` or a JSON error. Fetch that file again; an
   interrupted download is the usual cause.
-- `model-type-unsupported`: the installed mlx-vlm has no module for this type of model. You would
-  see `Model type ... not supported`. A newer mlx-vlm may have it.
+- `model-type-unsupported`: the installed mlx-vlm has no module for this type of model, or makes no
+  prompt with a picture for it. You would see `Model type ... not supported` or `Unsupported model`.
+  A newer mlx-vlm may have it: the finding names the first release that was seen to.
 
-The doctor reads `config.json` and the folder `mlx_vlm/models` of the installed mlx-vlm. With
-`--for video` it also looks whether the model's processor mentions videos at all: where it does not,
-what becomes of a video is not known.
+The doctor reads `config.json`, the folder `mlx_vlm/models` of the installed mlx-vlm and its table
+of prompt formats. The first releases are from `model_releases.json`, which `make models` makes from
+the wheels of releases. With `--for video` it also looks whether the model's processor mentions
+videos at all: where it does not, what becomes of a video is not known.
 """
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import doctor
 from doctor.facts import Facts
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
 from doctor.requirements import installed
@@ -80,22 +86,46 @@ def _not_cached(facts: Facts) -> Finding:
 def _unsupported(facts: Facts) -> CheckResult:
     environment, model_type = facts.environment, facts.model.type
     supported = environment.supported_model_types
-    if supported is None or model_type is None or model_type.lower() in supported:
+    if supported is None or model_type is None:
         return
-    version = (
-        installed(environment)["mlx-vlm"].version if "mlx-vlm" in installed(environment) else "?"
-    )
+    there = model_type.lower() in supported
+    processor = environment.processor
+    if there and (processor is None or processor.prompts is not False):
+        return
+    everything = installed(environment)
+    version = everything["mlx-vlm"].version if "mlx-vlm" in everything else None
+    evidence = [
+        Evidence(
+            fact="prompt formats" if there else "model types",
+            value=f"not {model_type}" if there else f"{len(supported)}, not {model_type}",
+            source="mlx_vlm/prompt_utils.py" if there else "mlx_vlm/models",
+        )
+    ]
+    first = None if there else first_release(model_type)
+    if first is not None and first != version:
+        evidence.append(
+            Evidence(
+                fact=f"the first mlx-vlm that was seen to have {model_type}",
+                value=first,
+                source="model_releases.json",
+            )
+        )
     yield Finding(
         code="model-type-unsupported",
         severity=Severity.ERROR,
-        title=f"mlx-vlm {version} has no model of type {model_type}",
-        cause="It loads a model by a module of that name, and there is none.",
-        evidence=(
-            Evidence(
-                fact="model types",
-                value=f"{len(supported)}, not {model_type}",
-                source="mlx_vlm/models",
-            ),
-        ),
+        title=f"mlx-vlm {version or '?'} makes no prompt with a picture for {model_type}"
+        if there
+        else f"mlx-vlm {version or '?'} has no model of type {model_type}",
+        cause="It has the model, and its table of prompt formats does not."
+        if there
+        else "It loads a model by a module of that name, and there is none.",
+        evidence=tuple(evidence),
         fix=Fix(id="recipe", summary="install the newest proven mlx-vlm", automatic=True),
     )
+
+
+def first_release(model_type: str) -> str | None:
+    """The first mlx-vlm release that was seen to have a type of model; null for one of none."""
+    path = Path(doctor.__file__).parent / "model_releases.json"
+    first = json.loads(path.read_text())["first_seen"].get(model_type.lower())
+    return None if first is None else str(first)

@@ -118,8 +118,10 @@ class Processor(Struct, frozen=True):
     """The processor that this model type gets here. ``unknown`` is why nothing could be told.
 
     ``reads_preprocessor_config`` tells whether it reads that file at all,
-    ``reads_image_processor_type`` whether the class named there matters, ``takes_videos`` whether
-    it mentions videos.
+    ``reads_image_processor_type`` whether the class named there matters. ``fails`` is why it ends
+    in an error that no backend helps with. ``sees`` tells whether a picture would reach the model,
+    ``prompts`` whether mlx-vlm makes a prompt with a picture for this type, ``takes_videos``
+    whether the processor mentions videos.
     """
 
     name: str | None
@@ -130,6 +132,9 @@ class Processor(Struct, frozen=True):
     reads_preprocessor_config: bool | None
     unknown: str | None
     takes_videos: bool | None = None
+    fails: str | None = None
+    sees: bool | None = None
+    prompts: bool | None = None
 
 
 class ImageProcessorClass(Struct, frozen=True):
@@ -234,6 +239,8 @@ class Model(Struct, frozen=True):
     ``found`` is ``cache``, ``folder`` or ``card`` (not here, but well known) or ``nowhere``.
     ``image_processor_named_by`` is the file that names the image processor class.
     ``weights_bytes`` is the size of the safetensors files, or what the card says.
+    ``remote_processor`` and ``remote_config`` tell that its files name code of its own repository
+    for these (``auto_map``).
     """
 
     id: str
@@ -247,6 +254,8 @@ class Model(Struct, frozen=True):
     files: dict[str, ModelFile]
     weights_bytes: int | None
     cache: str
+    remote_processor: bool = False
+    remote_config: bool = False
 
 
 class Facts(Struct, frozen=True):

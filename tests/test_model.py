@@ -179,3 +179,64 @@ def test_a_type_that_this_mlx_vlm_does_not_have() -> None:
     finding = judged(facts)[-1]
     assert isinstance(finding, Finding)
     assert (finding.code, finding.severity) == ("model-type-unsupported", Severity.ERROR)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"processor_config.json": {"processor_class": "A"}}, ("A", False)),
+        ({"preprocessor_config.json": {"processor_class": "B"}}, ("B", False)),
+        ({"tokenizer_config.json": {"processor_class": "C"}}, ("C", False)),
+        ({"config.json": {"processor_class": "D"}}, ("D", False)),
+        (
+            {
+                "processor_config.json": {"auto_map": {"AutoProcessor": "x.P"}},
+                "tokenizer_config.json": {"processor_class": "C"},
+            },
+            ("C", True),
+        ),
+        (
+            {
+                "processor_config.json": {"processor_class": "A"},
+                "config.json": {"auto_map": {"AutoProcessor": "x.P"}},
+            },
+            ("A", False),
+        ),
+        ({"preprocessor_config.json": {"auto_map": ["AutoProcessor"]}}, (None, False)),
+        ({}, (None, False)),
+    ],
+)
+def test_the_processor_class_is_read_as_transformers_reads_it(
+    cache: Path, tmp_path: Path, files: dict[str, object], expected: tuple[str | None, bool]
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    found = model.look(str(tmp_path))
+    assert (found.processor_class, found.remote_processor) == expected
+
+
+def test_a_configuration_that_is_code_of_the_models_own(cache: Path, tmp_path: Path) -> None:
+    mapped = {"model_type": "molmo", "auto_map": {"AutoConfig": "config_molmo.MolmoConfig"}}
+    (tmp_path / "config.json").write_text(json.dumps(mapped))
+    assert model.look(str(tmp_path)).remote_config
+
+
+def test_the_first_release_with_a_type_is_named() -> None:
+    facts = recorded("report")
+    facts = replace(facts, model=replace(facts.model, type="Gemma4"))
+    finding = judged(facts)[-1]
+    assert isinstance(finding, Finding)
+    assert finding.code == "model-type-unsupported"
+    assert finding.evidence[-1].value == check.first_release("gemma4") == "0.4.4"
+    assert check.first_release("qwen9_vl") is None
+
+
+def test_a_type_that_this_mlx_vlm_makes_no_prompt_for() -> None:
+    facts = recorded("report")
+    assert facts.environment.processor is not None
+    without = replace(facts.environment.processor, prompts=False)
+    facts = replace(facts, environment=replace(facts.environment, processor=without))
+    finding = judged(facts)[-1]
+    assert isinstance(finding, Finding)
+    assert (finding.code, finding.severity) == ("model-type-unsupported", Severity.ERROR)
+    assert "prompt" in finding.title

@@ -19,6 +19,7 @@ from tests import probe
 
 imports = probe.module("imports")
 processors = probe.module("processors")
+readers = probe.module("processor_source")
 tables = probe.module("transformers_tables")
 
 Install = Callable[[str, str], Path]
@@ -96,6 +97,7 @@ MEASURED = {
     "gemma4": "???------",
     "llava_onevision": "????????-",
     "paddleocr_vl": "??-------",
+    "lfm2_vl": "TTTTT----",
 }
 
 
@@ -131,6 +133,9 @@ def test_the_reports_own_failure(processor: Ask, release: Install) -> None:
         "reads_preprocessor_config": True,
         "takes_videos": True,
         "unknown": None,
+        "fails": None,
+        "sees": True,
+        "prompts": True,
     }
 
 
@@ -180,12 +185,118 @@ def test_no_type(release: Install, notes: Any, model_type: str | None) -> None:
     assert starts == ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2"]
 
 
-def test_what_mlx_vlm_changes_beyond_understanding_is_unknown(processor: Ask) -> None:
-    """It loads without torch from 0.6.3 on, and does not before."""
-    for pair in PAIRS[3:]:
-        answer = processor(*pair, "lfm2_vl")
-        assert answer["unknown"]
-        assert answer["needs"] == []
+@pytest.mark.parametrize(
+    ("pair", "model_type", "fails"),
+    [
+        # Measured: `unexpected keyword argument 'padding'` with the first, and the second runs.
+        (("0.7.10", "5.23.0"), "llava", "`padding`"),
+        (("0.4.4", "5.23.0"), "llava", "`padding`"),
+        (("0.6.10", "5.14.1"), "llava", None),
+        (("0.4.0", "5.3.0"), "llava", None),
+        (("0.7.10", "5.23.0"), "llava_next", None),
+        (("0.7.10", "5.23.0"), "qwen2_vl", None),
+    ],
+)
+def test_a_keyword_that_is_handed_on_and_refused(
+    processor: Ask, pair: tuple[str, str], model_type: str, fails: str | None
+) -> None:
+    answer = processor(*pair, model_type)
+    assert answer["needs"] == []
+    assert (fails in answer["fails"]) if fails else answer["fails"] is None
+
+
+def of_files(processor: Ask, pair: tuple[str, str], model_type: str, **named: Any) -> Any:
+    """The answer about a model whose files were read, and name what is given."""
+    return processor(*pair, model_type, files_read=True, **named)
+
+
+def test_code_of_the_models_own_repository_is_not_run(processor: Ask) -> None:
+    """Measured with Phi-3.5-vision and InternVL: "contains custom code which must be executed"."""
+    named = {"processor_class": "Phi3VProcessor", "remote_processor": True}
+    old = of_files(processor, PAIRS[0], "phi3_v", **named)
+    assert "trust_remote_code" in old["fails"]
+    assert of_files(processor, PAIRS[-1], "phi3_v", **named)["fails"] is None
+    configured = of_files(processor, PAIRS[0], "internvl_chat", remote_config=True)
+    assert "trust_remote_code" in configured["fails"]
+
+
+def test_a_type_that_transformers_4_does_not_know(processor: Ask) -> None:
+    """With transformers 5 the tokenizer is next; transformers 4 ends there."""
+    assert "does not know" in of_files(processor, PAIRS[0], "llava-qwen2")["fails"]
+    later = of_files(processor, PAIRS[-1], "llava-qwen2")
+    assert (later["fails"], later["sees"]) == (None, True)  # mlx-vlm puts the pictures in
+
+
+def test_a_tokenizer_alone_sees_nothing(processor: Ask) -> None:
+    assert of_files(processor, PAIRS[-1], "qwen3")["sees"] is False
+    named = {"processor_class": "VLChatProcessor", "remote_processor": False}
+    assert of_files(processor, PAIRS[-1], "multi_modality", **named)["sees"] is True
+    assert processor(*PAIRS[-1], "qwen3")["sees"] is None  # without the files it is not known
+
+
+def test_a_class_that_transformers_finds_by_its_name(processor: Ask) -> None:
+    named = {"processor_class": "DeepseekVLV2Processor"}
+    answer = of_files(processor, PAIRS[0], "deepseek_vl_v2", **named)
+    assert (answer["provider"], answer["needs"], answer["sees"]) == ("mlx-vlm", [], True)
+
+
+def test_the_image_processor_that_the_models_files_name_counts(processor: Ask) -> None:
+    """Llama 4 has no slow class in transformers 4; Aya names one of another model."""
+    fast = of_files(
+        processor,
+        PAIRS[0],
+        "llama4",
+        processor_class="Llama4Processor",
+        image_processor_type="Llama4ImageProcessorFast",
+    )
+    assert [need["class_name"] for need in fast["needs"]] == ["AutoImageProcessor"]
+    slow = of_files(
+        processor,
+        PAIRS[0],
+        "cohere2_vision",
+        processor_class="Cohere2VisionProcessor",
+        image_processor_type="GotOcr2ImageProcessor",
+    )
+    assert slow["needs"] == []
+
+
+@pytest.mark.parametrize(
+    ("pair", "model_type", "prompts"),
+    [
+        (("0.4.4", "5.23.0"), "qwen3_vl", True),
+        (("0.4.4", "5.23.0"), "granite_vision", False),  # "Unsupported model: granite_vision"
+        (("0.7.10", "5.23.0"), "no_such_type", None),  # a prompt of text alone
+    ],
+)
+def test_whether_a_prompt_is_made(
+    processor: Ask, pair: tuple[str, str], model_type: str, prompts: bool | None
+) -> None:
+    assert processor(*pair, model_type)["prompts"] is prompts
+
+
+def test_a_processor_that_is_loaded_by_a_class_above_it(tmp_path: Path, notes: Any) -> None:
+    models = "mlx_vlm/models/"
+    files = {
+        "mlx_vlm/__init__.py": "",
+        "mlx_vlm/utils.py": "",
+        models + "x/__init__.py": "from .p import Own, Model",
+        models + "x/p.py": "from ..y.p import Base\nclass Own(Base): pass\n"
+        'install_auto_processor_patch("x", Own)',
+        models + "y/p.py": "class Base(ProcessorMixin):\n"
+        "    def from_pretrained(cls, path): return AutoVideoProcessor",
+        "transformers/__init__.py": "",
+        "transformers/utils/import_utils.py": "BASE_FILE_REQUIREMENTS = {\n"
+        '    lambda name, content: "video_processing_" in name: ("torch", "torchvision"),\n}\n',
+        "transformers/models/auto/video_processing_auto.py": "class AutoVideoProcessor: pass",
+    }
+    finder = probe.finder(probe.write(tmp_path, files))
+    answer = processors.processor(finder, notes, {"model_type": "x"})
+    assert (answer["name"], answer["provider"]) == ("Own", "mlx-vlm")
+    assert [need["class_name"] for need in answer["needs"]] == ["AutoVideoProcessor"]
+    circle = {models + "x/p.py": files[models + "x/p.py"].replace("Own(Base)", "Own(Own)")}
+    probe.write(tmp_path, circle)
+    answer = processors.processor(probe.finder(tmp_path), probe.notes(), {"model_type": "x"})
+    assert answer["unknown"]
 
 
 @pytest.mark.parametrize("missing", ["mlx-vlm", "transformers"])
@@ -423,7 +534,7 @@ class Processor(ProcessorMixin):
     ("body", "free", "guarded"),
     [
         ("x = AutoImageProcessor.from_pretrained(path)", ["AutoImageProcessor"], []),
-        ("x = OwnImageProcessor.from_pretrained(path)", [], []),
+        ("x = OwnImageProcessor.from_pretrained(path)", ["OwnImageProcessor"], []),
         ("x = helper(path)", ["AutoImageProcessor"], []),
         ("x = deep(path)", ["AutoImageProcessor"], []),
         ("x = careful(path)", [], ["AutoVideoProcessor"]),
@@ -439,28 +550,33 @@ def test_the_auto_classes_that_a_loader_uses(
     body: str, free: list[str], guarded: list[str]
 ) -> None:
     lines = "".join(f"        {line}\n" for line in body.splitlines())
-    outline = processors.outline(LOADER + lines, "Processor")
+    outline = readers.outline(LOADER + lines, "Processor")
     assert (outline["free"], outline["guarded"]) == (free, guarded)
     assert outline["attributes"] == ["tokenizer"]
-    assert (outline["loads_itself"], outline["inherits"]) == (True, True)
-    assert (outline["patched"], outline["calls_original"]) == (False, False)
+    assert (outline["loads_itself"], outline["bases"]) == (True, ["ProcessorMixin"])
+    assert (outline["patched"], outline["calls_original"]) == (False, None)
 
 
 @pytest.mark.parametrize(
     ("body", "calls_original"),
-    [("return cls(AutoImageProcessor)", False), ("return original.__func__(cls, path)", True)],
+    [
+        ("return cls(AutoImageProcessor)", None),
+        ("return original.__func__(cls, path)", "always"),
+        ("if not READY: return original.__func__(cls, path)", "READY"),
+        ("if path: return original.__func__(cls, path)", "always"),
+    ],
 )
-def test_a_class_of_transformers_that_is_changed(body: str, calls_original: bool) -> None:
+def test_a_class_of_transformers_that_is_changed(body: str, calls_original: str | None) -> None:
     text = (
         "from transformers.models.x import Processor\n"
         "original = Processor.from_pretrained\n"
         f"@classmethod\ndef load(cls, path):\n    {body}\n"
         "Processor.from_pretrained = load\n"
     )
-    outline = processors.outline(text, "Processor")
+    outline = readers.outline(text, "Processor")
     assert outline["patched"]
     assert outline["loads_itself"]
-    assert outline["calls_original"] is calls_original
+    assert outline["calls_original"] == calls_original
     assert outline["free"] == ([] if calls_original else ["AutoImageProcessor"])
 
 
@@ -477,7 +593,7 @@ def test_a_class_of_transformers_that_is_changed(body: str, calls_original: bool
     ],
 )
 def test_a_class_that_a_file_does_not_define(text: str) -> None:
-    assert processors.outline(text, "Processor") is None
+    assert readers.outline(text, "Processor") is None
 
 
 @pytest.mark.parametrize(
@@ -497,4 +613,79 @@ def test_a_class_that_a_file_does_not_define(text: str) -> None:
     ],
 )
 def test_what_a_file_registers(call: str, types: list[str] | None) -> None:
-    assert processors.registrations(call + "\n") == ([] if types is None else [[types, "Own"]])
+    assert readers.registrations(call + "\n") == ([] if types is None else [[types, "Own"]])
+
+
+def test_a_file_that_replaces_the_auto_processor() -> None:
+    """So does mlx-vlm for Molmo 2."""
+    text = (
+        "@classmethod\n"
+        "def _load(cls, path, **kwargs):\n"
+        "    ours = config.get('model_type') == 'Molmo2'\n"
+        "    if ours:\n        return Own.from_pretrained(path)\n"
+        "    return original.__func__(cls, path)\n"
+        "AutoProcessor.from_pretrained = _load\n"
+    )
+    assert readers.registrations(text) == [[["molmo2"], "Own"]]
+    assert readers.registrations(text.replace("= _load", "= elsewhere")) == []
+
+
+def test_a_class_that_is_added_to_the_table() -> None:
+    assert readers.registered_by_name('AutoProcessor.register("x", Own)') == ["Own"]
+    assert readers.registered_by_name("AutoProcessor.register(KEY, Own, exist_ok=True)") == ["Own"]
+    assert readers.registered_by_name("# AutoProcessor.register(KEY, Own)") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "bound"),
+    [
+        ("from .m import Model, VisionModel", ["Model", "VisionModel"]),
+        ("from .p import Own as ImageProcessor", ["ImageProcessor"]),
+        ("class Model: pass\nImageProcessor = None", ["ImageProcessor", "Model"]),
+        ("import Model.inner", []),
+        ("def f():\n    Model = 1", []),
+        ("(", []),
+    ],
+)
+def test_what_a_models_package_binds(text: str, bound: list[str]) -> None:
+    assert readers.binds(text) == bound
+
+
+@pytest.mark.parametrize(
+    ("failed", "deciding"),
+    [("READY = False", [["a.b", ["C"]]]), ("C = Own\n    READY = True", []), ("pass", None)],
+)
+def test_a_flag_that_an_import_sets(failed: str, deciding: list[Any] | None) -> None:
+    text = f"try:\n    from a.b import C\n    READY = True\nexcept ImportError:\n    {failed}\n"
+    assert readers.flag(text, "READY") == deciding
+
+
+@pytest.mark.parametrize(
+    ("body", "passes_on"),
+    [
+        ("self.image_processor(images, **kwargs)", True),
+        ("self.image_processor(images)", False),
+        ("kwargs = self._merge(**kwargs)\n        self.image_processor(images, **kwargs)", False),
+        ("self.tokenizer(text, **kwargs)", False),
+    ],
+)
+def test_what_a_call_hands_on(body: str, passes_on: bool) -> None:
+    text = f"class P:\n    def __call__(self, images, *, text, **kwargs):\n        {body}\n"
+    outline = readers.call_outline(text, "P")
+    assert (outline["takes"], outline["passes_on"]) == (["self", "images", "text"], passes_on)
+    assert readers.call_outline(text, "Q") is None
+
+
+def test_the_keywords_of_image_processors() -> None:
+    text = "class TextKwargs(T):\n    padding: bool\n\nclass ImagesKwargs(T):\n    do_pad: bool\n"
+    assert readers.declares(text, "do_pad")
+    assert not readers.declares(text, "padding")
+
+
+def test_the_modules_that_functions_import() -> None:
+    text = (
+        "import numpy\ntry:\n    import torch\nexcept ImportError:\n    pass\n"
+        "def f():\n    import scipy.signal\n    from soundfile import read\n    from . import x\n"
+        "    try:\n        import cv2\n    except ImportError:\n        pass\n"
+    )
+    assert readers.imports_within(text) == ["scipy", "soundfile"]

@@ -4,8 +4,8 @@ All commands are run in turn (A B C A B C ...), so that a change of the machine'
 alike. Medians and ratios count; single figures of a busy machine do not.
 
 Two environments are looked at: the torch-free recipe with the newest pip, and the same with the
-packages of ``bench_packages.txt``, 300 distributions in all. A first check is one with an empty cache of
-the doctor's: nothing read before, no bytecode of the probe. The files themselves are warm.
+packages of ``bench_packages.txt``, 300 distributions in all. A first check is one with an empty
+cache of the doctor's: nothing read before, no bytecode of the probe. The files themselves are warm.
 """
 
 from __future__ import annotations

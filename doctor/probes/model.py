@@ -96,6 +96,7 @@ def _read(name: str, folder: Path, found: str, revision: str | None, cache: Path
         files[file], heads[file] = _head(folder / file)
     config, preprocessor = heads["config.json"], heads["preprocessor_config.json"]
     processor = heads["processor_config.json"]
+    processor_class, remote_processor = _processor(folder, processor, preprocessor, config)
     nested = processor.get("image_processor")
     nested = nested if isinstance(nested, dict) else {}
     named_by = next(
@@ -115,15 +116,39 @@ def _read(name: str, folder: Path, found: str, revision: str | None, cache: Path
         path=str(folder),
         revision=revision,
         type=_text(config.get("model_type")),
-        processor_class=_text(processor.get("processor_class"))
-        or _text(preprocessor.get("processor_class")),
+        processor_class=processor_class,
         image_processor_type=_text(nested.get("image_processor_type"))
         or _text(preprocessor.get("image_processor_type")),
         image_processor_named_by=named_by,
         files=files,
         weights_bytes=_weights(folder),
         cache=str(cache),
+        remote_processor=remote_processor,
+        remote_config="AutoConfig" in _mapped(config),
     )
+
+
+def _processor(
+    folder: Path, processor: dict[str, Any], preprocessor: dict[str, Any], config: dict[str, Any]
+) -> tuple[str | None, bool]:
+    """The processor class that the model's files name, and whether they map it to code of theirs.
+
+    The files in the order in which transformers reads them: it ends with the first that names a
+    class (``AutoProcessor.from_pretrained``).
+    """
+    remote = False
+    for file in (processor, preprocessor, "tokenizer_config.json", config):
+        head = _head(folder / file)[1] if isinstance(file, str) else file
+        remote = remote or "AutoProcessor" in _mapped(head)
+        named = _text(head.get("processor_class"))
+        if named:
+            return named, remote
+    return None, remote
+
+
+def _mapped(head: dict[str, Any]) -> dict[str, Any]:
+    mapped = head.get("auto_map")
+    return mapped if isinstance(mapped, dict) else {}
 
 
 def _head(path: Path) -> tuple[ModelFile, dict[str, Any]]:

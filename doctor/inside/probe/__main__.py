@@ -17,9 +17,10 @@ def answer(question: dict) -> dict:
     """Everything that the doctor asks of an environment, as one JSON object.
 
     ``question`` holds ``model_type``, ``processor_class`` and ``image_processor_type`` (strings or
-    null: what the model's files say), ``purpose`` (``image``, ``video`` or ``server``),
-    ``modules`` (the names to find) and ``notes`` (the file that keeps what was read in source
-    files, or null).
+    null: what the model's files say; see ``processors.processor``), ``purpose`` (``image``,
+    ``video`` or ``server``), ``modules`` (the names to find) and ``notes`` (the file that keeps
+    what was read in source files, or null). ``survey``, where it is there, holds further questions
+    about models (see ``model_survey``).
     """
     import damage
     import disk
@@ -53,6 +54,10 @@ def answer(question: dict) -> dict:
         "damaged": damage.find(found, notes, traced["reached"]) if traced else [],
         "torch_bytes": disk.torch_bytes(found, notes),
     }
+    if question.get("survey"):
+        import model_survey
+
+        result["survey"] = model_survey.survey(finder, notes, question["survey"])
     notes.save()
     return result
 

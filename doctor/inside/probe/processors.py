@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import ast
 import os
-import re
 
+import imports
+import processor_source
 import source
 import transformers_tables
 from modules import Finder
 from notes import Notes
+from processor_source import AUTO_CLASSES
 
-# What a processor is composed of, by the name of the attribute; only these need a backend.
-AUTO_CLASSES = {
-    "image_processor": "AutoImageProcessor",
-    "video_processor": "AutoVideoProcessor",
-}
 AUTO_FILES = {
     "AutoImageProcessor": "image_processing_auto.py",
     "AutoVideoProcessor": "video_processing_auto.py",
 }
-ABSENT_BACKEND_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
+
+# Bases of bases; real processors have two at most.
+MOST_BASES = 4
 
 
 def supported_model_types(finder: Finder, notes: Notes) -> list[str] | None:
@@ -42,13 +41,15 @@ def supported_model_types(finder: Finder, notes: Notes) -> list[str] | None:
 
 
 def _remapping(folder: str, notes: Notes) -> dict[str, str]:
-    return notes.of(os.path.join(folder, "utils.py"), remapping_table) or {}
+    return notes.of(os.path.join(folder, "utils.py"), processor_source.remapping_table) or {}
 
 
-def remapping_table(text: str) -> dict[str, str]:
-    """Model types that mlx-vlm loads by another type's module (``MODEL_REMAPPING``)."""
-    table = source.literal(source.assigned(text, "MODEL_REMAPPING"))
-    return {str(key): str(table[key]) for key in table} if isinstance(table, dict) else {}
+def model_folder(finder: Finder, notes: Notes, model_type: str) -> str | None:
+    """The folder of the installed mlx-vlm with the model of a type, whether it is there or not."""
+    folder = finder.package_folder("mlx_vlm")
+    if folder is None:
+        return None
+    return os.path.join(folder, "models", _remapping(folder, notes).get(model_type, model_type))
 
 
 def starts(finder: Finder, notes: Notes, question: dict, processor: dict | None) -> list[str]:
@@ -77,71 +78,483 @@ def _starts_for(finder: Finder, notes: Notes, mlx_vlm: str, purpose: str) -> lis
         return modules[:1] + [module for module in modules[1:] if finder.find(module)]
     if purpose == "video":
         # Up to 0.6 videos have a module of their own; from 0.5 on `utils` reads them.
-        reads = notes.of(os.path.join(mlx_vlm, "utils.py"), video_imports) or []
+        path = os.path.join(mlx_vlm, "utils.py")
         own = ["mlx_vlm.video_generate"]
+        reads = notes.of(path, processor_source.video_imports) or []
         return [module for module in own if finder.find(module)] + reads
     return []
-
-
-def video_imports(text: str) -> list[str]:
-    """The modules that functions about videos import when they are called."""
-    tree = source.parse(text)
-    found: set[str] = set()
-    for function in tree.body if tree else ():
-        if not isinstance(function, ast.FunctionDef) or "video" not in function.name:
-            continue
-        inside = _guarded(function)
-        for node in ast.walk(function):
-            if id(node) in inside:
-                continue
-            if isinstance(node, ast.Import):
-                found.update(alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                found.add(node.module)
-    return sorted(found)
 
 
 def processor(finder: Finder, notes: Notes, question: dict) -> dict | None:
     """The processor of the asked model type, and what it needs to load.
 
     ``{"name", "provider", "source", "needs", "reads_image_processor_type",
-    "reads_preprocessor_config", "takes_videos", "unknown"}``. ``needs`` lists ``{"class_name",
-    "backends", "source"}``. ``unknown`` is the reason where it could not be told; then nothing may
-    be concluded. Null where mlx-vlm or transformers is not there or no model type was asked for.
+    "reads_preprocessor_config", "unknown", "fails", "sees", "prompts",
+    "takes_videos"}``. ``needs`` lists
+    ``{"class_name", "backends", "source"}``. ``unknown`` is the reason where it could not be told;
+    then nothing may be concluded. ``fails`` is why loading ends in an error that no backend helps
+    with. ``sees`` tells whether a picture would reach the model, ``prompts`` whether mlx-vlm makes
+    a prompt with a picture for this type; null where they could not be told. Null where mlx-vlm or
+    transformers is not there or no model type was asked for.
+
+    The question's ``processor_class``, ``image_processor_type``, ``remote_processor`` and
+    ``remote_config`` are what the model's files name; ``files_read`` tells that they were read, so
+    that null means that they name none.
     """
     mlx_vlm = finder.package_folder("mlx_vlm")
     transformers = finder.package_folder("transformers")
     model_type = question.get("model_type")
     if not (mlx_vlm and transformers and model_type):
         return None
-    model_type = model_type.lower()
-    module = _remapping(mlx_vlm, notes).get(model_type, model_type)
-    registered, own = _registered(os.path.join(mlx_vlm, "models", module), notes, model_type)
-    videos = question.get("purpose") == "video"
-    described = own and _describe(notes, transformers, model_type, own, "mlx-vlm", videos)
-    if described and (_loads(described) or _is_patched(notes, own)):
-        return described
-    # mlx-vlm falls back to the class of transformers where its own fails.
-    name = question.get("processor_class") or _processor_class(transformers, notes, model_type)
-    name = name or registered
-    path = _find_class(transformers, notes, model_type, name) if name else None
-    if name and path:
-        other = _describe(notes, transformers, model_type, (path, name), "transformers", videos)
-        return other if described is None or _loads(other) else described
-    return described or _unknown(name, "neither mlx-vlm nor transformers shows a processor for it")
+    asked = {**question, "model_type": model_type.lower()}
+    module = _remapping(mlx_vlm, notes).get(asked["model_type"], asked["model_type"])
+    answer = _Loading(finder, notes, mlx_vlm, transformers, asked, module).answer()
+    answer["prompts"] = _prompts(mlx_vlm, notes, asked["model_type"])
+    return answer
+
+
+def _prompts(mlx_vlm: str, notes: Notes, model_type: str) -> bool | None:
+    """Whether mlx-vlm makes a prompt with a picture for a model type."""
+    table = notes.of(os.path.join(mlx_vlm, "prompt_utils.py"), processor_source.prompt_types)
+    if table is None:
+        return None
+    types, refuses = table
+    return True if model_type in types else False if refuses else None
+
+
+class _Loading:
+    """What ``mlx_vlm.load`` does to get the processor of one model, followed in the source.
+
+    Its own processor for the model type comes first. Where that fails, or there is none, the
+    ``AutoProcessor`` of transformers goes on: by the class that the model's files name, by its own
+    table, and at last, without a word, with the tokenizer alone.
+    """
+
+    def __init__(
+        self,
+        finder: Finder,
+        notes: Notes,
+        mlx_vlm: str,
+        transformers: str,
+        question: dict,
+        module: str,
+    ) -> None:
+        self._finder = finder
+        self._notes = notes
+        self._mlx_vlm = mlx_vlm
+        self._transformers = transformers
+        self._question = question
+        self._model_type = question["model_type"]
+        self._folder = os.path.join(mlx_vlm, "models", module)
+        self._backends = transformers_tables.Backends(transformers, notes)
+
+    def answer(self) -> dict:
+        registered, own = self._registered()
+        described = self._describe(own, "mlx-vlm") if own else None
+        if described and not described["unknown"] and not described["needs"]:
+            return described
+        if described and self._is_patched(own):
+            return described
+        if registered == "AutoTokenizer":
+            return self._tokenizer_alone(registered, "mlx-vlm loads the tokenizer alone for it")
+        # mlx-vlm passes over the error of its own, and transformers goes on.
+        name = self._question.get("processor_class") or self._class_of_table()
+        path = self._find_class(name) if name else None
+        if name and path:
+            other = self._describe((path, name), "transformers")
+            return other if described is None or _loads(other) else described
+        by_name = self._registered_by_name(name)
+        if by_name:
+            return self._describe(by_name, "mlx-vlm")
+        if described:
+            return described
+        if registered:
+            return _answer(registered, unknown="what mlx-vlm registers for it could not be read")
+        return self._without_class(name)
+
+    def _without_class(self, name: str | None) -> dict:
+        """Neither mlx-vlm nor transformers has a processor class for this model."""
+        if not self._question.get("files_read"):
+            reason = "neither mlx-vlm nor transformers shows a processor for it"
+            return _answer(name, unknown=reason)
+        if self._question.get("remote_processor"):
+            return _answer(
+                name,
+                fails="its processor is code of its own repository, and mlx-vlm does not run that "
+                "unless it is told to (trust_remote_code)",
+            )
+        auto = os.path.join(self._transformers, "models", "auto")
+        if name is None and not self._notes.of(
+            os.path.join(auto, "processing_auto.py"),
+            processor_source.survives_unknown_configurations,
+        ):
+            known = {
+                model_type
+                for file in ("auto_mappings.py", "configuration_auto.py")
+                for model_type in self._notes.of(
+                    os.path.join(auto, file), processor_source.configuration_types
+                )
+                or ()
+            }
+            if self._model_type not in known:
+                return _answer(
+                    name,
+                    fails="its configuration is code of its own repository, and mlx-vlm does not "
+                    "run that unless it is told to (trust_remote_code)"
+                    if self._question.get("remote_config")
+                    else "transformers does not know this type, and no file names a processor",
+                )
+        return self._tokenizer_alone(name, "no processor class is known for it")
+
+    def _tokenizer_alone(self, name: str | None, reason: str) -> dict:
+        """Where the tokenizer is all that is loaded; mlx-vlm may put pictures in by itself."""
+        bound = self._notes.of(os.path.join(self._folder, "__init__.py"), processor_source.binds)
+        if bound is None:
+            return _answer(name, unknown=reason)
+        sees = "ImageProcessor" in bound
+        return {**_answer(name), "provider": "mlx-vlm" if sees else None, "sees": sees}
+
+    def _is_patched(self, found: tuple[str, str] | None) -> bool:
+        shown = self._notes.of(found[0], processor_source.outline, found[1]) if found else None
+        return bool(shown and shown["patched"] and shown["calls_original"] is None)
+
+    def _files(self) -> list[str]:
+        try:
+            return [
+                os.path.join(self._folder, file)
+                for file in sorted(os.listdir(self._folder))
+                if file.endswith(".py")
+            ]
+        except (OSError, ValueError):
+            return []
+
+    def _registered(self) -> tuple[str | None, tuple[str, str] | None]:
+        """The processor class that a model's folder in mlx-vlm installs for it.
+
+        Its name, and the file and class where mlx-vlm defines or changes it itself.
+        """
+        registered: str | None = None
+        for path in self._files():
+            for types, name in self._notes.of(path, processor_source.registrations) or ():
+                if self._model_type not in types:
+                    continue
+                registered = name
+                found = self._definition(path, name)
+                if found:
+                    return name, found
+        return registered, None
+
+    def _registered_by_name(self, name: str | None) -> tuple[str, str] | None:
+        """The class that a model's folder adds to transformers' table under its own name."""
+        for path in self._files():
+            for added in self._notes.of(path, processor_source.registered_by_name) or ():
+                named = added == name or (name is None and not self._question.get("files_read"))
+                found = self._definition(path, added) if named else None
+                if found:
+                    return found
+        return None
+
+    def _definition(self, path: str, name: str, depth: int = 3) -> tuple[str, str] | None:
+        """The file that defines a class, following relative imports within mlx-vlm."""
+        if self._notes.of(path, processor_source.outline, name):
+            return path, name
+        relative = self._notes.of(path, processor_source.relative_imports) or ()
+        for level, module, names in relative if depth else ():
+            for original, here in names:
+                if here != name:
+                    continue
+                folder = path
+                for _ in range(level):
+                    folder = os.path.dirname(folder)
+                target = os.path.join(folder, *module.split("."))
+                for candidate in (target + ".py", os.path.join(target, "__init__.py")):
+                    found = self._definition(candidate, original, depth - 1)
+                    if found:
+                        return found
+        return None
+
+    def _class_of_table(self) -> str | None:
+        """The class that transformers' own table gives for a model type."""
+        for file in ("auto_mappings.py", "processing_auto.py"):
+            path = os.path.join(self._transformers, "models", "auto", file)
+            table = self._notes.of(path, processor_source.processor_table) or {}
+            if self._model_type in table:
+                return str(table[self._model_type])
+        return None
+
+    def _find_class(self, class_name: str) -> str | None:
+        """The file of transformers that defines a processor: its type's own, else any model's."""
+        models = os.path.join(self._transformers, "models")
+        try:
+            folders = [self._model_type, *sorted(os.listdir(models))]
+        except OSError:
+            return None
+        for model in folders:
+            path = os.path.join(models, model, "processing_" + model + ".py")
+            if self._notes.of(path, processor_source.outline, class_name):
+                return path
+        return None
+
+    def _outline(self, path: str, name: str, depth: int = MOST_BASES) -> dict | None:
+        """How a class is loaded, by itself or by a class that it inherits from.
+
+        As ``processor_source.outline``, with ``path``, where the loader stands (empty for that of
+        ``ProcessorMixin``); null where it cannot be told.
+        """
+        shown = self._notes.of(path, processor_source.outline, name)
+        if shown is None:
+            return None
+        if shown["loads_itself"]:
+            return {**shown, "path": path}
+        if "ProcessorMixin" in shown["bases"]:
+            return {**shown, "path": ""}
+        for base in shown["bases"] if depth else ():
+            found = self._definition(path, base) if base != name else None
+            inherited = found and self._outline(*found, depth - 1)
+            if inherited is None:
+                other = self._find_class(base)
+                inherited = self._outline(other, base, depth - 1) if other else None
+            if inherited:
+                return {
+                    **inherited,
+                    "attributes": shown["attributes"] or inherited["attributes"],
+                    "parts": {**inherited["parts"], **shown["parts"]},
+                    "reads_file": shown["reads_file"] or inherited["reads_file"],
+                }
+        return None
+
+    def _describe(self, found: tuple[str, str], provider: str) -> dict:
+        """Of what a processor is composed, and which backends those parts need."""
+        path, name = found
+        shown = self._outline(path, name)
+        if shown is None:
+            return _answer(name, unknown="how it is loaded could not be read")
+        if shown["calls_original"] is not None:
+            kept = self._keeps_replacement(path, shown["calls_original"])
+            if kept is None:
+                reason = "mlx-vlm changes how a class of transformers is loaded"
+                return _answer(name, unknown=reason)
+            original = None if kept else self._find_class(name)
+            if original:
+                return self._describe((original, name), "transformers")
+        needs = []
+        if provider == "transformers" or shown["patched"]:
+            # What transformers requires of the processor class itself (``@requires``).
+            defined = path if provider == "transformers" else self._find_class(name)
+            backends = self._backends.of(defined, name) if defined else None
+            needs.append(
+                {
+                    "class_name": name,
+                    "backends": _of_torch(backends or ()),
+                    "source": defined or path,
+                }
+            )
+        used = self._used(shown)
+        for class_name in used:
+            need = self._need(class_name, shown["path"])
+            if need is None:
+                return _answer(name, unknown="what " + class_name + " needs could not be told")
+            needs.append(need)
+        takes_class = "AutoImageProcessor" in used
+        called = self._notes.of(path, processor_source.call_outline, name) or {"takes": []}
+        pictures = {"image_processor", "images", "image"} & {*shown["attributes"], *called["takes"]}
+        refused = self._refused_keyword(found, used) if provider == "mlx-vlm" else None
+        return {
+            **_answer(name),
+            "fails": refused
+            and f"mlx-vlm calls it with `{refused}`, it hands that on to its image processor, and "
+            "this transformers refuses it",
+            "provider": provider,
+            "source": path,
+            "needs": [need for need in needs if need["backends"]],
+            "reads_image_processor_type": takes_class,
+            "reads_preprocessor_config": takes_class or shown["reads_file"],
+            "sees": True if pictures or used else None,
+            "takes_videos": shown["videos"],
+        }
+
+    def _keeps_replacement(self, path: str, flag: str) -> bool | None:
+        """Whether a changed loader goes its own way, and not back to the original."""
+        deciding = None if flag == "always" else self._notes.of(path, processor_source.flag, flag)
+        if deciding is None:
+            return None
+        for module, _ in deciding:
+            traced = imports.trace(self._finder, self._notes, [module], [])
+            if traced["unknown"]:
+                return None
+            if traced["problems"]:
+                return False
+        return True
+
+    def _used(self, shown: dict) -> list[str]:
+        """The classes without which it cannot be loaded, or not be used for videos.
+
+        A class with a ``from_pretrained`` of its own uses those that it names there. Those that it
+        asks for in a ``try`` count where the processor has them among its attributes, since a
+        processor of transformers refuses a part that is null. Other classes are loaded by
+        ``ProcessorMixin``, which takes the parts that the class or its ``__init__`` names.
+        """
+        attributes = shown["attributes"]
+        videos = self._question.get("purpose") == "video"
+        if shown["loads_itself"]:
+            return [
+                *shown["free"],
+                *(
+                    class_name
+                    for attribute, class_name in AUTO_CLASSES.items()
+                    if class_name in shown["guarded"]
+                    and class_name not in shown["free"]
+                    # A processor that survives without its part for videos has none then.
+                    and (attribute in attributes or (videos and attribute == "video_processor"))
+                ),
+            ]
+        by_name = self._notes.of(
+            os.path.join(self._transformers, "processing_utils.py"),
+            processor_source.takes_named_classes,
+        )
+        used = []
+        for attribute in attributes:
+            if attribute not in AUTO_CLASSES:
+                continue
+            named = shown["parts"].get(attribute) if by_name else None
+            # Of a slow and a fast class it takes the slow one, unless it is asked for the fast.
+            fast = named and len(named) > 1 and named[1] and self._asks_for_fast()
+            taken = named and (named[1] if fast else named[0])
+            used.append(str(taken) if taken else AUTO_CLASSES[attribute])
+        return used
+
+    def _asks_for_fast(self) -> bool:
+        return bool(self._notes.of(os.path.join(self._mlx_vlm, "utils.py"), asks_for_fast))
+
+    def _need(self, class_name: str, loader: str) -> dict | None:
+        """What a class that prepares pictures or videos needs; null where it cannot be told.
+
+        ``loader`` is the file of the function that uses it; empty where ``ProcessorMixin`` does.
+        """
+        if class_name not in AUTO_FILES:
+            if loader and self._definition(loader, class_name):
+                return {"class_name": class_name, "backends": [], "source": loader}
+            path = self._file_of(class_name)
+            backends = self._backends.of(path, class_name) if path else []
+            if backends is None:
+                return None
+            if "torchvision" in backends and self._has_replacement(class_name):
+                backends = []
+            return {
+                "class_name": class_name,
+                "backends": _of_torch(backends),
+                "source": path or loader,
+            }
+        path = os.path.join(self._transformers, "models", "auto", AUTO_FILES[class_name])
+        backends = self._backends.of(path, class_name)
+        if backends is None:
+            return None
+        needed = _of_torch(backends)
+        # From transformers 5.3 on ProcessorMixin takes the auto classes past the placeholders.
+        past = not loader and self._notes.of(
+            os.path.join(self._transformers, "processing_utils.py"),
+            processor_source.takes_classes_from_their_files,
+        )
+        if class_name == "AutoImageProcessor" and (past or not needed):
+            # The auto class is there. Is one of the classes that it would take?
+            needs = [
+                _of_torch(self._backends.of(file, one) or ())
+                for one, file in self._image_processors()
+                if file
+            ]
+            needed = next((need for need in needs if not need), needs[0] if needs else [])
+        return {"class_name": class_name, "backends": needed, "source": path}
+
+    def _image_processors(self) -> list[tuple[str, str | None]]:
+        """The classes that ``AutoImageProcessor`` chooses from, with their files.
+
+        Those of the table's row with the class that the model's files name, else those of the
+        model type's row.
+        """
+        table = transformers_tables.image_processors(self._transformers, self._notes)
+        named = self._question.get("image_processor_type") or ""
+        bare = named[: -len("Fast")] if named.endswith("Fast") else named
+        row = table.get(self._model_type, [])
+        if bare and not {named, bare} & {name for _, name in row}:
+            row = next(
+                (
+                    classes
+                    for classes in table.values()
+                    if {named, bare, bare + "Fast"} & {name for _, name in classes}
+                ),
+                row,
+            )
+        return [(name, self._file_of(name)) for _, name in row]
+
+    def _file_of(self, class_name: str) -> str | None:
+        return transformers_tables.file_of_preparing_class(
+            self._transformers, self._model_type, class_name
+        )
+
+    def _has_replacement(self, class_name: str) -> bool:
+        """Whether transformers gives out the class with ``Pil`` to its name in this one's place."""
+        path = os.path.join(self._transformers, "utils", "import_utils.py")
+        replaces = class_name.endswith("ImageProcessor") and self._notes.of(path, replaces_by_pil)
+        return bool(replaces and self._file_of(class_name + "Pil"))
+
+    def _refused_keyword(self, found: tuple[str, str], used: list[str]) -> str | None:
+        """A keyword that mlx-vlm calls every processor with and that this one's parts refuse.
+
+        A processor that hands everything on to its image processor needs one that takes it; from
+        transformers 5.18 on these refuse what they do not declare.
+        """
+        path, name = found
+        shown = self._notes.of(path, processor_source.call_outline, name)
+        checks = self._notes.of(
+            os.path.join(self._transformers, "image_processing_utils.py"),
+            processor_source.checks_keywords,
+        )
+        if not (shown and shown["passes_on"] and checks and used):
+            return None
+        files = [self._file_of(one) for one in used if one not in AUTO_FILES]
+        if "AutoImageProcessor" in used:
+            files += [file for _, file in self._image_processors()]
+        if not files or None in files:
+            return None
+        files.append(os.path.join(self._transformers, "processing_utils.py"))
+        for keyword in self._notes.of(os.path.join(self._mlx_vlm, "utils.py"), call_keywords) or ():
+            if keyword in (*shown["takes"], *shown["popped"]):
+                continue
+            if not any(
+                self._notes.of(file, processor_source.declares, keyword) for file in files if file
+            ):
+                return str(keyword)
+        return None
+
+
+def asks_for_fast(text: str) -> bool:
+    """Whether mlx-vlm asks transformers for the fast image processors."""
+    return "AutoProcessor.from_pretrained(model_path, use_fast=True" in text
+
+
+def replaces_by_pil(text: str) -> bool:
+    """Whether transformers falls back from a class that is missing to the one for Pillow."""
+    return 'f"{name}Pil"' in text
+
+
+def call_keywords(text: str) -> list[str]:
+    """The keywords that mlx-vlm calls every processor with (``process_inputs``)."""
+    tree = source.parse(text)
+    for function in tree.body if tree else ():
+        if isinstance(function, ast.FunctionDef) and function.name == "process_inputs":
+            for node in ast.walk(function):
+                if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+                    keys = [source.literal(key) for key in node.value.keys if key is not None]
+                    return [str(key) for key in keys]
+    return []
 
 
 def _loads(described: dict) -> bool:
     """Whether a processor surely loads without further backends."""
-    return described["unknown"] is None and not described["needs"]
+    return described["unknown"] is None and described["fails"] is None and not described["needs"]
 
 
-def _is_patched(notes: Notes, found: tuple[str, str] | None) -> bool:
-    shown = notes.of(found[0], outline, found[1]) if found else None
-    return bool(shown and shown["patched"])
-
-
-def _unknown(name: str | None, reason: str) -> dict:
+def _answer(name: str | None, unknown: str | None = None, fails: str | None = None) -> dict:
     return {
         "name": name,
         "provider": None,
@@ -149,337 +562,13 @@ def _unknown(name: str | None, reason: str) -> dict:
         "needs": [],
         "reads_image_processor_type": None,
         "reads_preprocessor_config": None,
+        "unknown": unknown,
+        "fails": fails,
+        "sees": None,
+        "prompts": None,
         "takes_videos": None,
-        "unknown": reason,
     }
-
-
-def _registered(
-    folder: str, notes: Notes, model_type: str
-) -> tuple[str | None, tuple[str, str] | None]:
-    """The processor class that a model's folder in mlx-vlm installs for it.
-
-    Its name, and the file and class where mlx-vlm defines or changes it itself.
-    """
-    try:
-        files = sorted(os.listdir(folder))
-    except (OSError, ValueError):
-        return None, None
-    registered: str | None = None
-    for file in files:
-        path = os.path.join(folder, file)
-        for types, name in (notes.of(path, registrations) if file.endswith(".py") else None) or ():
-            if model_type not in types:
-                continue
-            registered = name
-            found = _definition(path, notes, name)
-            if found:
-                return name, found
-    return registered, None
-
-
-def registrations(text: str) -> list:
-    """``[model types, class name]`` of each ``install_auto_processor_patch(types, class)``."""
-    if "install_auto_processor_patch(" not in text:
-        return []
-    result = []
-    tree = source.parse(text)
-    for node in ast.walk(tree) if tree else ():
-        if not (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id == "install_auto_processor_patch"
-            and len(node.args) == 2
-            and isinstance(node.args[1], ast.Name)
-        ):
-            continue
-        types: ast.expr | None = node.args[0]
-        if isinstance(types, ast.Name):
-            types = source.assigned(text, types.id)
-        names = source.literal(types)
-        names = [names] if isinstance(names, str) else names
-        if isinstance(names, (list, tuple, set)):
-            result.append([[str(name).lower() for name in names], node.args[1].id])
-    return result
-
-
-def _definition(path: str, notes: Notes, name: str, depth: int = 3) -> tuple[str, str] | None:
-    """The file that defines a class, following relative imports within mlx-vlm."""
-    if notes.of(path, outline, name):
-        return path, name
-    for level, module, names in (notes.of(path, relative_imports) or ()) if depth else ():
-        for original, here in names:
-            if here != name:
-                continue
-            folder = path
-            for _ in range(level):
-                folder = os.path.dirname(folder)
-            target = os.path.join(folder, *module.split("."))
-            for candidate in (target + ".py", os.path.join(target, "__init__.py")):
-                found = _definition(candidate, notes, original, depth - 1)
-                if found:
-                    return found
-    return None
-
-
-def relative_imports(text: str) -> list:
-    """``[level, module, [[name, name here]]]`` of a module's relative imports."""
-    tree = source.parse(text)
-    return [
-        [node.level, node.module or "", [[a.name, a.asname or a.name] for a in node.names]]
-        for node in (ast.walk(tree) if tree else ())
-        if isinstance(node, ast.ImportFrom) and node.level
-    ]
-
-
-def _processor_class(transformers: str, notes: Notes, model_type: str) -> str | None:
-    """The class that transformers' own table gives for a model type."""
-    for file in ("auto_mappings.py", "processing_auto.py"):
-        path = os.path.join(transformers, "models", "auto", file)
-        table = notes.of(path, processor_table) or {}
-        if model_type in table:
-            return str(table[model_type])
-    return None
-
-
-def processor_table(text: str) -> dict[str, str]:
-    """The processor classes by model type (``PROCESSOR_MAPPING_NAMES``)."""
-    table = source.literal(source.assigned(text, "PROCESSOR_MAPPING_NAMES"))
-    if not isinstance(table, dict):
-        return {}
-    return {str(key): value for key, value in table.items() if isinstance(value, str)}
-
-
-def _find_class(transformers: str, notes: Notes, model_type: str, class_name: str) -> str | None:
-    """The file of transformers that defines a processor: its type's own, else any model's."""
-    models = os.path.join(transformers, "models")
-    try:
-        folders = [model_type, *sorted(os.listdir(models))]
-    except OSError:
-        return None
-    for model in folders:
-        path = os.path.join(models, model, "processing_" + model + ".py")
-        if notes.of(path, outline, class_name):
-            return path
-    return None
-
-
-def outline(text: str, class_name: str) -> dict | None:
-    """What a processor class shows of how it is loaded; null where the file does not define it.
-
-    ``attributes`` are its parts; ``inherits`` tells that ``ProcessorMixin`` loads it. ``free`` are
-    the auto classes that its own ``from_pretrained`` uses, with the functions of the same file that
-    it calls; ``guarded`` those that it uses in a ``try`` that survives their absence.
-    ``reads_file`` tells that the file mentions ``preprocessor_config.json``, ``videos`` that it
-    mentions videos. A class of another
-    package whose ``from_pretrained`` the file replaces is defined here too, as ``patched``; with
-    ``calls_original`` nothing can be told.
-    """
-    patch = class_name + ".from_pretrained = "
-    if "class " + class_name not in text and patch not in text:
-        return None
-    tree = source.parse(text)
-    functions = {
-        inner.name: inner
-        for inner in (tree.body if tree else ())
-        if isinstance(inner, ast.FunctionDef)
-    }
-    node = next(
-        (
-            inner
-            for inner in (ast.walk(tree) if tree else ())
-            if isinstance(inner, ast.ClassDef) and inner.name == class_name
-        ),
-        None,
-    )
-    loader = _replacement(tree, functions, class_name)
-    if node is None and loader is None:
-        return None
-    for inner in node.body if node else ():
-        if isinstance(inner, ast.FunctionDef) and inner.name == "from_pretrained":
-            loader = inner
-    bases = {base.id for base in (node.bases if node else ()) if isinstance(base, ast.Name)}
-    free, guarded, names = _names(loader, functions) if loader else (set(), set(), set())
-    originals = re.findall(
-        r"^(\w+) = " + re.escape(class_name) + r"\.from_pretrained\b", text, re.MULTILINE
-    )
-    return {
-        "attributes": _attributes(node) if node else [],
-        "loads_itself": loader is not None,
-        "inherits": "ProcessorMixin" in bases,
-        "free": sorted(free & set(AUTO_FILES)),
-        "guarded": sorted(guarded & set(AUTO_FILES)),
-        "reads_file": "preprocessor_config.json" in text,
-        "videos": "video" in text.lower(),
-        "patched": node is None,
-        "calls_original": bool(names & set(originals)),
-    }
-
-
-def _replacement(
-    tree: ast.Module | None, functions: dict[str, ast.FunctionDef], class_name: str
-) -> ast.FunctionDef | None:
-    """The function that a module puts in place of a class's ``from_pretrained``."""
-    for node in tree.body if tree else ():
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name):
-            target = node.targets[0]
-            if (
-                isinstance(target, ast.Attribute)
-                and target.attr == "from_pretrained"
-                and isinstance(target.value, ast.Name)
-                and target.value.id == class_name
-            ):
-                return functions.get(node.value.id)
-    return None
-
-
-def _names(
-    function: ast.FunctionDef, functions: dict[str, ast.FunctionDef], depth: int = 3
-) -> tuple[set[str], set[str], set[str]]:
-    """The names that a function and those that it calls use freely, guarded, and altogether."""
-    inside = _guarded(function)
-    free: set[str] = set()
-    guarded: set[str] = set()
-    for node in ast.walk(function):
-        if isinstance(node, ast.Name):
-            names = {node.id}
-            if depth and node.id in functions and functions[node.id] is not function:
-                deeper_free, deeper_guarded, _ = _names(functions[node.id], functions, depth - 1)
-                guarded |= deeper_guarded
-                names |= deeper_free
-            (guarded if id(node) in inside else free).update(names)
-    return free, guarded, free | guarded
-
-
-def _describe(
-    notes: Notes,
-    transformers: str,
-    model_type: str,
-    found: tuple[str, str],
-    provider: str,
-    videos: bool,
-) -> dict:
-    """Of what a processor is composed, and which backends those parts need."""
-    path, name = found
-    shown = notes.of(path, outline, name)
-    if shown is None:
-        return _unknown(name, "its source could not be read")
-    if not (shown["loads_itself"] or shown["inherits"]):
-        return _unknown(name, "it inherits how it is loaded")
-    if shown["calls_original"]:
-        return _unknown(name, "mlx-vlm changes how a class of transformers is loaded")
-    used = _used(shown, videos)
-    needs = []
-    if provider == "transformers":
-        needs.append(_need_of_itself(notes, transformers, path, name))
-    # From transformers 5.3 on ProcessorMixin takes the auto classes past the placeholders.
-    past = not shown["loads_itself"] and notes.of(
-        os.path.join(transformers, "processing_utils.py"), takes_classes_from_their_files
-    )
-    for class_name in used:
-        need = _need(notes, transformers, model_type, class_name, bool(past))
-        if need is None:
-            return _unknown(name, "what " + class_name + " needs could not be told")
-        needs.append(need)
-    takes_class = "AutoImageProcessor" in used
-    return {
-        "name": name,
-        "provider": provider,
-        "source": path,
-        "needs": [need for need in needs if need["backends"]],
-        "reads_image_processor_type": takes_class,
-        "reads_preprocessor_config": takes_class or shown["reads_file"],
-        "takes_videos": shown["videos"],
-        "unknown": None,
-    }
-
-
-def _used(shown: dict, videos: bool) -> list[str]:
-    """The auto classes that a processor cannot be loaded without, or not be used for videos.
-
-    A class with a ``from_pretrained`` of its own uses those that it names there. Those that it
-    asks for in a ``try`` count where the processor has them among its attributes, since a
-    processor of transformers refuses a part that is null. Other classes are loaded by
-    ``ProcessorMixin``, which takes the parts that the class or its ``__init__`` names.
-    """
-    attributes = shown["attributes"]
-    if not shown["loads_itself"]:
-        return [AUTO_CLASSES[name] for name in attributes if name in AUTO_CLASSES]
-    return [
-        class_name
-        for attribute, class_name in AUTO_CLASSES.items()
-        if class_name in shown["free"]
-        or (class_name in shown["guarded"] and attribute in attributes)
-        # A processor that survives without its part for videos has none then.
-        or (videos and class_name in shown["guarded"] and attribute == "video_processor")
-    ]
-
-
-def takes_classes_from_their_files(text: str) -> bool:
-    """Whether ``ProcessorMixin`` imports auto classes from the modules that define them."""
-    return '("transformers.models.auto.image_processing_auto", "AutoImageProcessor")' in text
-
-
-def _need_of_itself(notes: Notes, transformers: str, path: str, name: str) -> dict:
-    """What transformers requires of the processor class itself (``@requires``)."""
-    backends = transformers_tables.Backends(transformers, notes).of(path, name) or ()
-    return {"class_name": name, "backends": _of_torch(backends), "source": path}
-
-
-def _need(
-    notes: Notes, transformers: str, model_type: str, class_name: str, past: bool
-) -> dict | None:
-    path = os.path.join(transformers, "models", "auto", AUTO_FILES[class_name])
-    rules = transformers_tables.Backends(transformers, notes)
-    backends = rules.of(path, class_name)
-    if backends is None:
-        return None
-    needed = _of_torch(backends)
-    if class_name == "AutoImageProcessor" and (past or not needed):
-        # The auto class is there. Is one of the classes that it has for this model type?
-        classes = transformers_tables.image_processors(transformers, notes).get(model_type, [])
-        files = [
-            (one, transformers_tables.file_of_image_processor(transformers, model_type, one))
-            for _, one in classes
-        ]
-        needs = [_of_torch(rules.of(file, one) or ()) for one, file in files if file]
-        needed = next((need for need in needs if not need), needs[0] if needs else [])
-    return {"class_name": class_name, "backends": needed, "source": path}
 
 
 def _of_torch(backends: list[str] | tuple[str, ...]) -> list[str]:
     return [name for name in backends if name in ("torch", "torchvision")]
-
-
-def _attributes(node: ast.ClassDef) -> list[str]:
-    """The parts of a processor: its ``attributes``, else the parameters of its ``__init__``."""
-    for inner in node.body:
-        if not (isinstance(inner, ast.Assign) and isinstance(inner.targets[0], ast.Name)):
-            continue
-        if inner.targets[0].id == "attributes":
-            value = source.literal(inner.value)
-            return [str(name) for name in value] if isinstance(value, list) else []
-    for inner in node.body:
-        if isinstance(inner, ast.FunctionDef) and inner.name == "__init__":
-            return [argument.arg for argument in inner.args.args]
-    return []
-
-
-def _guarded(function: ast.FunctionDef) -> set[int]:
-    """The identities of the nodes inside a ``try`` that survives a missing backend."""
-    inside: set[int] = set()
-    for node in ast.walk(function):
-        if not isinstance(node, ast.Try):
-            continue
-        caught = {
-            name.id
-            for handler in node.handlers
-            for name in (ast.walk(handler.type) if handler.type else ())
-            if isinstance(name, ast.Name)
-        }
-        bare = any(handler.type is None for handler in node.handlers)
-        if bare or caught & ABSENT_BACKEND_ERRORS:
-            inside.update(id(inner) for part in node.body for inner in ast.walk(part))
-        # What a handler does is done only where the body got far enough to fail otherwise.
-        inside.update(id(inner) for part in node.handlers for inner in ast.walk(part))
-    return inside

@@ -176,8 +176,8 @@ def image_processor_table(text: str) -> dict[str, list]:
     return result
 
 
-def file_of_image_processor(folder: str, model_type: str, class_name: str) -> str | None:
-    """The file that defines an image processor class: its type's, or that of a name like its."""
+def file_of_preparing_class(folder: str, model_type: str, class_name: str) -> str | None:
+    """The file that defines an image or video processor: its type's, or that of a name like its."""
     models = os.path.join(folder, "models")
     try:
         others = os.listdir(models)
@@ -193,7 +193,8 @@ def file_of_image_processor(folder: str, model_type: str, class_name: str) -> st
             continue
         for file in files:
             path = os.path.join(models, model, file)
-            if file.startswith("image_processing_") and pattern.search(read(path) or ""):
+            prepares = file.startswith(("image_processing_", "video_processing_"))
+            if prepares and pattern.search(read(path) or ""):
                 return path
     return None
 
