@@ -162,12 +162,21 @@ class Imports(Struct, frozen=True):
 
 
 class DamagedFile(Struct, frozen=True):
-    """A compiled file that is gone (``bytes`` is null) or shorter than its RECORD says."""
+    """A file that is gone (``bytes`` is null) or not of the size that its RECORD says.
+
+    ``kind`` is ``compiled``, ``source`` or ``data``; ``module`` the name by which it would be
+    imported. ``used`` tells whether a generation loads it, ``problem`` why it then fails by it, or
+    is null where no harm was seen.
+    """
 
     distribution: str
     path: str
     recorded_bytes: int
     bytes: int | None
+    module: str | None = None
+    kind: str = "compiled"
+    used: bool = True
+    problem: str | None = "a generation loads it"
 
 
 class Environment(Struct, frozen=True):

@@ -37,6 +37,11 @@ def answer(question: dict) -> dict:
     starts = processors.starts(finder, notes, question, processor)
     incomplete = distributions.incomplete(found)
     traced = imports.trace(finder, notes, starts, incomplete) if starts else None
+    changed = damage.find(found, notes, traced) if traced else []
+    if traced and changed:
+        doubtful, around = damage.modules(changed), damage.around(found, notes, traced)
+        traced = imports.trace(finder, notes, starts, incomplete, doubtful, around)
+        damage.judge(changed, traced, finder)
     result = {
         "interpreter": interpreter.describe(search_path),
         "distributions": found,
@@ -47,8 +52,8 @@ def answer(question: dict) -> dict:
         "processor": processor,
         "image_processor": transformers_tables.image_processor(finder, notes, question),
         "supported_model_types": processors.supported_model_types(finder, notes),
-        "imports": traced,
-        "damaged": damage.find(found, notes, traced["reached"]) if traced else [],
+        "imports": traced and {key: traced[key] for key in ("reached", "problems", "unknown")},
+        "damaged": changed,
     }
     notes.save()
     return result

@@ -35,18 +35,30 @@ MAKES_NAMES = re.compile(r"'(?:globals|locals|vars|setattr|exec)'")
 ABSENCE_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
 
-def trace(finder: Finder, notes: Notes, starts: list[str], incomplete: list[str]) -> dict:
-    """``{"reached", "problems", "unknown"}`` of the imports from ``starts``.
+def trace(
+    finder: Finder,
+    notes: Notes,
+    starts: list[str],
+    incomplete: list[str],
+    doubtful: dict[str, str] | None = None,
+    around: frozenset = frozenset(),
+) -> dict:
+    """``{"reached", "problems", "unknown", "modules", "attempted"}`` of the imports from ``starts``.
 
-    ``incomplete`` are further top-level modules to follow into.
+    ``incomplete`` are further top-level modules to follow into. ``doubtful`` are modules whose files
+    are not as they were installed, with their paths: for their sake the trace follows also into the
+    top-level modules ``around``, and tells there only of problems that they make. ``modules`` gives
+    the files of all modules that are loaded, ``attempted`` those whose failure would be caught.
     """
-    tracer = _Tracer(finder, notes, FOLLOWED | set(incomplete))
+    tracer = _Tracer(finder, notes, FOLLOWED | set(incomplete), doubtful or {}, around)
     for start in starts:
         tracer.load(start, ("the doctor", 0))
     return {
         "reached": sorted(tracer.reached),
         "problems": tracer.problems,
         "unknown": tracer.unknown,
+        "modules": tracer.modules(),
+        "attempted": sorted(tracer.attempted),
     }
 
 
@@ -374,16 +386,35 @@ def _index(node: ast.Subscript) -> object:
 class _Tracer:
     """Follows imports from module to module, and notes those that would fail."""
 
-    def __init__(self, finder: Finder, notes: Notes, followed: frozenset | set) -> None:
+    def __init__(
+        self,
+        finder: Finder,
+        notes: Notes,
+        followed: frozenset | set,
+        doubtful: dict[str, str],
+        around: frozenset,
+    ) -> None:
         self._finder = finder
         self._notes = notes
-        self._followed = followed
+        self._surely_followed = followed
+        self._followed = followed | around
+        self._doubtful = doubtful
+        self._files_around: set[str] = set()
         self._loaded: dict[str, dict | None] = {}
         self._standard: dict[str, bool] = {}
         self._named: set[tuple] = set()
         self.reached: set[str] = set()
         self.problems: list[dict] = []
         self.unknown: str | None = None
+        self.attempted: set[str] = set()
+
+    def modules(self) -> dict[str, str]:
+        """The files of the modules that are loaded, Python's own aside."""
+        return {
+            name: found["origin"]
+            for name, found in self._loaded.items()
+            if found and not self._is_standard(name)
+        }
 
     def load(self, name: str, place: tuple[str, int]) -> bool:
         """Import a module and the packages above it; whether it is there."""
@@ -424,9 +455,14 @@ class _Tracer:
         return True
 
     def _follow(self, name: str, found: dict, summary: dict) -> None:
+        if name.partition(".")[0] not in self._surely_followed:
+            self._files_around.add(found["origin"])
         package = name if found["kind"] == "package" else name.rpartition(".")[0]
         for line, level, module, names, optional, gates in summary["imports"]:
             if optional or not all(map(self._finder.find, gates)):
+                target = self._doubtful and _absolute(package, level, module)
+                if target:
+                    self.attempted.update([target, *(f"{target}.{one}" for one in names or ())])
                 continue
             place = (found["origin"], line)
             target = _absolute(package, level, module)
@@ -434,7 +470,12 @@ class _Tracer:
                 self._problem(place, "." * level + module, None)
             elif self.load(target, place):
                 for wanted in names or ():
-                    self.take(target, wanted, place)
+                    # A package that takes its own submodule: the name is there by that alone.
+                    own = f"{target}.{wanted}"
+                    if target == name and self._finder.find(own):
+                        self.load(own, place)
+                    else:
+                        self.take(target, wanted, place)
         for line, alias, attribute in summary["uses"]:
             if self._stub_lacks(summary["aliases"][alias], attribute):
                 self._problem((found["origin"], line), summary["aliases"][alias], attribute)
@@ -587,6 +628,12 @@ class _Tracer:
 
     def _problem(self, place: tuple[str, int], module: str, name: str | None) -> None:
         problem = {"importer": place[0], "line": place[1], "module": module, "name": name}
+        if place[0] in self._files_around and not (
+            place[0] in self._doubtful.values()
+            or module in self._doubtful
+            or f"{module}.{name}" in self._doubtful
+        ):
+            return
         if problem not in self.problems:
             self.problems.append(problem)
 
