@@ -179,6 +179,42 @@ class DamagedFile(Struct, frozen=True):
     problem: str | None = "a generation loads it"
 
 
+class Shadow(Struct, frozen=True):
+    """A module that hides another of its name.
+
+    ``place`` is the kind of the folder that it lies in (see ``PathEntry``), or ``current-folder``:
+    then it hides the other only from what is started there. ``standard`` tells that it hides a
+    module of Python's own. ``problem`` is what a generation asks of it in vain, or null.
+    """
+
+    module: str
+    origin: str
+    hides: str
+    place: str
+    standard: bool
+    problem: str | None
+
+
+class StartupEffect(Struct, frozen=True):
+    """What start-up code does: see ``effects`` in the probe's ``startup.py`` for the kinds."""
+
+    line: int
+    kind: str
+    detail: str | None
+    on_the_way: bool
+
+
+class StartupFile(Struct, frozen=True):
+    """Code that Python runs when it starts and that belongs to no distribution.
+
+    ``kind`` is ``sitecustomize``, ``usercustomize`` or ``pth``.
+    """
+
+    path: str
+    kind: str
+    effects: tuple[StartupEffect, ...]
+
+
 class Environment(Struct, frozen=True):
     """What the probe saw in the target."""
 
@@ -193,6 +229,8 @@ class Environment(Struct, frozen=True):
     supported_model_types: tuple[str, ...] | None
     imports: Imports | None = None
     damaged: tuple[DamagedFile, ...] = ()
+    shadows: tuple[Shadow, ...] = ()
+    startup: tuple[StartupFile, ...] = ()
 
 
 class Process(Struct, frozen=True):

@@ -43,6 +43,7 @@ def look(target: Target, model_name: str, variables: Mapping[str, str]) -> Facts
             "processor_class": seen_model.processor_class,
             "image_processor_type": seen_model.image_processor_type,
             "modules": environment.MODULES,
+            "folder": os.getcwd(),
             "notes": str(state.cache() / "notes" / state.name_of(target.python)),
         },
     )

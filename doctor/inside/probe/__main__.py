@@ -17,8 +17,8 @@ def answer(question: dict) -> dict:
     """Everything that the doctor asks of an environment, as one JSON object.
 
     ``question`` holds ``model_type``, ``processor_class`` and ``image_processor_type`` (strings or
-    null: what the model's files say), ``modules`` (the names to find) and ``notes`` (the file
-    that keeps what was read in source files, or null).
+    null: what the model's files say), ``modules`` (the names to find), ``notes`` (the file that
+    keeps what was read in source files, or null) and ``folder`` (the user's current one, or null).
     """
     import damage
     import distributions
@@ -26,6 +26,8 @@ def answer(question: dict) -> dict:
     import interpreter
     import modules
     import processors
+    import shadows
+    import startup
     import transformers_tables
     from notes import Notes
 
@@ -33,15 +35,30 @@ def answer(question: dict) -> dict:
     finder = modules.Finder(search_path)
     notes = Notes(question["notes"])
     found, leftovers = distributions.find(search_path)
+    started = startup.find(search_path, finder, notes, damage.roots(found, notes))
+    if startup.extend(search_path, started):
+        finder = modules.Finder(search_path)
+        found, leftovers = distributions.find(search_path)
     processor = processors.processor(finder, notes, question)
     starts = processors.starts(finder, notes, question, processor)
     incomplete = distributions.incomplete(found)
     traced = imports.trace(finder, notes, starts, incomplete) if starts else None
     changed = damage.find(found, notes, traced) if traced else []
-    if traced and changed:
-        doubtful, around = damage.modules(changed), damage.around(found, notes, traced)
-        traced = imports.trace(finder, notes, starts, incomplete, doubtful, around)
-        damage.judge(changed, traced, finder)
+    hiding = shadows.find(search_path, finder, notes, found, traced) if traced else []
+    if traced and (changed or hiding):
+        doubtful = imports.Doubt(
+            modules={**damage.modules(changed), **shadows.modules(hiding)},
+            whole=frozenset(shadow["module"] for shadow in hiding),
+            around=damage.around(found, notes, traced) | shadows.around(hiding),
+        )
+        starts += [name for name in doubtful.modules if processors.is_configuration(name, question)]
+        starts = shadows.starts(hiding) + starts
+        traced = imports.trace(finder, notes, starts, incomplete, doubtful)
+        damage.judge(changed, traced, finder, starts)
+        shadows.judge(hiding, traced)
+    startup.judge(started, traced["modules"] if traced else {})
+    if traced:
+        hiding += shadows.here(question.get("folder"), finder, traced)
     result = {
         "interpreter": interpreter.describe(search_path),
         "distributions": found,
@@ -54,6 +71,8 @@ def answer(question: dict) -> dict:
         "supported_model_types": processors.supported_model_types(finder, notes),
         "imports": traced and {key: traced[key] for key in ("reached", "problems", "unknown")},
         "damaged": changed,
+        "shadows": hiding,
+        "startup": started,
     }
     notes.save()
     return result

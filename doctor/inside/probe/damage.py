@@ -20,6 +20,9 @@ IDLE_FOLDERS = frozenset({"test", "tests", "doc", "docs", "examples", "benchmark
 IDLE_NAMES = (".pyc", ".pyi", ".typed", ".h", ".hpp", ".c", ".cpp", ".pxd", ".pyx", ".a", ".lib")
 IDLE_NAMES += (".md", ".rst", ".txt", ".html", ".css", ".js", ".map", ".cmake", ".pc", ".ini")
 
+# What Cython's code says where a class that it was compiled with is another now.
+CYTHON_MISMATCH = b"size changed, may indicate binary incompatibility"
+
 # A file that holds nothing but a licence in comments may be emptied; they are not longer.
 LICENCE_BYTES = 700
 
@@ -93,6 +96,16 @@ def _on_the_way(distributions: list[dict], notes: Notes, reached: set[str]) -> l
     return list(chosen.values())
 
 
+def roots(distributions: list[dict], notes: Notes) -> set[str]:
+    """The paths of what the distributions have at their top."""
+    paths = set()
+    for distribution in distributions:
+        contents = notes.of(os.path.join(distribution["metadata"], "RECORD"), recorded)
+        site = os.path.dirname(distribution["metadata"]) + os.sep
+        paths.update(site + name for name in (contents["roots"] if contents else ()))
+    return paths
+
+
 def around(distributions: list[dict], notes: Notes, traced: dict) -> frozenset:
     """The top-level modules of all that is on the way: where the second trace follows."""
     on_the_way = _on_the_way(distributions, notes, set(traced["reached"]))
@@ -119,18 +132,21 @@ def _module(name: str) -> str | None:
 
 
 def recorded(text: str) -> dict:
-    """The top-level names of a RECORD, its compiled files' sizes, and its start-up files."""
+    """The top-level names of a RECORD, its compiled files' sizes, and what it has at its top.
+
+    ``roots`` are the files by which its modules begin, and those that Python reads when it starts.
+    """
     top: set[str] = set()
     compiled: dict[str, int] = {}
-    startup: list[str] = []
+    roots: list[str] = []
     for name, size in _rows(text):
         first = name.split("/")[0]
         top.add(first[: -len(".py")] if first.endswith(".py") else first.split(".")[0])
         if size is not None and _kind(name) == "compiled":
             compiled[name] = size
-        if "/" not in name and name.endswith((".pth", ".py")):
-            startup.append(name)
-    return {"top": sorted(top), "compiled": compiled, "startup": startup}
+        if "/" not in name or (name.count("/") == 1 and "/__init__." in name):
+            roots.append(name)
+    return {"top": sorted(top), "compiled": compiled, "roots": roots}
 
 
 def sizes(text: str) -> dict[str, int]:
@@ -167,7 +183,7 @@ def modules(changed: list[dict]) -> dict[str, str]:
     return {file["module"]: file["path"] for file in changed if file["module"]}
 
 
-def judge(changed: list[dict], traced: dict, finder: Finder) -> None:
+def judge(changed: list[dict], traced: dict, finder: Finder, starts: list[str]) -> None:
     """Add to each file that differs ``used``, whether it is on the way, and ``problem``.
 
     ``problem`` says why a generation fails by it, or is null. ``traced`` is the second trace.
@@ -178,28 +194,36 @@ def judge(changed: list[dict], traced: dict, finder: Finder) -> None:
     at_fault = {module for module, _ in failing}
     at_fault |= {module + "." + name for module, name in failing if name}
     extensions = [path for path in traced["modules"].values() if _kind(path) == "compiled"]
+    attempted = [found["origin"] for found in map(finder.find, traced["attempted"]) if found]
+    attempted = [path for path in attempted if _kind(path) == "compiled"]
     known = {os.path.basename(file["path"]): file["path"] for file in changed}
     loaded = libraries.closure(extensions, known)
+    tried = libraries.closure(attempted, known)
+    extensions += attempted
     for file in changed:
         module, path = file["module"], file["path"]
         origin = traced["modules"].get(module)
         file["used"] = origin == path
         file["problem"] = None
         if file["kind"] == "compiled":
-            _judge_library(file, traced, loaded, module in at_fault)
+            _judge_library(file, loaded, tried, module in at_fault)
         elif file["kind"] == "source":
             if module in at_fault:
                 file["problem"] = "a generation imports what is no longer in it"
                 if file["bytes"] is None:
                     file["problem"] = "a generation imports it"
             elif file["used"]:
-                file["problem"] = lost(path, file["recorded_bytes"])
-        if file["problem"] is None and not file["used"] and origin is None:
+                # What a model's package has is taken from it when it runs, not by an import.
+                if module in starts and not (read(path) or "").strip():
+                    file["problem"] = "it is empty"
+                else:
+                    file["problem"] = lost(path, file["recorded_bytes"], file["bytes"])
+        if file["problem"] is None and not file["used"]:
             _judge_unseen(file, extensions, finder)
         file["used"] = file["used"] or file["problem"] is not None
 
 
-def _judge_library(file: dict, traced: dict, loaded: set[str], at_fault: bool) -> None:
+def _judge_library(file: dict, loaded: set[str], tried: set[str], at_fault: bool) -> None:
     import libraries
 
     path, size = file["path"], file["bytes"]
@@ -216,7 +240,7 @@ def _judge_library(file: dict, traced: dict, loaded: set[str], at_fault: bool) -
             file["problem"] = "a generation loads it, and it is no library any more"
     elif size < described["loaded_bytes"] and (
         # Python's `except ImportError` does not catch the crash of a library that is cut off.
-        at_fault or file["used"] or file["module"] in traced["attempted"]
+        at_fault or file["used"] or os.path.realpath(path) in tried
     ):
         file["problem"] = "a generation loads it, and crashes there"
 
@@ -226,11 +250,12 @@ def _judge_unseen(file: dict, extensions: list[str], finder: Finder) -> None:
     module = file["module"]
     if module is None or (file["bytes"] is not None and not _is_broken(file)):
         return
-    if finder.find(module) and file["bytes"] is None:
-        return  # another file takes its place
+    # Another file can take its place, but not for code that knows its classes from inside.
+    replaced = file["bytes"] is None and finder.find(module) is not None
     top = module.partition(".")[0]
     for path in extensions:
-        if top in path.split(os.sep) and module.encode() in _bytes(path):
+        code = _bytes(path) if top in path.split(os.sep) else b""
+        if module.encode() in code and (not replaced or CYTHON_MISMATCH in code):
             file["problem"] = f"{os.path.basename(path)} imports it"
             return
 
@@ -256,20 +281,20 @@ def _bytes(path: str) -> bytes:
         return b""
 
 
-def lost(path: str, recorded_bytes: int) -> str | None:
-    """What a shorter source file has surely lost, in words; null where nothing shows.
+def lost(path: str, recorded_bytes: int, file_bytes: int) -> str | None:
+    """What a source file that is not as recorded has surely lost, in words, or null.
 
     It is empty, it ends in the middle of a line within a function or a class, or it uses names of
     its own that are no longer there.
     """
     text = read(path)
-    if text is None or len(text.encode("utf-8", "replace")) >= recorded_bytes:
+    if text is None:
         return None
     if not text.strip():
         return "it is empty" if recorded_bytes > LICENCE_BYTES else None
     last = text.rpartition("\n")[2]
     # One or two bytes less is the line end that an editor leaves out.
-    if last[:1] in (" ", "\t") and last.strip() and len(text) + 2 < recorded_bytes:
+    if last[:1] in (" ", "\t") and last.strip() and file_bytes + 2 < recorded_bytes:
         return "it ends in the middle of a line"
     missing = undefined(text)
     return "it uses what is no longer in it: " + ", ".join(missing[:3]) if missing else None
@@ -286,7 +311,15 @@ def undefined(text: str) -> list[str]:
         return []
     if re.search(r"import \*|\bglobals\(\)|\bexec\(", text):
         return []
-    defined = set(dir(builtins)) | {"__file__", "__name__", "__path__", "__spec__", "__doc__"}
+    # IPython enters `get_ipython` among the builtins.
+    defined = set(dir(builtins)) | {
+        "get_ipython",
+        "__file__",
+        "__name__",
+        "__path__",
+        "__spec__",
+        "__doc__",
+    }
     defined |= {"__package__", "__loader__", "__builtins__", "__class__", "__annotations__"}
     used: set[str] = set()
     waiting = [top]

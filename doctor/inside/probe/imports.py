@@ -32,7 +32,40 @@ MOST_MODULES = 4000
 # Functions by which a module makes names that it does not write down.
 MAKES_NAMES = re.compile(r"'(?:globals|locals|vars|setattr|exec)'")
 
+# What transformers' `is_x_available` looks for, where it is not named like that.
+GATED_MODULES = {"vision": "PIL", "jinja": "jinja2"}
+
 ABSENCE_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
+
+
+class Doubt:
+    """Modules whose files are not what they should be, and how far to follow for their sake.
+
+    ``modules`` gives their paths; of the top-level modules ``whole`` all is in doubt. The trace
+    follows into the top-level modules ``around``, and tells of problems there only where one of
+    these modules makes them.
+    """
+
+    def __init__(
+        self,
+        modules: dict[str, str],
+        whole: frozenset = frozenset(),
+        around: frozenset = frozenset(),
+    ) -> None:
+        self.modules = modules
+        self.whole = whole
+        self.around = around
+        self.tops = {name.partition(".")[0] for name in modules}
+        self._paths = set(modules.values())
+
+    def about(self, importer: str, module: str, name: str | None) -> bool:
+        """Whether a problem is one that these modules make."""
+        return (
+            importer in self._paths
+            or module in self.modules
+            or f"{module}.{name}" in self.modules
+            or module.partition(".")[0] in self.whole
+        )
 
 
 def trace(
@@ -40,17 +73,14 @@ def trace(
     notes: Notes,
     starts: list[str],
     incomplete: list[str],
-    doubtful: dict[str, str] | None = None,
-    around: frozenset = frozenset(),
+    doubt: Doubt | None = None,
 ) -> dict:
-    """``{"reached", "problems", "unknown", "modules", "attempted"}`` of the imports from ``starts``.
+    """Follow the imports from ``starts``.
 
-    ``incomplete`` are further top-level modules to follow into. ``doubtful`` are modules whose files
-    are not as they were installed, with their paths: for their sake the trace follows also into the
-    top-level modules ``around``, and tells there only of problems that they make. ``modules`` gives
-    the files of all modules that are loaded, ``attempted`` those whose failure would be caught.
+    The result is ``{"reached", "problems", "unknown", "modules", "attempted"}``. ``incomplete`` are further top-level modules to follow into. ``modules`` gives the files of all
+    modules that are loaded. With ``doubt``, ``attempted`` has those whose failure would be caught.
     """
-    tracer = _Tracer(finder, notes, FOLLOWED | set(incomplete), doubtful or {}, around)
+    tracer = _Tracer(finder, notes, FOLLOWED | set(incomplete), doubt or Doubt({}))
     for start in starts:
         tracer.load(start, ("the doctor", 0))
     return {
@@ -84,7 +114,7 @@ def summarise(text: str) -> dict:
         summary["dynamic"] = True
         return summary
     defines: set[str] = set()
-    _Body(summary, defines).visit_all(tree.body, optional=False)
+    _Body(summary, defines, constants=_constants(tree)).visit_all(tree.body, optional=False)
     if "global " in text or ":=" in text:
         for node in ast.walk(tree):
             if isinstance(node, ast.Global):
@@ -118,10 +148,17 @@ def _empty() -> dict:
 class _Body:
     """Walks the statements that run when a module is imported."""
 
-    def __init__(self, summary: dict, defines: set[str], gates: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        summary: dict,
+        defines: set[str],
+        gates: tuple[str, ...] = (),
+        constants: dict[str, bool] | None = None,
+    ) -> None:
         self._summary = summary
         self._defines = defines
         self._gates = gates
+        self._constants = constants or {}
         self._uses_count = True
 
     def visit_all(self, body: list, optional: bool) -> None:
@@ -154,7 +191,7 @@ class _Body:
             if node.name == "__getattr__":
                 self._summary["dynamic"] = True
             if isinstance(node, ast.ClassDef):
-                inner = _Body(self._summary, set(), self._gates)
+                inner = _Body(self._summary, set(), self._gates, self._constants)
                 inner._uses_count = self._uses_count
                 inner.visit_all(node.body, optional)
         elif isinstance(node, ast.If):
@@ -208,9 +245,11 @@ class _Body:
 
     def _visit_if(self, node: ast.If, optional: bool) -> None:
         verdict = _condition(node.test)
+        if isinstance(node.test, ast.Name):
+            verdict = self._constants.get(node.test.id, verdict)
         gates = _gates(node.test)
         if gates is not None:
-            inner = _Body(self._summary, self._defines, self._gates + gates)
+            inner = _Body(self._summary, self._defines, self._gates + gates, self._constants)
             inner.visit_all(node.body, optional)
         elif verdict is not False:
             self.visit_all(node.body, optional or verdict is None)
@@ -253,15 +292,34 @@ class _Body:
 
 
 def _catches(node: ast.Try, errors: set[str]) -> bool:
+    """Whether one of these errors ends here; a handler that always raises only explains it."""
     for handler in node.handlers:
-        if handler.type is None:
-            return True
-        for name in ast.walk(handler.type):
-            if isinstance(name, ast.Name) and name.id in errors:
-                return True
-            if isinstance(name, ast.Attribute) and name.attr in errors:
-                return True
+        names = ast.walk(handler.type) if handler.type else ()
+        named = {getattr(name, "id", getattr(name, "attr", None)) for name in names}
+        if handler.type is None or named & errors:
+            return not any(isinstance(statement, ast.Raise) for statement in handler.body)
     return False
+
+
+def _constants(tree: ast.Module) -> dict[str, bool]:
+    """The names that a module sets to one truth value and to nothing else, at any place."""
+    values: dict[str, set] = {}
+    waiting: list[ast.stmt] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Try):
+            waiting += [*node.body, *node.orelse, *node.finalbody]
+            waiting += [inner for handler in node.handlers for inner in handler.body]
+        elif isinstance(node, ast.If):
+            waiting += node.body + node.orelse
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            value = node.value.value if isinstance(node.value, ast.Constant) else None
+            values.setdefault(node.targets[0].id, set()).add(value)
+    return {
+        name: True in found
+        for name, found in values.items()
+        if found in ({True}, {False}) and not any(type(value) is not bool for value in found)
+    }
 
 
 def _condition(test: ast.expr) -> bool | None:
@@ -313,7 +371,7 @@ def _gates(test: ast.expr) -> tuple[str, ...] | None:
     if isinstance(test, ast.Call) and isinstance(test.func, ast.Name) and not test.args:
         match = re.fullmatch(r"is_(\w+)_available", test.func.id)
         if match and not match.group(1).startswith("torch"):
-            return ("PIL" if match.group(1) == "vision" else match.group(1),)
+            return (GATED_MODULES.get(match.group(1), match.group(1)),)
     return None
 
 
@@ -391,14 +449,13 @@ class _Tracer:
         finder: Finder,
         notes: Notes,
         followed: frozenset | set,
-        doubtful: dict[str, str],
-        around: frozenset,
+        doubt: Doubt,
     ) -> None:
         self._finder = finder
         self._notes = notes
         self._surely_followed = followed
-        self._followed = followed | around
-        self._doubtful = doubtful
+        self._followed = followed | doubt.around
+        self._doubt = doubt
         self._files_around: set[str] = set()
         self._loaded: dict[str, dict | None] = {}
         self._standard: dict[str, bool] = {}
@@ -419,7 +476,7 @@ class _Tracer:
     def load(self, name: str, place: tuple[str, int]) -> bool:
         """Import a module and the packages above it; whether it is there."""
         parts = name.split(".")
-        if self._is_standard(name):
+        if self._is_standard(name) and not (parts[0] in self._followed and self._finder.find(name)):
             parts = parts[:1]  # `os.path` is no module of a package, and the rest is Python's own
         for count in range(1, len(parts) + 1):
             if not self._load_one(".".join(parts[:count]), place):
@@ -460,9 +517,7 @@ class _Tracer:
         package = name if found["kind"] == "package" else name.rpartition(".")[0]
         for line, level, module, names, optional, gates in summary["imports"]:
             if optional or not all(map(self._finder.find, gates)):
-                target = self._doubtful and _absolute(package, level, module)
-                if target:
-                    self.attempted.update([target, *(f"{target}.{one}" for one in names or ())])
+                self._attempt(_absolute(package, level, module), names or ())
                 continue
             place = (found["origin"], line)
             target = _absolute(package, level, module)
@@ -477,8 +532,29 @@ class _Tracer:
                     else:
                         self.take(target, wanted, place)
         for line, alias, attribute in summary["uses"]:
-            if self._stub_lacks(summary["aliases"][alias], attribute):
-                self._problem((found["origin"], line), summary["aliases"][alias], attribute)
+            used = summary["aliases"][alias]
+            if self._stub_lacks(used, attribute) or self._has_lost(used, attribute):
+                self._problem((found["origin"], line), used, attribute)
+
+    def _attempt(self, module: str | None, names: list[str] | tuple) -> None:
+        """Note what an import that may fail would load of the packages with doubtful files."""
+        if not module or module.partition(".")[0] not in self._doubt.tops:
+            return
+        for target in (module, *(f"{module}.{name}" for name in names)):
+            found = None if target in self.attempted else self._finder.find(target)
+            if found is None:
+                continue
+            self.attempted.add(target)
+            summary = self._notes.of(found["origin"], summarise)
+            package = target if found["kind"] == "package" else target.rpartition(".")[0]
+            for _, level, inner, wanted, *_ in summary["imports"] if summary else ():
+                self._attempt(_absolute(package, level, inner), wanted or ())
+
+    def _has_lost(self, module: str, name: str) -> bool:
+        """Whether a module whose file is not as it was installed has no such name (any more)."""
+        if module not in self._doubt.modules or self._home(module, name, 0) != "":
+            return False
+        return self._finder.find(f"{module}.{name}") is None and not self._extends_path(module)
 
     def _stub_lacks(self, module: str, name: str) -> bool:
         """Whether a module is compiled and comes with a stub, in which there is no such name."""
@@ -569,6 +645,8 @@ class _Tracer:
         for _, level, target, names, *_ in summary["imports"]:
             if names and "*" in names:
                 star = _absolute(package, level, target)
+                if star and self._takes(star, module, name):
+                    continue  # it has the name from here
                 home = self._home(star, name, depth + 1) if star else None
                 if home != "":
                     return home
@@ -583,6 +661,16 @@ class _Tracer:
         if closed and name not in summary["hints"]:
             return ""
         return self._lazy_home(module, found["origin"], name)
+
+    def _takes(self, importer: str, module: str, name: str) -> bool:
+        """Whether a module imports the name from the other module."""
+        found = self._finder.find(importer)
+        summary = found and self._notes.of(found["origin"], summarise)
+        package = importer if found and found["kind"] == "package" else importer.rpartition(".")[0]
+        return any(
+            name in (names or ()) and _absolute(package, level, target) == module
+            for _, level, target, names, *_ in (summary or {"imports": ()})["imports"]
+        )
 
     def _submodule(self, module: str, name: str) -> str | None:
         """The full name of a submodule that a lazy table names, whole or from its package on."""
@@ -628,11 +716,7 @@ class _Tracer:
 
     def _problem(self, place: tuple[str, int], module: str, name: str | None) -> None:
         problem = {"importer": place[0], "line": place[1], "module": module, "name": name}
-        if place[0] in self._files_around and not (
-            place[0] in self._doubtful.values()
-            or module in self._doubtful
-            or f"{module}.{name}" in self._doubtful
-        ):
+        if place[0] in self._files_around and not self._doubt.about(place[0], module, name):
             return
         if problem not in self.problems:
             self.problems.append(problem)

@@ -43,7 +43,9 @@ def _elf(file, head: bytes, folder: str) -> dict:  # type: ignore[no-untyped-def
     table, size, count = struct.unpack_from("<Q", head, 32)[0], *struct.unpack_from("<HH", head, 54)
     loads, dynamic, end = [], b"", 0
     for index in range(count):
-        kind, _, offset, address, _, length = struct.unpack_from("<IIQQQQ", head, table + index * size)
+        kind, _, offset, address, _, length = struct.unpack_from(
+            "<IIQQQQ", head, table + index * size
+        )
         if kind == ELF_PT_LOAD:
             loads.append((address, offset, length))
             end = max(end, offset + length)

@@ -66,6 +66,15 @@ class Finder:
                             self._editable[str(key)] = str(value)
         return self._editable
 
+    def names(self, folder: str) -> frozenset[str]:
+        """The names in a folder; none where it cannot be listed."""
+        return self._listing(folder)
+
+    def in_folder(self, name: str, folder: str) -> dict | None:
+        """As ``find`` would find a top-level module if there were only this folder."""
+        found = self._in_folders(name, [folder])
+        return found and {"origin": found["origin"], "kind": found["kind"]}
+
     def package_folder(self, name: str) -> str | None:
         """The folder of a regular package, or null."""
         found = self.find(name)
