@@ -10,10 +10,10 @@ The doctor reads this code and never runs it. What belongs to an installed distr
 granted, and so is what makes virtual environments work; an error in such code Python prints and
 passes over.
 
-- `startup-code`: an error where it ends Python or takes away a module that a generation imports. A
-  warning where it patches such a module or puts another in its place, changes how modules are found,
-  or adds folders that the doctor cannot tell. A note where it adds folders, which the doctor then
-  looks into too, or sets variables that the libraries listen to.
+- `startup-code`: an error where it ends Python or takes away what a generation imports. A warning
+  where it patches such a module or puts another in its place, changes how modules are found, or
+  adds folders that the doctor cannot tell. A note where it adds folders, which the doctor then
+  looks into too, ends Python under a condition, or sets variables that the libraries listen to.
 
 Nothing is removed: look at the file named in the finding.
 """
@@ -26,7 +26,16 @@ from doctor.findings import CheckResult, Evidence, Finding, Fix, Severity
 CODES = ("startup-code",)
 
 # The beginnings of the variables that Python and the libraries on the way listen to.
-VARIABLES = ("PYTHON", "HF_", "HUGGINGFACE_", "TRANSFORMERS_", "TOKENIZERS_", "MLX_", "DYLD_", "LD_")
+VARIABLES = (
+    "PYTHON",
+    "HF_",
+    "HUGGINGFACE_",
+    "TRANSFORMERS_",
+    "TOKENIZERS_",
+    "MLX_",
+    "DYLD_",
+    "LD_",
+)
 
 
 def check(facts: Facts) -> CheckResult:
@@ -66,7 +75,9 @@ def _severity(effect: StartupEffect) -> Severity | None:
         return Severity.WARNING if effect.detail is None else Severity.NOTE
     if effect.kind == "environment":
         return Severity.NOTE if (effect.detail or "").startswith(VARIABLES) else None
-    if effect.kind in ("hook", "may-end") or effect.on_the_way:
+    if effect.kind == "may-end":
+        return Severity.NOTE
+    if effect.kind == "hook" or effect.on_the_way:
         return Severity.WARNING
     return None
 
@@ -77,7 +88,7 @@ def _does(effect: StartupEffect) -> str:
         "may-end": "may end Python",
         "path-first": f"puts {effect.detail or 'a folder'} first on the search path",
         "path-last": f"puts {effect.detail or 'a folder'} on the search path",
-        "absent": f"takes the module {effect.detail} away",
+        "absent": f"takes {effect.detail} away",
         "replaced": f"puts another module in the place of {effect.detail}",
         "hook": f"changes how modules are found ({effect.detail})",
         "patch": f"patches {effect.detail}",

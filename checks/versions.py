@@ -176,7 +176,7 @@ def _failing_imports(facts: Facts) -> dict[str, list[Evidence]]:
     for problem in imports.problems if imports else ():
         if problem.module in damaged or f"{problem.module}.{problem.name}" in damaged:
             continue
-        if problem.module.partition(".")[0] in shadowed:
+        if any((problem.module + ".").startswith(module + ".") for module in shadowed):
             continue
         value = f"import {problem.module}"
         if problem.name:

@@ -184,7 +184,8 @@ class Shadow(Struct, frozen=True):
 
     ``place`` is the kind of the folder that it lies in (see ``PathEntry``), or ``current-folder``:
     then it hides the other only from what is started there. ``standard`` tells that it hides a
-    module of Python's own. ``problem`` is what a generation asks of it in vain, or null.
+    module of Python's own, ``used`` that a generation loads it. ``problem`` is what it asks of it
+    in vain, or null.
     """
 
     module: str
@@ -192,6 +193,7 @@ class Shadow(Struct, frozen=True):
     hides: str
     place: str
     standard: bool
+    used: bool
     problem: str | None
 
 
@@ -216,7 +218,11 @@ class StartupFile(Struct, frozen=True):
 
 
 class Environment(Struct, frozen=True):
-    """What the probe saw in the target."""
+    """What the probe saw in the target.
+
+    ``conda`` has the versions that conda believes to have installed, ``foreign_scripts`` the
+    commands in it that another Python would run, with that Python's path.
+    """
 
     interpreter: Interpreter
     distributions: tuple[Distribution, ...]
@@ -231,6 +237,8 @@ class Environment(Struct, frozen=True):
     damaged: tuple[DamagedFile, ...] = ()
     shadows: tuple[Shadow, ...] = ()
     startup: tuple[StartupFile, ...] = ()
+    conda: dict[str, str] = msgspec.field(default_factory=dict)
+    foreign_scripts: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Process(Struct, frozen=True):

@@ -43,24 +43,30 @@ def answer(question: dict) -> dict:
     starts = processors.starts(finder, notes, question, processor)
     incomplete = distributions.incomplete(found)
     traced = imports.trace(finder, notes, starts, incomplete) if starts else None
-    changed = damage.find(found, notes, traced) if traced else []
-    hiding = shadows.find(search_path, finder, notes, found, traced) if traced else []
+    expected = damage.expected(found, notes, traced) if traced else []
+    changed = damage.find(expected, notes)
+    hiding = shadows.find(search_path, finder, notes, found, traced, expected) if traced else []
     if traced and (changed or hiding):
         doubtful = imports.Doubt(
             modules={**damage.modules(changed), **shadows.modules(hiding)},
             whole=frozenset(shadow["module"] for shadow in hiding),
-            around=damage.around(found, notes, traced) | shadows.around(hiding),
+            around=damage.around(found, notes, traced) | shadows.around(hiding, finder),
         )
         starts += [name for name in doubtful.modules if processors.is_configuration(name, question)]
         starts = shadows.starts(hiding) + starts
         traced = imports.trace(finder, notes, starts, incomplete, doubtful)
         damage.judge(changed, traced, finder, starts)
         shadows.judge(hiding, traced)
-    startup.judge(started, traced["modules"] if traced else {})
+    startup.judge(
+        started, traced["modules"] if traced else {}, traced["taken"] if traced else set()
+    )
     if traced:
         hiding += shadows.here(question.get("folder"), finder, traced)
+    described = interpreter.describe(search_path)
     result = {
-        "interpreter": interpreter.describe(search_path),
+        "interpreter": described,
+        "conda": distributions.of_conda(sys.prefix),
+        "foreign_scripts": distributions.foreign_scripts(described["scripts"], sys.executable),
         "distributions": found,
         "leftovers": leftovers,
         "modules": {name: finder.find(name) for name in question["modules"]},

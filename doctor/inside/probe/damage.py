@@ -27,13 +27,11 @@ CYTHON_MISMATCH = b"size changed, may indicate binary incompatibility"
 LICENCE_BYTES = 700
 
 
-def find(distributions: list[dict], notes: Notes, traced: dict) -> list[dict]:
-    """``{"distribution", "path", "module", "kind", "recorded_bytes", "bytes"}`` of what differs.
+def expected(distributions: list[dict], notes: Notes, traced: dict) -> list[tuple]:
+    """``(distribution's name, its folder, {file: size})`` of the files that are looked at.
 
-    ``kind`` is ``compiled``, ``source`` or ``data``; ``module`` is the name by which a file would
-    be imported, or null; no bytes (null) where the file is gone. Looked at are compiled files and,
-    of packages that the trace follows, the folders that it came through; of those that it only
-    reaches, and of what these require, all.
+    These are compiled files and, of packages that the trace follows, those in the folders that it
+    came through; of those that it only reaches, and of what these require, all.
     """
     result = []
     folders: dict[str, None] = dict.fromkeys(map(os.path.dirname, traced["modules"].values()))
@@ -41,15 +39,39 @@ def find(distributions: list[dict], notes: Notes, traced: dict) -> list[dict]:
     for distribution, contents in _on_the_way(distributions, notes, reached):
         record = os.path.join(distribution["metadata"], "RECORD")
         site = os.path.dirname(distribution["metadata"])
-        expected = dict(contents["compiled"])
+        files = dict(contents["compiled"])
         if FOLLOWED & set(contents["top"]):
             start = len(site) + 1
             below = [folder[start:] for folder in folders if folder.startswith(site + os.sep)]
             own = [name for name in below if name.split(os.sep)[0] in contents["top"]]
-            expected.update(notes.of(record, sizes_in, "\n".join(sorted(own))) or {})
+            files.update(notes.of(record, sizes_in, "\n".join(sorted(own))) or {})
         else:
-            expected.update(notes.of(record, sizes) or {})
-        for name, size in expected.items():
+            files.update(notes.of(record, sizes) or {})
+        result.append((distribution["name"], site, files))
+    return result
+
+
+def _fitting(candidates: list[tuple], notes: Notes) -> tuple:
+    """Of several metadata folders for one distribution, the one that the files are of."""
+
+    def misfits(candidate: tuple) -> int:
+        distribution, _ = candidate
+        site = os.path.dirname(distribution["metadata"]) + os.sep
+        files = notes.of(os.path.join(distribution["metadata"], "RECORD"), sizes) or {}
+        return sum(notes.size(site + name) != size for name, size in files.items())
+
+    return min(candidates, key=misfits) if len(candidates) > 1 else candidates[0]
+
+
+def find(expected: list[tuple], notes: Notes) -> list[dict]:
+    """``{"distribution", "path", "module", "kind", "recorded_bytes", "bytes"}`` of what differs.
+
+    ``kind`` is ``compiled``, ``source`` or ``data``; ``module`` is the name by which a file would
+    be imported, or null; no bytes (null) where the file is gone.
+    """
+    result = []
+    for distribution, site, files in expected:
+        for name, size in files.items():
             path = site + os.sep + name
             found = notes.size(path)
             if found == size:
@@ -60,9 +82,9 @@ def find(distributions: list[dict], notes: Notes, traced: dict) -> list[dict]:
                 continue
             result.append(
                 {
-                    "distribution": distribution["name"],
+                    "distribution": distribution,
                     "path": os.path.normpath(path),
-                    "module": _module(name) if kind != "data" else None,
+                    "module": module_of(name) if kind != "data" else None,
                     "kind": kind,
                     "recorded_bytes": size,
                     "bytes": found,
@@ -73,13 +95,13 @@ def find(distributions: list[dict], notes: Notes, traced: dict) -> list[dict]:
 
 def _on_the_way(distributions: list[dict], notes: Notes, reached: set[str]) -> list[tuple]:
     """The distributions that are reached, or required by one that is not followed further."""
-    contents: dict[str, tuple] = {}
+    contents: dict[str, list[tuple]] = {}
     waiting = []
     for distribution in distributions:
         record = notes.of(os.path.join(distribution["metadata"], "RECORD"), recorded)
         if record:
             name = _canonical(distribution["name"])
-            contents.setdefault(name, (distribution, record))
+            contents.setdefault(name, []).append((distribution, record))
             if reached.intersection(record["top"]):
                 waiting.append(name)
     chosen: dict[str, tuple] = {}
@@ -87,9 +109,12 @@ def _on_the_way(distributions: list[dict], notes: Notes, reached: set[str]) -> l
         name = waiting.pop()
         if name in chosen or name not in contents:
             continue
-        chosen[name] = contents[name]
-        if not FOLLOWED.intersection(contents[name][1]["top"]):
-            for text in contents[name][0]["requires"]:
+        # The first on the search path counts, or what is in its folder beside it.
+        folder = os.path.dirname(contents[name][0][0]["metadata"])
+        beside = [one for one in contents[name] if os.path.dirname(one[0]["metadata"]) == folder]
+        distribution, record = chosen[name] = _fitting(beside, notes)
+        if not FOLLOWED.intersection(record["top"]):
+            for text in distribution["requires"]:
                 match = re.match(r"[A-Za-z0-9._-]+", text)
                 if match and "extra" not in text.partition(";")[2]:
                     waiting.append(_canonical(match.group(0)))
@@ -122,7 +147,7 @@ def _kind(name: str) -> str:
     return "source" if name.endswith(".py") else "data"
 
 
-def _module(name: str) -> str | None:
+def module_of(name: str) -> str | None:
     """The module of a recorded file: ``a.b`` of ``a/b.py``, ``a/b/__init__.py``, ``a/b.x.so``."""
     folder, base = os.path.split(name)
     parts = [*folder.split("/"), base.partition(".")[0]] if folder else [base.partition(".")[0]]

@@ -39,6 +39,32 @@ def find(search_path: list[dict]) -> tuple[list[dict], list[str]]:
     return found, leftovers
 
 
+def of_conda(prefix: str) -> dict[str, str]:
+    """The versions that conda believes to have installed, by name (``conda-meta``)."""
+    try:
+        names = os.listdir(os.path.join(prefix, "conda-meta"))
+    except OSError:
+        return {}
+    # `<name>-<version>-<build>.json`
+    parts = (name[: -len(".json")].rsplit("-", 2) for name in names if name.endswith(".json"))
+    return {part[0]: part[1] for part in parts if len(part) == 3}
+
+
+def foreign_scripts(folder: str, executable: str) -> dict[str, str]:
+    """Commands in an environment that another Python would run, with that Python's path."""
+    own = {os.path.realpath(os.path.dirname(executable)), os.path.realpath(folder)}
+    foreign = {}
+    for name in ("pip", "pip3", "hf", "huggingface-cli", "mlx_vlm.generate", "mlx_vlm.server"):
+        line = _first_line(os.path.join(folder, name)) or ""
+        python = line[2:].strip().partition(" ")[0]
+        # Launchers of other kinds (`#!/bin/sh`, `#!/usr/bin/env python`) find their Python.
+        if line.startswith("#!/") and "python" in os.path.basename(python):
+            same = os.path.realpath(python) == os.path.realpath(executable)
+            if os.path.realpath(os.path.dirname(python)) not in own and not same:
+                foreign[name] = python
+    return foreign
+
+
 def incomplete(found: list[dict]) -> list[str]:
     """The top-level modules of distributions that require something that is not installed."""
     names = {_canonical(distribution["name"]) for distribution in found}

@@ -77,8 +77,10 @@ def trace(
 ) -> dict:
     """Follow the imports from ``starts``.
 
-    The result is ``{"reached", "problems", "unknown", "modules", "attempted"}``. ``incomplete`` are further top-level modules to follow into. ``modules`` gives the files of all
-    modules that are loaded. With ``doubt``, ``attempted`` has those whose failure would be caught.
+    The result is ``{"reached", "problems", "unknown", "modules", "attempted", "taken"}``.
+    ``incomplete`` are further top-level modules to follow into. ``modules`` gives the files of all
+    modules that are loaded, ``taken`` the names that are imported from them, as ``module.name``.
+    With ``doubt``, ``attempted`` has the modules whose failure would be caught.
     """
     tracer = _Tracer(finder, notes, FOLLOWED | set(incomplete), doubt or Doubt({}))
     for start in starts:
@@ -89,6 +91,7 @@ def trace(
         "unknown": tracer.unknown,
         "modules": tracer.modules(),
         "attempted": sorted(tracer.attempted),
+        "taken": tracer.taken(),
     }
 
 
@@ -190,6 +193,7 @@ class _Body:
             self._defines.add(node.name)
             if node.name == "__getattr__":
                 self._summary["dynamic"] = True
+            self._use_now(optional, *_computed_at_once(node))
             if isinstance(node, ast.ClassDef):
                 inner = _Body(self._summary, set(), self._gates, self._constants)
                 inner._uses_count = self._uses_count
@@ -211,12 +215,14 @@ class _Body:
         elif isinstance(node, ast.Assign):
             for target in node.targets:
                 self._bind(target)
-            if self._uses_count and not (optional or self._gates):
-                self._use(node.value)
+            self._use_now(optional, node.value)
         elif isinstance(node, (ast.AnnAssign, ast.AugAssign)):
             self._bind(node.target)
-        elif isinstance(node, ast.Expr) and MAKES_NAMES.search(ast.dump(node)):
-            self._summary["dynamic"] = True
+            self._use_now(optional, node.value)
+        elif isinstance(node, ast.Expr):
+            if MAKES_NAMES.search(ast.dump(node)):
+                self._summary["dynamic"] = True
+            self._use_now(optional, node.value)
         elif isinstance(node, ast.Delete):
             pass  # deleted names stay listed: saying that a name is there errs on the silent side
         elif type(node).__name__ in ("Match", "TypeAlias"):
@@ -269,8 +275,13 @@ class _Body:
         self.visit_all(node.orelse, optional or caught)
         self.visit_all(node.finalbody, optional)
 
+    def _use_now(self, optional: bool, *values: ast.expr | None) -> None:
+        """Note what expressions take from modules, unless that may fail or may not happen."""
+        if self._uses_count and not (optional or self._gates):
+            for value in filter(None, values):
+                self._use(value)
+
     def _use(self, value: ast.AST) -> None:
-        """Note what an expression that is computed at once takes from modules."""
         if isinstance(value, (ast.Lambda, ast.GeneratorExp, ast.IfExp, ast.BoolOp)):
             return
         if isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name):
@@ -289,6 +300,14 @@ class _Body:
         text = ast.dump(target)
         if ("sys" in text and "modules" in text) or MAKES_NAMES.search(text):
             self._summary["dynamic"] = True
+
+
+def _computed_at_once(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> list:
+    """What a definition computes when it is met: decorators, bases, defaults."""
+    if isinstance(node, ast.ClassDef):
+        return [*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)]
+    defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+    return [*node.decorator_list, *defaults]
 
 
 def _catches(node: ast.Try, errors: set[str]) -> bool:
@@ -473,6 +492,10 @@ class _Tracer:
             if found and not self._is_standard(name)
         }
 
+    def taken(self) -> set[str]:
+        """The names that are imported from modules, with their modules'."""
+        return {f"{module}.{name}" for module, name in self._named}
+
     def load(self, name: str, place: tuple[str, int]) -> bool:
         """Import a module and the packages above it; whether it is there."""
         parts = name.split(".")
@@ -627,7 +650,7 @@ class _Tracer:
             return "" if self._stub_lacks(module, name) else None
         if found is None or not found["origin"].endswith(".py"):
             return "" if found is not None and found["kind"] == "namespace" else None
-        if self._is_standard(module):
+        if self._is_standard(module) and not (depth and self._doubt.modules):
             return None
         summary = self._notes.of(found["origin"], summarise)
         if summary is None or summary["error"] or depth > 8:

@@ -75,17 +75,17 @@ def extend(search_path: list[dict], files: list[dict]) -> bool:
     return added
 
 
-def judge(files: list[dict], loaded: dict) -> None:
+def judge(files: list[dict], loaded: dict, taken: set[str]) -> None:
     """Make each effect an object, with ``on_the_way``: whether a generation loads what it names.
 
-    ``loaded`` has the modules that it loads.
+    ``loaded`` has the modules that it loads, ``taken`` the names that it imports from them.
     """
     tops = {name.partition(".")[0] for name in loaded}
     for file in files:
         judged = []
         for line, kind, detail in file["effects"]:
             if kind in ("absent", "replaced"):
-                on_the_way = detail in loaded
+                on_the_way = detail in loaded or detail in taken
             else:
                 on_the_way = kind == "patch" and detail.partition(".")[0] in tops
             judged.append({"line": line, "kind": kind, "detail": detail, "on_the_way": on_the_way})
@@ -119,9 +119,9 @@ def effects(text: str) -> list[list]:
 
     The kinds: ``ends`` (Python ends there, whatever happens), ``may-end``; ``path-first`` and
     ``path-last`` (a folder is put on the search path; null where it is not told); ``absent`` (a
-    module cannot be imported any more), ``replaced`` (a module is put in its place); ``hook`` (how
-    modules are found is changed); ``patch`` (an attribute of a module is set); ``environment`` (a
-    variable is set or removed: ``NAME=value``).
+    module, or a name in one, is there no more), ``replaced`` (a module is put in its place);
+    ``hook`` (how modules are found is changed); ``patch`` (an attribute of a module is set);
+    ``environment`` (a variable is set or removed: ``NAME=value``).
     """
     tree = source.parse(text)
     if tree is None:
@@ -223,7 +223,8 @@ class _Reader:
         elif name in HOOKS:
             self._note(node, "hook", name)
         elif isinstance(target, ast.Attribute) and name.partition(".")[0] in self._modules():
-            self._note(node, "patch", name)
+            nothing = isinstance(value, ast.Constant) and value.value is None
+            self._note(node, "absent" if nothing else "patch", name)
 
     def _modules(self) -> set[str]:
         return {name.partition(".")[0] for name in self._names.values()} - {"sys", "os"}
