@@ -45,6 +45,8 @@ def check(facts: Facts) -> CheckResult:
     lost: dict[str, list[DamagedFile]] = {}
     edited: dict[str, list[DamagedFile]] = {}
     for file in facts.environment.damaged:
+        if file.bytes is not None and file.kind == "compiled" and file.bytes >= file.recorded_bytes:
+            continue  # whole, but compiled for another Python: the check of the platform says so
         if file.problem:
             group = harmful
         elif file.bytes is None or (file.kind == "data" and file.bytes < file.recorded_bytes):

@@ -54,7 +54,7 @@ class Distribution(Struct, frozen=True):
     """An installed distribution, as its own metadata tells.
 
     ``requires`` holds requirement strings with their markers. ``metadata`` is the folder of the
-    metadata. ``editable`` is the source folder of an editable install. ``problem`` says why the
+    metadata. ``tags`` are those of its wheel that bind it to a Python or a platform. ``editable`` is the source folder of an editable install. ``problem`` says why the
     metadata could not be read whole; name and version then come from the folder's name.
     """
 
@@ -67,6 +67,7 @@ class Distribution(Struct, frozen=True):
     installer: str | None
     editable: str | None
     problem: str | None
+    tags: tuple[str, ...] = ()
 
 
 class Module(Struct, frozen=True):
@@ -221,7 +222,8 @@ class Environment(Struct, frozen=True):
     """What the probe saw in the target.
 
     ``conda`` has the versions that conda believes to have installed, ``foreign_scripts`` the
-    commands in it that another Python would run, with that Python's path.
+    commands in it that another Python would run, with that Python's path; ``stray_libraries`` are
+    copies of MLX's library that the loader would take before the installed one.
     """
 
     interpreter: Interpreter
@@ -239,6 +241,7 @@ class Environment(Struct, frozen=True):
     startup: tuple[StartupFile, ...] = ()
     conda: dict[str, str] = msgspec.field(default_factory=dict)
     foreign_scripts: dict[str, str] = msgspec.field(default_factory=dict)
+    stray_libraries: tuple[str, ...] = ()
 
 
 class Process(Struct, frozen=True):
@@ -249,7 +252,11 @@ class Process(Struct, frozen=True):
 
 
 class Machine(Struct, frozen=True):
-    """The machine as it is now. Sizes are in bytes; total and available honour container limits."""
+    """The machine as it is now. Sizes are in bytes; total and available honour container limits.
+
+    ``apple_silicon`` tells of the hardware, whatever the Python is made for; ``virtual`` that macOS
+    runs in a virtual machine.
+    """
 
     os: str
     os_version: str | None
@@ -263,6 +270,8 @@ class Machine(Struct, frozen=True):
     gpu_budget_bytes: int | None
     gpu_budget_source: str | None
     processes: tuple[Process, ...]
+    apple_silicon: bool | None = None
+    virtual: bool | None = None
 
 
 class ModelFile(Struct, frozen=True):

@@ -39,12 +39,13 @@ def answer(question: dict) -> dict:
     if startup.extend(search_path, started):
         finder = modules.Finder(search_path)
         found, leftovers = distributions.find(search_path)
+    distributions.add_tags(found, notes)
     processor = processors.processor(finder, notes, question)
     starts = processors.starts(finder, notes, question, processor)
     incomplete = distributions.incomplete(found)
     traced = imports.trace(finder, notes, starts, incomplete) if starts else None
     expected = damage.expected(found, notes, traced) if traced else []
-    changed = damage.find(expected, notes)
+    changed = damage.find(expected, notes, finder)
     hiding = shadows.find(search_path, finder, notes, found, traced, expected) if traced else []
     if traced and (changed or hiding):
         doubtful = imports.Doubt(
@@ -65,6 +66,7 @@ def answer(question: dict) -> dict:
     described = interpreter.describe(search_path)
     result = {
         "interpreter": described,
+        "stray_libraries": interpreter.stray_libraries(),
         "conda": distributions.of_conda(sys.prefix),
         "foreign_scripts": distributions.foreign_scripts(described["scripts"], sys.executable),
         "distributions": found,

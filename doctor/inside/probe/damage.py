@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import re
+from importlib.machinery import EXTENSION_SUFFIXES
 
 from imports import FOLLOWED
 from modules import Finder
 from notes import Notes, read
 
+SUFFIXES = tuple(EXTENSION_SUFFIXES)
 COMPILED = (".so", ".dylib", ".pyd", ".metallib")
 
 # Files that nothing reads while a program runs, by their folders and by the ends of their names.
@@ -63,23 +65,27 @@ def _fitting(candidates: list[tuple], notes: Notes) -> tuple:
     return min(candidates, key=misfits) if len(candidates) > 1 else candidates[0]
 
 
-def find(expected: list[tuple], notes: Notes) -> list[dict]:
+def find(expected: list[tuple], notes: Notes, finder: Finder) -> list[dict]:
     """``{"distribution", "path", "module", "kind", "recorded_bytes", "bytes"}`` of what differs.
 
     ``kind`` is ``compiled``, ``source`` or ``data``; ``module`` is the name by which a file would
-    be imported, or null; no bytes (null) where the file is gone.
+    be imported, or null; no bytes (null) where the file is gone. Modules that are whole, and
+    compiled for another Python than this, are listed too.
     """
     result = []
     for distribution, site, files in expected:
         for name, size in files.items():
             path = site + os.sep + name
             found = notes.size(path)
-            if found == size:
+            foreign = ".cpython-" in name and not name.endswith(SUFFIXES)
+            if found == size and not foreign:
                 continue
             kind = _kind(name)
             # Signing a library again, as macOS tools do, adds to it.
-            if kind == "compiled" and found is not None and found > size:
-                continue
+            if kind == "compiled" and found is not None and found >= size:
+                module = module_of(name) if foreign else None
+                if module is None or finder.find(module):
+                    continue
             result.append(
                 {
                     "distribution": distribution,
@@ -259,6 +265,10 @@ def _judge_library(file: dict, loaded: set[str], tried: set[str], at_fault: bool
         if at_fault or file["used"]:
             file["problem"] = "a generation loads it"
         return
+    if size >= file["recorded_bytes"]:
+        if at_fault:
+            file["problem"] = "it is compiled for another Python"
+        return
     described = libraries.describe(path)
     if described is None:
         if at_fault or file["used"]:
@@ -273,7 +283,8 @@ def _judge_library(file: dict, loaded: set[str], tried: set[str], at_fault: bool
 def _judge_unseen(file: dict, extensions: list[str], finder: Finder) -> None:
     """A module that compiled code imports: its name stands in that code."""
     module = file["module"]
-    if module is None or (file["bytes"] is not None and not _is_broken(file)):
+    foreign = file["bytes"] is not None and file["bytes"] >= file["recorded_bytes"]
+    if module is None or (file["bytes"] is not None and not foreign and not _is_broken(file)):
         return
     # Another file can take its place, but not for code that knows its classes from inside.
     replaced = file["bytes"] is None and finder.find(module) is not None

@@ -39,6 +39,19 @@ def find(search_path: list[dict]) -> tuple[list[dict], list[str]]:
     return found, leftovers
 
 
+def wheel_tags(text: str) -> list[str]:
+    """The tags of a WHEEL file that bind it to a Python or a platform; none of a pure one's."""
+    tags = re.findall(r"^Tag:\s*(\S+)\s*$", text, re.MULTILINE | re.IGNORECASE)
+    return [] if any(tag.endswith("-none-any") for tag in tags) else tags
+
+
+def add_tags(found: list[dict], notes) -> None:  # type: ignore[no-untyped-def]
+    """Add to each distribution the ``tags`` of the wheel that it came in."""
+    for distribution in found:
+        path = os.path.join(distribution["metadata"], "WHEEL")
+        distribution["tags"] = notes.of(path, wheel_tags) or []
+
+
 def of_conda(prefix: str) -> dict[str, str]:
     """The versions that conda believes to have installed, by name (``conda-meta``)."""
     try:
