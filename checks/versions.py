@@ -168,8 +168,16 @@ def _conflicts(
 def _failing_imports(facts: Facts) -> dict[str, list[Evidence]]:
     """The imports that would fail, by the top-level module that they are made from."""
     imports = facts.environment.imports
+    # What a damaged file no longer gives is told by the check of files, what another module in its
+    # place does not give by that of shadowing.
+    damaged = {file.module for file in facts.environment.damaged if file.problem}
+    shadowed = {shadow.module for shadow in facts.environment.shadows if shadow.problem}
     result: dict[str, list[Evidence]] = {}
     for problem in imports.problems if imports else ():
+        if problem.module in damaged or f"{problem.module}.{problem.name}" in damaged:
+            continue
+        if any((problem.module + ".").startswith(module + ".") for module in shadowed):
+            continue
         value = f"import {problem.module}"
         if problem.name:
             value = f"from {problem.module} import {problem.name}"

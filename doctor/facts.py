@@ -57,8 +57,9 @@ class Distribution(Struct, frozen=True):
     """An installed distribution, as its own metadata tells.
 
     ``requires`` holds requirement strings with their markers. ``metadata`` is the folder of the
-    metadata. ``editable`` is the source folder of an editable install. ``problem`` says why the
-    metadata could not be read whole; name and version then come from the folder's name.
+    metadata. ``tags`` are those of its wheel that bind it to a Python or a platform. ``editable``
+    is the source folder of an editable install. ``problem`` says why the metadata could not be read
+    whole; name and version then come from the folder's name.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Distribution(Struct, frozen=True):
     installer: str | None
     editable: str | None
     problem: str | None
+    tags: tuple[str, ...] = ()
 
 
 class Module(Struct, frozen=True):
@@ -172,12 +174,59 @@ class Imports(Struct, frozen=True):
 
 
 class DamagedFile(Struct, frozen=True):
-    """A compiled file that is gone (``bytes`` is null) or shorter than its RECORD says."""
+    """A file that is gone (``bytes`` is null) or not of the size that its RECORD says.
+
+    ``kind`` is ``compiled``, ``source`` or ``data``; ``module`` the name by which it would be
+    imported. ``used`` tells whether a generation loads it, ``problem`` why it then fails by it, or
+    is null where no harm was seen.
+    """
 
     distribution: str
     path: str
     recorded_bytes: int
     bytes: int | None
+    module: str | None = None
+    kind: str = "compiled"
+    used: bool = True
+    problem: str | None = "a generation loads it"
+
+
+class Shadow(Struct, frozen=True):
+    """A module that hides another of its name.
+
+    ``place`` is the kind of the folder that it lies in (see ``PathEntry``), or ``current-folder``:
+    then it hides the other only from what is started there. ``standard`` tells that it hides a
+    module of Python's own, ``used`` that a generation loads it. ``problem`` is what it asks of it
+    in vain, or null.
+    """
+
+    module: str
+    origin: str
+    hides: str
+    place: str
+    standard: bool
+    used: bool
+    problem: str | None
+
+
+class StartupEffect(Struct, frozen=True):
+    """What start-up code does: see ``effects`` in the probe's ``startup.py`` for the kinds."""
+
+    line: int
+    kind: str
+    detail: str | None
+    on_the_way: bool
+
+
+class StartupFile(Struct, frozen=True):
+    """Code that Python runs when it starts and that belongs to no distribution.
+
+    ``kind`` is ``sitecustomize``, ``usercustomize`` or ``pth``.
+    """
+
+    path: str
+    kind: str
+    effects: tuple[StartupEffect, ...]
 
 
 class Environment(Struct, frozen=True):
@@ -185,6 +234,9 @@ class Environment(Struct, frozen=True):
 
     ``torch_bytes`` are the sizes on disk of torch and of what it brings with it, by distribution,
     as far as their RECORDs tell.
+    ``conda`` has the versions that conda believes to have installed, ``foreign_scripts`` the
+    commands in it that another Python would run, with that Python's path; ``stray_libraries`` are
+    copies of MLX's library that the loader would take before the installed one.
     """
 
     interpreter: Interpreter
@@ -199,6 +251,11 @@ class Environment(Struct, frozen=True):
     imports: Imports | None = None
     damaged: tuple[DamagedFile, ...] = ()
     torch_bytes: dict[str, int] = msgspec.field(default_factory=dict)
+    shadows: tuple[Shadow, ...] = ()
+    startup: tuple[StartupFile, ...] = ()
+    conda: dict[str, str] = msgspec.field(default_factory=dict)
+    foreign_scripts: dict[str, str] = msgspec.field(default_factory=dict)
+    stray_libraries: tuple[str, ...] = ()
 
 
 class Process(Struct, frozen=True):
@@ -209,7 +266,11 @@ class Process(Struct, frozen=True):
 
 
 class Machine(Struct, frozen=True):
-    """The machine as it is now. Sizes are in bytes; total and available honour container limits."""
+    """The machine as it is now. Sizes are in bytes; total and available honour container limits.
+
+    ``apple_silicon`` tells of the hardware, whatever the Python is made for; ``virtual`` that macOS
+    runs in a virtual machine.
+    """
 
     os: str
     os_version: str | None
@@ -223,6 +284,8 @@ class Machine(Struct, frozen=True):
     gpu_budget_bytes: int | None
     gpu_budget_source: str | None
     processes: tuple[Process, ...]
+    apple_silicon: bool | None = None
+    virtual: bool | None = None
 
 
 class ModelFile(Struct, frozen=True):

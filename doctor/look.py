@@ -25,6 +25,9 @@ VARIABLES = (
     "PYTHONPATH",
     "PYTHONNOUSERSITE",
     "MLX_METAL_FAST_SYNCH",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "SYSTEM_VERSION_COMPAT",
 )
 SECRET_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
@@ -49,6 +52,7 @@ def look(
             "remote_config": seen_model.remote_config,
             "files_read": seen_model.found in ("cache", "folder"),
             "modules": environment.MODULES,
+            "folder": os.getcwd(),
             "notes": str(state.cache() / "notes" / state.name_of(target.python)),
         },
     )

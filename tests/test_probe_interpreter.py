@@ -92,6 +92,7 @@ def test_every_python_answers_however_broken_its_start_is(
         "mlx_vlm.gone",
         "mlx_vlm.prompt_utils",
         "jinja2",
+        "PIL",
     ]
 
 

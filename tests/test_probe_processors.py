@@ -20,6 +20,9 @@ from tests import probe
 imports = probe.module("imports")
 processors = probe.module("processors")
 readers = probe.module("processor_source")
+
+# What Pillow opens the first picture with.
+PICTURES = ["PIL.PngImagePlugin", "PIL.JpegImagePlugin"]
 tables = probe.module("transformers_tables")
 
 Install = Callable[[str, str], Path]
@@ -173,7 +176,7 @@ def test_a_type_that_nobody_knows(release: Install, notes: Any, model_type: str)
     assert (answer["name"], answer["provider"], answer["needs"]) == ("NoSuchProcessor", None, [])
     assert answer["unknown"]
     starts = processors.starts(finder, notes, question, answer)
-    assert starts == ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2"]
+    assert starts == ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2", *PICTURES]
 
 
 @pytest.mark.parametrize("model_type", [None, ""])
@@ -182,7 +185,7 @@ def test_no_type(release: Install, notes: Any, model_type: str | None) -> None:
     question = {"model_type": model_type}
     assert processors.processor(finder, notes, question) is None
     starts = processors.starts(finder, notes, question, None)
-    assert starts == ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2"]
+    assert starts == ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2", *PICTURES]
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ def answer(question: dict) -> dict:
 
     ``question`` holds ``model_type``, ``processor_class`` and ``image_processor_type`` (strings or
     null: what the model's files say; see ``processors.processor``), ``purpose`` (``image``,
-    ``video`` or ``server``), ``modules`` (the names to find) and ``notes`` (the file that keeps
-    what was read in source files, or null). ``survey``, where it is there, holds further questions
-    about models (see ``model_survey``).
+    ``video`` or ``server``), ``modules`` (the names to find), ``notes`` (the file that keeps what
+    was read in source files, or null) and ``folder`` (the user's current one, or null).
+    ``survey``, where it is there, holds further questions about models (see ``model_survey``).
     """
     import damage
     import disk
@@ -29,6 +29,8 @@ def answer(question: dict) -> dict:
     import interpreter
     import modules
     import processors
+    import shadows
+    import startup
     import transformers_tables
     from notes import Notes
 
@@ -36,12 +38,40 @@ def answer(question: dict) -> dict:
     finder = modules.Finder(search_path)
     notes = Notes(question["notes"])
     found, leftovers = distributions.find(search_path)
+    started = startup.find(search_path, finder, notes, damage.roots(found, notes))
+    if startup.extend(search_path, started):
+        finder = modules.Finder(search_path)
+        found, leftovers = distributions.find(search_path)
+    distributions.add_tags(found, notes)
     processor = processors.processor(finder, notes, question)
     starts = processors.starts(finder, notes, question, processor)
     incomplete = distributions.incomplete(found)
     traced = imports.trace(finder, notes, starts, incomplete) if starts else None
+    expected = damage.expected(found, notes, traced) if traced else []
+    changed = damage.find(expected, notes, finder)
+    hiding = shadows.find(search_path, finder, notes, found, traced, expected) if traced else []
+    if traced and (changed or hiding):
+        doubtful = imports.Doubt(
+            modules={**damage.modules(changed), **shadows.modules(hiding)},
+            whole=frozenset(shadow["module"] for shadow in hiding),
+            around=damage.around(found, notes, traced) | shadows.around(hiding, finder),
+        )
+        starts += [name for name in doubtful.modules if processors.is_configuration(name, question)]
+        starts = shadows.starts(hiding) + starts
+        traced = imports.trace(finder, notes, starts, incomplete, doubtful)
+        damage.judge(changed, traced, finder, starts)
+        shadows.judge(hiding, traced)
+    startup.judge(
+        started, traced["modules"] if traced else {}, traced["taken"] if traced else set()
+    )
+    if traced:
+        hiding += shadows.here(question.get("folder"), finder, traced)
+    described = interpreter.describe(search_path)
     result = {
-        "interpreter": interpreter.describe(search_path),
+        "interpreter": described,
+        "stray_libraries": interpreter.stray_libraries(),
+        "conda": distributions.of_conda(sys.prefix),
+        "foreign_scripts": distributions.foreign_scripts(described["scripts"], sys.executable),
         "distributions": found,
         "leftovers": leftovers,
         "modules": {name: finder.find(name) for name in question["modules"]},
@@ -50,8 +80,10 @@ def answer(question: dict) -> dict:
         "processor": processor,
         "image_processor": transformers_tables.image_processor(finder, notes, question),
         "supported_model_types": processors.supported_model_types(finder, notes),
-        "imports": traced,
-        "damaged": damage.find(found, notes, traced["reached"]) if traced else [],
+        "imports": traced and {key: traced[key] for key in ("reached", "problems", "unknown")},
+        "damaged": changed,
+        "shadows": hiding,
+        "startup": started,
         "torch_bytes": disk.torch_bytes(found, notes),
     }
     if question.get("survey"):

@@ -32,21 +32,66 @@ MOST_MODULES = 4000
 # Functions by which a module makes names that it does not write down.
 MAKES_NAMES = re.compile(r"'(?:globals|locals|vars|setattr|exec)'")
 
+# What transformers' `is_x_available` looks for, where it is not named like that.
+GATED_MODULES = {"vision": "PIL", "jinja": "jinja2"}
+
 ABSENCE_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
 
-def trace(finder: Finder, notes: Notes, starts: list[str], incomplete: list[str]) -> dict:
-    """``{"reached", "problems", "unknown"}`` of the imports from ``starts``.
+class Doubt:
+    """Modules whose files are not what they should be, and how far to follow for their sake.
 
-    ``incomplete`` are further top-level modules to follow into.
+    ``modules`` gives their paths; of the top-level modules ``whole`` all is in doubt. The trace
+    follows into the top-level modules ``around``, and tells of problems there only where one of
+    these modules makes them.
     """
-    tracer = _Tracer(finder, notes, FOLLOWED | set(incomplete))
+
+    def __init__(
+        self,
+        modules: dict[str, str],
+        whole: frozenset = frozenset(),
+        around: frozenset = frozenset(),
+    ) -> None:
+        self.modules = modules
+        self.whole = whole
+        self.around = around
+        self.tops = {name.partition(".")[0] for name in modules}
+        self._paths = set(modules.values())
+
+    def about(self, importer: str, module: str, name: str | None) -> bool:
+        """Whether a problem is one that these modules make."""
+        return (
+            importer in self._paths
+            or module in self.modules
+            or f"{module}.{name}" in self.modules
+            or module.partition(".")[0] in self.whole
+        )
+
+
+def trace(
+    finder: Finder,
+    notes: Notes,
+    starts: list[str],
+    incomplete: list[str],
+    doubt: Doubt | None = None,
+) -> dict:
+    """Follow the imports from ``starts``.
+
+    The result is ``{"reached", "problems", "unknown", "modules", "attempted", "taken"}``.
+    ``incomplete`` are further top-level modules to follow into. ``modules`` gives the files of all
+    modules that are loaded, ``taken`` the names that are imported from them, as ``module.name``.
+    With ``doubt``, ``attempted`` has the modules whose failure would be caught.
+    """
+    tracer = _Tracer(finder, notes, FOLLOWED | set(incomplete), doubt or Doubt({}))
     for start in starts:
         tracer.load(start, ("the doctor", 0))
     return {
         "reached": sorted(tracer.reached),
         "problems": tracer.problems,
         "unknown": tracer.unknown,
+        "modules": tracer.modules(),
+        "attempted": sorted(tracer.attempted),
+        "taken": tracer.taken(),
     }
 
 
@@ -72,7 +117,7 @@ def summarise(text: str) -> dict:
         summary["dynamic"] = True
         return summary
     defines: set[str] = set()
-    _Body(summary, defines).visit_all(tree.body, optional=False)
+    _Body(summary, defines, constants=_constants(tree)).visit_all(tree.body, optional=False)
     if "global " in text or ":=" in text:
         for node in ast.walk(tree):
             if isinstance(node, ast.Global):
@@ -106,10 +151,17 @@ def _empty() -> dict:
 class _Body:
     """Walks the statements that run when a module is imported."""
 
-    def __init__(self, summary: dict, defines: set[str], gates: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        summary: dict,
+        defines: set[str],
+        gates: tuple[str, ...] = (),
+        constants: dict[str, bool] | None = None,
+    ) -> None:
         self._summary = summary
         self._defines = defines
         self._gates = gates
+        self._constants = constants or {}
         self._uses_count = True
 
     def visit_all(self, body: list, optional: bool) -> None:
@@ -141,8 +193,9 @@ class _Body:
             self._defines.add(node.name)
             if node.name == "__getattr__":
                 self._summary["dynamic"] = True
+            self._use_now(optional, *_computed_at_once(node))
             if isinstance(node, ast.ClassDef):
-                inner = _Body(self._summary, set(), self._gates)
+                inner = _Body(self._summary, set(), self._gates, self._constants)
                 inner._uses_count = self._uses_count
                 inner.visit_all(node.body, optional)
         elif isinstance(node, ast.If):
@@ -162,12 +215,14 @@ class _Body:
         elif isinstance(node, ast.Assign):
             for target in node.targets:
                 self._bind(target)
-            if self._uses_count and not (optional or self._gates):
-                self._use(node.value)
+            self._use_now(optional, node.value)
         elif isinstance(node, (ast.AnnAssign, ast.AugAssign)):
             self._bind(node.target)
-        elif isinstance(node, ast.Expr) and MAKES_NAMES.search(ast.dump(node)):
-            self._summary["dynamic"] = True
+            self._use_now(optional, node.value)
+        elif isinstance(node, ast.Expr):
+            if MAKES_NAMES.search(ast.dump(node)):
+                self._summary["dynamic"] = True
+            self._use_now(optional, node.value)
         elif isinstance(node, ast.Delete):
             pass  # deleted names stay listed: saying that a name is there errs on the silent side
         elif type(node).__name__ in ("Match", "TypeAlias"):
@@ -196,9 +251,11 @@ class _Body:
 
     def _visit_if(self, node: ast.If, optional: bool) -> None:
         verdict = _condition(node.test)
+        if isinstance(node.test, ast.Name):
+            verdict = self._constants.get(node.test.id, verdict)
         gates = _gates(node.test)
         if gates is not None:
-            inner = _Body(self._summary, self._defines, self._gates + gates)
+            inner = _Body(self._summary, self._defines, self._gates + gates, self._constants)
             inner.visit_all(node.body, optional)
         elif verdict is not False:
             self.visit_all(node.body, optional or verdict is None)
@@ -218,8 +275,13 @@ class _Body:
         self.visit_all(node.orelse, optional or caught)
         self.visit_all(node.finalbody, optional)
 
+    def _use_now(self, optional: bool, *values: ast.expr | None) -> None:
+        """Note what expressions take from modules, unless that may fail or may not happen."""
+        if self._uses_count and not (optional or self._gates):
+            for value in filter(None, values):
+                self._use(value)
+
     def _use(self, value: ast.AST) -> None:
-        """Note what an expression that is computed at once takes from modules."""
         if isinstance(value, (ast.Lambda, ast.GeneratorExp, ast.IfExp, ast.BoolOp)):
             return
         if isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name):
@@ -240,16 +302,43 @@ class _Body:
             self._summary["dynamic"] = True
 
 
+def _computed_at_once(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> list:
+    """What a definition computes when it is met: decorators, bases, defaults."""
+    if isinstance(node, ast.ClassDef):
+        return [*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)]
+    defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+    return [*node.decorator_list, *defaults]
+
+
 def _catches(node: ast.Try, errors: set[str]) -> bool:
+    """Whether one of these errors ends here; a handler that always raises only explains it."""
     for handler in node.handlers:
-        if handler.type is None:
-            return True
-        for name in ast.walk(handler.type):
-            if isinstance(name, ast.Name) and name.id in errors:
-                return True
-            if isinstance(name, ast.Attribute) and name.attr in errors:
-                return True
+        names = ast.walk(handler.type) if handler.type else ()
+        named = {getattr(name, "id", getattr(name, "attr", None)) for name in names}
+        if handler.type is None or named & errors:
+            return not any(isinstance(statement, ast.Raise) for statement in handler.body)
     return False
+
+
+def _constants(tree: ast.Module) -> dict[str, bool]:
+    """The names that a module sets to one truth value and to nothing else, at any place."""
+    values: dict[str, set] = {}
+    waiting: list[ast.stmt] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Try):
+            waiting += [*node.body, *node.orelse, *node.finalbody]
+            waiting += [inner for handler in node.handlers for inner in handler.body]
+        elif isinstance(node, ast.If):
+            waiting += node.body + node.orelse
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            value = node.value.value if isinstance(node.value, ast.Constant) else None
+            values.setdefault(node.targets[0].id, set()).add(value)
+    return {
+        name: True in found
+        for name, found in values.items()
+        if found in ({True}, {False}) and not any(type(value) is not bool for value in found)
+    }
 
 
 def _condition(test: ast.expr) -> bool | None:
@@ -301,7 +390,7 @@ def _gates(test: ast.expr) -> tuple[str, ...] | None:
     if isinstance(test, ast.Call) and isinstance(test.func, ast.Name) and not test.args:
         match = re.fullmatch(r"is_(\w+)_available", test.func.id)
         if match and not match.group(1).startswith("torch"):
-            return ("PIL" if match.group(1) == "vision" else match.group(1),)
+            return (GATED_MODULES.get(match.group(1), match.group(1)),)
     return None
 
 
@@ -374,21 +463,43 @@ def _index(node: ast.Subscript) -> object:
 class _Tracer:
     """Follows imports from module to module, and notes those that would fail."""
 
-    def __init__(self, finder: Finder, notes: Notes, followed: frozenset | set) -> None:
+    def __init__(
+        self,
+        finder: Finder,
+        notes: Notes,
+        followed: frozenset | set,
+        doubt: Doubt,
+    ) -> None:
         self._finder = finder
         self._notes = notes
-        self._followed = followed
+        self._surely_followed = followed
+        self._followed = followed | doubt.around
+        self._doubt = doubt
+        self._files_around: set[str] = set()
         self._loaded: dict[str, dict | None] = {}
         self._standard: dict[str, bool] = {}
         self._named: set[tuple] = set()
         self.reached: set[str] = set()
         self.problems: list[dict] = []
         self.unknown: str | None = None
+        self.attempted: set[str] = set()
+
+    def modules(self) -> dict[str, str]:
+        """The files of the modules that are loaded, Python's own aside."""
+        return {
+            name: found["origin"]
+            for name, found in self._loaded.items()
+            if found and not self._is_standard(name)
+        }
+
+    def taken(self) -> set[str]:
+        """The names that are imported from modules, with their modules'."""
+        return {f"{module}.{name}" for module, name in self._named}
 
     def load(self, name: str, place: tuple[str, int]) -> bool:
         """Import a module and the packages above it; whether it is there."""
         parts = name.split(".")
-        if self._is_standard(name):
+        if self._is_standard(name) and not (parts[0] in self._followed and self._finder.find(name)):
             parts = parts[:1]  # `os.path` is no module of a package, and the rest is Python's own
         for count in range(1, len(parts) + 1):
             if not self._load_one(".".join(parts[:count]), place):
@@ -424,9 +535,12 @@ class _Tracer:
         return True
 
     def _follow(self, name: str, found: dict, summary: dict) -> None:
+        if name.partition(".")[0] not in self._surely_followed:
+            self._files_around.add(found["origin"])
         package = name if found["kind"] == "package" else name.rpartition(".")[0]
         for line, level, module, names, optional, gates in summary["imports"]:
             if optional or not all(map(self._finder.find, gates)):
+                self._attempt(_absolute(package, level, module), names or ())
                 continue
             place = (found["origin"], line)
             target = _absolute(package, level, module)
@@ -434,10 +548,36 @@ class _Tracer:
                 self._problem(place, "." * level + module, None)
             elif self.load(target, place):
                 for wanted in names or ():
-                    self.take(target, wanted, place)
+                    # A package that takes its own submodule: the name is there by that alone.
+                    own = f"{target}.{wanted}"
+                    if target == name and self._finder.find(own):
+                        self.load(own, place)
+                    else:
+                        self.take(target, wanted, place)
         for line, alias, attribute in summary["uses"]:
-            if self._stub_lacks(summary["aliases"][alias], attribute):
-                self._problem((found["origin"], line), summary["aliases"][alias], attribute)
+            used = summary["aliases"][alias]
+            if self._stub_lacks(used, attribute) or self._has_lost(used, attribute):
+                self._problem((found["origin"], line), used, attribute)
+
+    def _attempt(self, module: str | None, names: list[str] | tuple) -> None:
+        """Note what an import that may fail would load of the packages with doubtful files."""
+        if not module or module.partition(".")[0] not in self._doubt.tops:
+            return
+        for target in (module, *(f"{module}.{name}" for name in names)):
+            found = None if target in self.attempted else self._finder.find(target)
+            if found is None:
+                continue
+            self.attempted.add(target)
+            summary = self._notes.of(found["origin"], summarise)
+            package = target if found["kind"] == "package" else target.rpartition(".")[0]
+            for _, level, inner, wanted, *_ in summary["imports"] if summary else ():
+                self._attempt(_absolute(package, level, inner), wanted or ())
+
+    def _has_lost(self, module: str, name: str) -> bool:
+        """Whether a module whose file is not as it was installed has no such name (any more)."""
+        if module not in self._doubt.modules or self._home(module, name, 0) != "":
+            return False
+        return self._finder.find(f"{module}.{name}") is None and not self._extends_path(module)
 
     def _stub_lacks(self, module: str, name: str) -> bool:
         """Whether a module is compiled and comes with a stub, in which there is no such name."""
@@ -510,7 +650,7 @@ class _Tracer:
             return "" if self._stub_lacks(module, name) else None
         if found is None or not found["origin"].endswith(".py"):
             return "" if found is not None and found["kind"] == "namespace" else None
-        if self._is_standard(module):
+        if self._is_standard(module) and not (depth and self._doubt.modules):
             return None
         summary = self._notes.of(found["origin"], summarise)
         if summary is None or summary["error"] or depth > 8:
@@ -528,6 +668,8 @@ class _Tracer:
         for _, level, target, names, *_ in summary["imports"]:
             if names and "*" in names:
                 star = _absolute(package, level, target)
+                if star and self._takes(star, module, name):
+                    continue  # it has the name from here
                 home = self._home(star, name, depth + 1) if star else None
                 if home != "":
                     return home
@@ -542,6 +684,16 @@ class _Tracer:
         if closed and name not in summary["hints"]:
             return ""
         return self._lazy_home(module, found["origin"], name)
+
+    def _takes(self, importer: str, module: str, name: str) -> bool:
+        """Whether a module imports the name from the other module."""
+        found = self._finder.find(importer)
+        summary = found and self._notes.of(found["origin"], summarise)
+        package = importer if found and found["kind"] == "package" else importer.rpartition(".")[0]
+        return any(
+            name in (names or ()) and _absolute(package, level, target) == module
+            for _, level, target, names, *_ in (summary or {"imports": ()})["imports"]
+        )
 
     def _submodule(self, module: str, name: str) -> str | None:
         """The full name of a submodule that a lazy table names, whole or from its package on."""
@@ -587,6 +739,8 @@ class _Tracer:
 
     def _problem(self, place: tuple[str, int], module: str, name: str | None) -> None:
         problem = {"importer": place[0], "line": place[1], "module": module, "name": name}
+        if place[0] in self._files_around and not self._doubt.about(place[0], module, name):
+            return
         if problem not in self.problems:
             self.problems.append(problem)
 

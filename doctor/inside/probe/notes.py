@@ -69,6 +69,15 @@ class Notes:
             self._fresh = True
         return notes[key]
 
+    def size(self, path: str) -> int | None:
+        """The size of a file in bytes, asked once; null where it is not there."""
+        if self._checked.get(path) is not None:
+            return self._kept[path][0]
+        try:
+            return os.stat(path).st_size
+        except (OSError, ValueError):
+            return None
+
     def _file(self, path: str) -> dict | None:
         if path in self._checked:
             return self._checked[path]

@@ -180,8 +180,9 @@ def outline(text: str, class_name: str) -> dict | None:
     which that uses, with the functions of the same file that it calls; ``guarded`` those that it
     uses in a ``try`` that survives their absence. ``reads_file`` tells that the file mentions
     ``preprocessor_config.json``, ``videos`` that it mentions videos. A class of another package
-    whose ``from_pretrained`` the file replaces is defined here too, as ``patched``. ``calls_original`` tells that this replacement
-    falls back to the original: ``"always"``, or the name of the flag without which it does.
+    whose ``from_pretrained`` the file replaces is defined here too, as ``patched``.
+    ``calls_original`` tells that this replacement falls back to the original: ``"always"``, or the
+    name of the flag without which it does.
     """
     patch = class_name + ".from_pretrained = "
     if "class " + class_name not in text and patch not in text:

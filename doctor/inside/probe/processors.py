@@ -60,10 +60,16 @@ def starts(finder: Finder, notes: Notes, question: dict, processor: dict | None)
     # transformers renders every chat template with jinja2, and asks for it only then
     # (transformers/utils/chat_template_utils.py).
     result = ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2"]
+    # Pillow loads what reads a format when it meets the first picture, and passes over what fails.
+    result += ["PIL.PngImagePlugin", "PIL.JpegImagePlugin"]
     model_type = (question.get("model_type") or "").lower()
     module = "mlx_vlm.models." + _remapping(mlx_vlm, notes).get(model_type, model_type)
     if model_type and finder.find(module):
         result.append(module)
+    # The tokenizer's way goes by the type's configuration, wherever transformers knows the type.
+    of_type = "transformers.models." + model_type
+    if model_type and finder.find(of_type):
+        result.append(of_type)
     if processor and processor["provider"] == "transformers":
         folder, file = os.path.split(processor["source"][: -len(".py")])
         result.append("transformers.models." + os.path.basename(folder) + "." + file)
@@ -83,6 +89,12 @@ def _starts_for(finder: Finder, notes: Notes, mlx_vlm: str, purpose: str) -> lis
         reads = notes.of(path, processor_source.video_imports) or []
         return [module for module in own if finder.find(module)] + reads
     return []
+
+
+def is_configuration(module: str, question: dict) -> bool:
+    """Whether this is transformers' configuration of the asked model type: it is loaded lazily."""
+    model_type = (question.get("model_type") or "").lower()
+    return module == f"transformers.models.{model_type}.configuration_{model_type}"
 
 
 def processor(finder: Finder, notes: Notes, question: dict) -> dict | None:
