@@ -20,6 +20,7 @@ def answer(question: dict) -> dict:
     null: what the model's files say), ``modules`` (the names to find) and ``notes`` (the file
     that keeps what was read in source files, or null).
     """
+    import calls
     import damage
     import distributions
     import imports
@@ -36,7 +37,12 @@ def answer(question: dict) -> dict:
     processor = processors.processor(finder, notes, question)
     starts = processors.starts(finder, notes, question, processor)
     incomplete = distributions.incomplete(found)
-    traced = imports.trace(finder, notes, starts, incomplete) if starts else None
+    traced = None
+    if starts:
+        tracer = imports.follow(finder, notes, starts, incomplete)
+        module = processors.model_module(finder, notes, question)
+        misfits = calls.follow(finder, notes, tracer, module, question["model_type"])
+        traced = {**tracer.summary(), "misfits": misfits}
     result = {
         "interpreter": interpreter.describe(search_path),
         "distributions": found,

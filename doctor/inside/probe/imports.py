@@ -40,14 +40,15 @@ def trace(finder: Finder, notes: Notes, starts: list[str], incomplete: list[str]
 
     ``incomplete`` are further top-level modules to follow into.
     """
-    tracer = _Tracer(finder, notes, FOLLOWED | set(incomplete))
+    return follow(finder, notes, starts, incomplete).summary()
+
+
+def follow(finder: Finder, notes: Notes, starts: list[str], incomplete: list[str]) -> Tracer:
+    """A tracer that has followed the imports from ``starts``, and can follow more."""
+    tracer = Tracer(finder, notes, FOLLOWED | set(incomplete))
     for start in starts:
         tracer.load(start, ("the doctor", 0))
-    return {
-        "reached": sorted(tracer.reached),
-        "problems": tracer.problems,
-        "unknown": tracer.unknown,
-    }
+    return tracer
 
 
 def summarise(text: str) -> dict:
@@ -195,7 +196,7 @@ class _Body:
                 ]
 
     def _visit_if(self, node: ast.If, optional: bool) -> None:
-        verdict = _condition(node.test)
+        verdict = condition(node.test)
         gates = _gates(node.test)
         if gates is not None:
             inner = _Body(self._summary, self._defines, self._gates + gates)
@@ -252,7 +253,7 @@ def _catches(node: ast.Try, errors: set[str]) -> bool:
     return False
 
 
-def _condition(test: ast.expr) -> bool | None:
+def condition(test: ast.expr) -> bool | None:
     """The truth of a condition that only this interpreter decides; null for any other."""
     if isinstance(test, ast.Name) and test.id == "TYPE_CHECKING":
         return False
@@ -261,10 +262,10 @@ def _condition(test: ast.expr) -> bool | None:
     if isinstance(test, ast.Constant):
         return bool(test.value)
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        inner = _condition(test.operand)
+        inner = condition(test.operand)
         return None if inner is None else not inner
     if isinstance(test, ast.BoolOp):
-        values = [_condition(value) for value in test.values]
+        values = [condition(value) for value in test.values]
         decided = isinstance(test.op, ast.Or)
         if decided in values:
             return decided
@@ -359,7 +360,7 @@ def _hints(tree: ast.Module) -> list[str]:
             for inner in ast.walk(node):
                 if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
                     hints.add(inner.value)
-        elif isinstance(node, ast.If) and _condition(node.test) is False:
+        elif isinstance(node, ast.If) and condition(node.test) is False:
             declared = _empty()
             _Body(declared, hints).visit_all(node.body, optional=True)
             hints.update(name for name, *_ in declared["siblings"])
@@ -371,7 +372,7 @@ def _index(node: ast.Subscript) -> object:
     return source.literal(inner) if isinstance(inner, ast.expr) else None
 
 
-class _Tracer:
+class Tracer:
     """Follows imports from module to module, and notes those that would fail."""
 
     def __init__(self, finder: Finder, notes: Notes, followed: frozenset | set) -> None:
@@ -384,6 +385,37 @@ class _Tracer:
         self.reached: set[str] = set()
         self.problems: list[dict] = []
         self.unknown: str | None = None
+
+    def summary(self) -> dict:
+        """What was found, as ``trace`` gives it."""
+        return {
+            "reached": sorted(self.reached),
+            "problems": self.problems,
+            "unknown": self.unknown,
+        }
+
+    def has(self, module: str) -> bool:
+        """Whether a module was imported on the way."""
+        return bool(self._loaded.get(module))
+
+    def sources(self, tops: tuple[str, ...]) -> list[str]:
+        """The source files of the modules that were imported from some packages."""
+        return sorted(
+            found["origin"]
+            for name, found in self._loaded.items()
+            if found and name.partition(".")[0] in tops and found["origin"].endswith(".py")
+        )
+
+    def lacks(self, module: str, name: str) -> bool:
+        """Whether a module that is there surely has no such attribute."""
+        found = self._finder.find(module)
+        if found is None or found["kind"] == "extension":
+            return self._stub_lacks(module, name)
+        return (
+            self.home(module, name, 0) == ""
+            and self._finder.find(module + "." + name) is None
+            and not self._extends_path(module)
+        )
 
     def load(self, name: str, place: tuple[str, int]) -> bool:
         """Import a module and the packages above it; whether it is there."""
@@ -411,14 +443,14 @@ class _Tracer:
             self._loaded[name] = {}
             return True
         if found is None:
-            self._problem(place, name, None)
+            self.problem(place, name, None)
             return False
         if not self._is_standard(name):
             self.reached.add(top)
         if top in self._followed and found["origin"].endswith(".py"):
             summary = self._notes.of(found["origin"], summarise)
             if summary is None or summary["error"]:
-                self._problem(place, name, None)
+                self.problem(place, name, None)
                 return False
             self._follow(name, found, summary)
         return True
@@ -429,31 +461,42 @@ class _Tracer:
             if optional or not all(map(self._finder.find, gates)):
                 continue
             place = (found["origin"], line)
-            target = _absolute(package, level, module)
+            target = absolute(package, level, module)
             if target is None:
-                self._problem(place, "." * level + module, None)
+                self.problem(place, "." * level + module, None)
             elif self.load(target, place):
                 for wanted in names or ():
                     self.take(target, wanted, place)
         for line, alias, attribute in summary["uses"]:
             if self._stub_lacks(summary["aliases"][alias], attribute):
-                self._problem((found["origin"], line), summary["aliases"][alias], attribute)
+                self.problem((found["origin"], line), summary["aliases"][alias], attribute)
 
     def _stub_lacks(self, module: str, name: str) -> bool:
-        """Whether a module is compiled and comes with a stub, in which there is no such name."""
-        found = self._finder.find(module)
-        if found is None or found["kind"] != "extension":
+        """Whether a module is compiled and comes with a stub, in which there is no such name.
+
+        The modules inside of a compiled one have no file of their own, only a stub.
+        """
+        above, inner = module, []
+        while above and self._finder.find(above) is None:
+            above, _, last = above.rpartition(".")
+            inner.insert(0, last)
+        found = self._finder.find(above) if above else None
+        if found is None or found["kind"] != "extension" or name.startswith("_"):
             return False
-        stubs = os.path.join(os.path.dirname(found["origin"]), module.rpartition(".")[2])
-        stub = self._notes.of(os.path.join(stubs, "__init__.pyi"), summarise)
+        folder = os.path.join(os.path.dirname(found["origin"]), above.rpartition(".")[2], *inner)
+        stub = self._notes.of(os.path.join(folder, "__init__.pyi"), summarise)
+        if not stub and inner:
+            stub = self._notes.of(folder + ".pyi", summarise)
         if not stub or stub["error"] or stub["dynamic"] or not stub["defines"]:
             return False
         siblings = {bound for bound, *_ in stub["siblings"]}
-        if name in stub["defines"] or name in siblings or name in IN_EVERY_MODULE:
+        if name in stub["defines"] or name in siblings:
             return False
         if any("*" in (names or ()) for _, _, _, names, *_ in stub["imports"]):
             return False
-        return not os.path.exists(os.path.join(stubs, name + ".pyi"))
+        return not any(
+            os.path.exists(os.path.join(folder, name + end)) for end in (".pyi", "/__init__.pyi")
+        )
 
     def _is_made(self, name: str) -> bool:
         """Whether a module without a file may be there all the same.
@@ -494,16 +537,16 @@ class _Tracer:
         self._named.add((module, name))
         if name == "*":
             return
-        home = self._home(module, name, 0)
+        home = self.home(module, name, 0)
         if home == "":
             if self._finder.find(module + "." + name) is not None:
                 self.load(module + "." + name, place)
             elif not self._extends_path(module):
-                self._problem(place, module, name)
+                self.problem(place, module, name)
         elif home is not None and home != module:
             self.load(home, place)
 
-    def _home(self, module: str, name: str, depth: int) -> str | None:
+    def home(self, module: str, name: str, depth: int) -> str | None:
         """The module that a name comes from: empty where there is no such name, null if unclear."""
         found = self._finder.find(module)
         if found is not None and found["kind"] == "extension":
@@ -527,8 +570,8 @@ class _Tracer:
         package = module if found["kind"] == "package" else module.rpartition(".")[0]
         for _, level, target, names, *_ in summary["imports"]:
             if names and "*" in names:
-                star = _absolute(package, level, target)
-                home = self._home(star, name, depth + 1) if star else None
+                star = absolute(package, level, target)
+                home = self.home(star, name, depth + 1) if star else None
                 if home != "":
                     return home
         if not summary["dynamic"]:
@@ -585,13 +628,14 @@ class _Tracer:
             self._standard[top] = found is not None and self._finder.is_standard(found["origin"])
         return self._standard[top]
 
-    def _problem(self, place: tuple[str, int], module: str, name: str | None) -> None:
+    def problem(self, place: tuple[str, int], module: str, name: str | None) -> None:
+        """Note an import, or a name taken from a module, that fails."""
         problem = {"importer": place[0], "line": place[1], "module": module, "name": name}
         if problem not in self.problems:
             self.problems.append(problem)
 
 
-def _absolute(package: str, level: int, module: str) -> str | None:
+def absolute(package: str, level: int, module: str) -> str | None:
     """The absolute name of an import; null for a relative one that leaves all packages."""
     if not level:
         return module

@@ -59,14 +59,23 @@ def starts(finder: Finder, notes: Notes, question: dict, processor: dict | None)
     # transformers renders every chat template with jinja2, and asks for it only then
     # (transformers/utils/chat_template_utils.py).
     result = ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2"]
-    model_type = (question.get("model_type") or "").lower()
-    module = "mlx_vlm.models." + _remapping(mlx_vlm, notes).get(model_type, model_type)
-    if model_type and finder.find(module):
+    module = model_module(finder, notes, question)
+    if module:
         result.append(module)
     if processor and processor["provider"] == "transformers":
         folder, file = os.path.split(processor["source"][: -len(".py")])
         result.append("transformers.models." + os.path.basename(folder) + "." + file)
     return result
+
+
+def model_module(finder: Finder, notes: Notes, question: dict) -> str | None:
+    """The module of mlx-vlm that has the asked model type; null where there is none."""
+    mlx_vlm = finder.package_folder("mlx_vlm")
+    model_type = (question.get("model_type") or "").lower()
+    if mlx_vlm is None or not model_type:
+        return None
+    module = "mlx_vlm.models." + _remapping(mlx_vlm, notes).get(model_type, model_type)
+    return module if finder.find(module) else None
 
 
 def processor(finder: Finder, notes: Notes, question: dict) -> dict | None:

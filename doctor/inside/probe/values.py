@@ -1,0 +1,134 @@
+"""What is known of a value without running the program that makes it."""
+
+from __future__ import annotations
+
+import ast
+
+
+class Value:
+    """A value of which nothing is known."""
+
+
+class Something(Value):
+    """A value that is true and not null, and otherwise unknown."""
+
+
+class Known(Value):
+    """A constant: a string, a number, a truth value, null, or a tuple of such."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+
+class Module(Value):
+    """A module by its full name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class Function(Value):
+    """A function of a module's source.
+
+    ``bound`` is the object that it is a method of, taken from it; ``around`` the names of the
+    function that it is defined in.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        node: ast.FunctionDef | ast.AsyncFunctionDef,
+        bound: Value | None = None,
+        around: dict[str, Value] | None = None,
+    ) -> None:
+        self.module = module
+        self.node = node
+        self.bound = bound
+        self.around = around
+
+
+class Class(Value):
+    """A class of a module's source."""
+
+    def __init__(self, module: str, node: ast.ClassDef) -> None:
+        self.module = module
+        self.node = node
+
+
+class Instance(Value):
+    """An object of a class, and the attributes that are known of it.
+
+    ``whole`` tells that its ``__init__`` was followed to its end.
+    """
+
+    def __init__(self, made_by: Class, whole: bool = False) -> None:
+        self.made_by = made_by
+        self.attributes: dict[str, Value] = {}
+        self.whole = whole
+
+
+class Options(Value):
+    """A dictionary with keys that are strings, as ``**kwargs`` makes it.
+
+    ``perhaps`` are keys that may have gone or come; ``open`` tells that there may be any others.
+    """
+
+    def __init__(self, items: dict[str, Value] | None = None, open: bool = False) -> None:
+        self.items = dict(items or {})
+        self.perhaps: set[str] = set()
+        self.open = open
+
+    def doubt(self, key: str) -> None:
+        """Note that a key may be there with any value, or not be there."""
+        self.items[key] = UNKNOWN
+        self.perhaps.add(key)
+
+    def set(self, key: str, value: Value) -> None:
+        self.items[key] = value
+        self.perhaps.discard(key)
+
+
+class Partial(Value):
+    """A function with some arguments given beforehand (``functools.partial``)."""
+
+    def __init__(self, function: Value, arguments: list[Value], keywords: dict[str, Value]) -> None:
+        self.function = function
+        self.arguments = arguments
+        self.keywords = keywords
+
+
+class Generation(Value):
+    """A generator function that was called and has not begun to run."""
+
+    def __init__(self, function: Function, names: dict[str, Value]) -> None:
+        self.function = function
+        self.names = names
+        self.begun = False
+
+
+UNKNOWN = Value()
+SOMETHING = Something()
+NONE = Known(None)
+
+
+def truth(value: Value) -> bool | None:
+    """Whether a value counts as true; null where that is not known."""
+    if isinstance(value, Known):
+        return bool(value.value)
+    if isinstance(value, (Something, Module, Function, Class, Partial, Generation)):
+        return True
+    if isinstance(value, Options) and not value.open and not value.perhaps:
+        return bool(value.items)
+    return None
+
+
+def same(left: Value, right: Value) -> bool | None:
+    """``left is right``, where one of them is a constant; null where that is not known."""
+    if isinstance(left, Known) and isinstance(right, Known):
+        if None in (left.value, right.value) or isinstance(left.value, bool):
+            return left.value is right.value
+        return None
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Known) and one.value is None and type(other) is not Value:
+            return False
+    return None
