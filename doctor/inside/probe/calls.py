@@ -27,14 +27,17 @@ from values import (
     NONE,
     SOMETHING,
     UNKNOWN,
+    Above,
     Class,
     Function,
     Generation,
     Instance,
     Known,
+    Many,
     Module,
     Options,
     Partial,
+    Row,
     Value,
     same,
     truth,
@@ -57,6 +60,16 @@ KEEPS = frozenset(
 
 # mlx's Module answers for what was stored in it, and for nothing else (mlx/nn/layers/base.py).
 PLAIN_GETATTR = ("mlx.nn.layers.base", "Module")
+
+# The numbers of a picture, as mlx-vlm hands them to every model; a run without them is no run with
+# a picture.
+PICTURE = "pixel_values"
+
+# What a model's settings call the number of its layers; a model has at least one.
+LAYERS = frozenset({"num_hidden_layers", "num_layers", "n_layers", "n_layer", "depth"})
+
+# Loading a quantised model puts others in the place of mlx's own layers.
+LAYER_MODULES = "mlx.nn."
 
 BUILTINS = frozenset(dir(builtins))
 
@@ -91,10 +104,11 @@ def follow(
 class _Frame:
     """One call of a function: its names, and how it ended."""
 
-    def __init__(self, module: str, names: dict[str, Value], around: dict[str, Value] | None):
+    def __init__(self, module: str, names: dict[str, Value], function: Function | None = None):
         self.module = module
         self.names = names
-        self.around = around or {}
+        self.function = function
+        self.around = (function.around if function else None) or {}
         self.volatile: set[str] = set()
         self.value: Value = UNKNOWN
         self.yields = False
@@ -112,6 +126,7 @@ class _Walk:
         self._visits: dict[int, int] = {}
         self._steps = 0
         self._stores: tuple[set[str], set[str]] | None = None
+        self._model_class: Class | None = None
         self._gifts: dict[tuple[str, str], Value] = {}
         self.imports: list[tuple[str, int, str, str | None]] = []
         self.lacking: list[tuple[str, int, str, str]] = []
@@ -145,7 +160,7 @@ class _Walk:
         ):
             function = self._member(module, name)
             if isinstance(function, Function):
-                frame = _Frame("", {}, None)
+                frame = _Frame("", {})
                 try:
                     result = self._call(function, arguments, keywords, None, frame)
                     if isinstance(result, Generation):
@@ -158,11 +173,12 @@ class _Walk:
         made_by, config = (self._member(module, name) for name in ("Model", "ModelConfig"))
         if not isinstance(made_by, Class) or not isinstance(config, Class):
             return SOMETHING
+        self._model_class = made_by
         settings = Instance(config)
         if not self._is_stored("model_type"):
             settings.attributes["model_type"] = Known(model_type)
         try:
-            result = self._make(made_by, [settings], {}, None, _Frame("", {}, None))
+            result = self._make(made_by, [settings], {}, None, _Frame("", {}))
         except (_Unclear, RecursionError):
             return SOMETHING
         return result
@@ -229,7 +245,7 @@ class _Walk:
             if isinstance(inner, ast.Nonlocal):
                 frame.volatile.update(inner.names)
         around = _Layered(frame.names, frame.around)
-        value: Value = Function(frame.module, node, None, around)
+        value: Value = Function(frame.module, node, around=around)
         self._store_name(node.name, value if self._is_plain(node) else UNKNOWN, frame)
         return NEXT
 
@@ -324,11 +340,10 @@ class _Walk:
     def _do_for(self, node: ast.For, frame: _Frame) -> str:
         over = self._value(node.iter, frame)
         runs = isinstance(over, Generation) and self._begin(over)
-        element: Value = UNKNOWN
-        if isinstance(over, Known) and isinstance(over.value, tuple) and over.value:
-            runs, element = True, Known(over.value[0])
+        element = _first(over)
+        runs = runs or element is not None
         if runs:
-            self._store(node.target, element, frame)
+            self._store(node.target, element or UNKNOWN, frame)
             self._block(node.body, frame)
             if frame.yields:
                 return LEFT
@@ -354,8 +369,13 @@ class _Walk:
                 else:
                     owner.open = True
         elif isinstance(target, (ast.Tuple, ast.List)):
-            for inner in target.elts:
-                self._store(inner, UNKNOWN, frame)
+            values: list[Value] = value.values if isinstance(value, Row) else []
+            if len(values) != len(target.elts) or any(
+                isinstance(inner, ast.Starred) for inner in target.elts
+            ):
+                values = [UNKNOWN] * len(target.elts)
+            for inner, part in zip(target.elts, values):
+                self._store(inner, part, frame)
         elif isinstance(target, ast.Starred):
             self._store(target.value, UNKNOWN, frame)
 
@@ -466,9 +486,10 @@ class _Walk:
 
     def _of_tuple(self, node: ast.Tuple, frame: _Frame) -> Value:
         values = [self._value(inner, frame) for inner in node.elts]
-        if values and all(isinstance(value, Known) for value in values):
+        if all(isinstance(value, Known) for value in values):
             return Known(tuple(value.value for value in values))  # type: ignore[attr-defined]
-        return SOMETHING if values else Known(())
+        starred = any(isinstance(inner, ast.Starred) for inner in node.elts)
+        return UNKNOWN if starred else Row(values)
 
     def _of_list(self, node: ast.List, frame: _Frame) -> Value:
         values = [self._value(inner, frame) for inner in node.elts]
@@ -561,6 +582,10 @@ class _Walk:
     def _of_subscript(self, node: ast.Subscript, frame: _Frame) -> Value:
         owner = self._value(node.value, frame)
         key = self._value(node.slice, frame)
+        if isinstance(owner, Many) and isinstance(key, Known) and key.value in (0, -1):
+            return owner.each
+        if isinstance(owner, Row) and isinstance(key, Known) and isinstance(key.value, int):
+            return owner.values[key.value] if -1 <= key.value < len(owner.values) else UNKNOWN
         if isinstance(owner, Options) and isinstance(key, Known) and isinstance(key.value, str):
             if key.value in owner.items and key.value not in owner.perhaps:
                 return owner.items[key.value]
@@ -578,11 +603,24 @@ class _Walk:
         return value
 
     def _of_listcomp(self, node: ast.ListComp, frame: _Frame) -> Value:
+        first = node.generators[0]
+        element = _first(self._value(first.iter, frame))
+        inner = _Frame(frame.module, dict(frame.names))
+        inner.function, inner.around, inner.volatile = frame.function, frame.around, frame.volatile
+        if element is None or first.ifs or len(node.generators) > 1:
+            self._doubt([node], inner)
+            return UNKNOWN
+        self._store(first.target, element, inner)
+        each = self._value(node.elt, inner)
+        return Many(each)
+
+    def _of_dictcomp(self, node: ast.DictComp | ast.SetComp, frame: _Frame) -> Value:
         self._value(node.generators[0].iter, frame)
-        self._doubt([node], _Frame(frame.module, dict(frame.names), frame.around))
+        self._doubt([node], _Frame(frame.module, dict(frame.names)))
         return UNKNOWN
 
-    _of_setcomp = _of_generatorexp = _of_dictcomp = _of_listcomp
+    # A generator expression may never be asked for its values.
+    _of_setcomp = _of_generatorexp = _of_dictcomp
 
     def _of_yield(self, node: ast.Yield, frame: _Frame) -> Value:
         if node.value is not None:
@@ -653,7 +691,7 @@ class _Walk:
         """The value of a call of something known; notes where the arguments do not fit."""
         if isinstance(function, Class):
             return self._make(function, arguments, keywords, passed, frame, node)
-        if isinstance(function, Instance):
+        if isinstance(function, Instance) and not function.made_by.module.startswith(LAYER_MODULES):
             function = self._attribute(function, "__call__")
         if not isinstance(function, Function):
             for value in (*arguments, *keywords.values()):
@@ -710,9 +748,7 @@ class _Walk:
         parameters = function.node.args
         positional = [argument.arg for argument in parameters.posonlyargs + parameters.args]
         names: dict[str, Value] = {}
-        default = Function(function.module, function.node)
-        del default
-        inner = _Frame(function.module, {}, function.around)
+        inner = _Frame(function.module, {})
         unsure = passed is not None and (passed.more_by_name or passed.more_by_position)
         values = dict(zip(reversed(positional), reversed(parameters.defaults)))
         for argument, value in zip(parameters.kwonlyargs, parameters.kw_defaults):
@@ -723,6 +759,10 @@ class _Walk:
             if name in values and not unsure:
                 names[name] = self._default(values[name], inner)
         names.update(zip(positional, arguments))
+        given_to = function.bound.made_by if isinstance(function.bound, Instance) else None
+        if given_to is not None and given_to is self._model_class and PICTURE in names:
+            if type(names[PICTURE]) is Value:
+                names[PICTURE] = SOMETHING
         others = Options(open=unsure)
         for name, given in keywords.items():
             perhaps = passed is not None and name in passed.perhaps
@@ -749,7 +789,7 @@ class _Walk:
 
     def _run(self, function: Function, names: dict[str, Value]) -> tuple[Value, _Frame, bool]:
         """Follow a function's body: its value, its frame, and whether it was followed to its end."""
-        frame = _Frame(function.module, names, function.around)
+        frame = _Frame(function.module, names, function)
         identity = id(function.node)
         self._visits[identity] = self._visits.get(identity, 0) + 1
         if (
@@ -800,7 +840,7 @@ class _Walk:
             return UNKNOWN
         instance = Instance(made_by)
         if isinstance(found, Function) and not _is_dataclass(made_by.node):
-            found = Function(found.module, found.node, instance, found.around)
+            found = Function(found.module, found.node, instance, found.owner)
             if passed is not None and node is not None:
                 if self._note(found, 1, passed, node, frame):
                     return UNKNOWN
@@ -890,8 +930,12 @@ class _Walk:
             return UNKNOWN
         if name in ("hasattr", "getattr") and len(values) > 1 and isinstance(values[1], Known):
             return self._asked(name, values, node, frame)
-        if name in ("enumerate", "iter", "reversed") and values:
-            return values[0] if isinstance(values[0], Generation) else UNKNOWN
+        if name == "range" and len(node.args) == 1 and _counts_layers(node.args[0]):
+            return Many(UNKNOWN)
+        if name in ("enumerate", "iter", "reversed", "zip", "list", "tuple") and values:
+            result = _gone_through(name, values)
+            if result is not None:
+                return result
         if name in ("next", "list", "tuple") and values and isinstance(values[0], Generation):
             self._begin(values[0])
             return UNKNOWN
@@ -903,7 +947,7 @@ class _Walk:
         if name == "callable" and values and isinstance(values[0], (Function, Class)):
             return Known(True)
         if name == "super" and not values:
-            return self._super(frame)
+            return _above(frame)
         if name == "dict" and not values:
             return UNKNOWN
         if name not in ("len", "print", "str", "repr", "type", "id", "isinstance"):
@@ -954,7 +998,9 @@ class _Walk:
                 for inner in one.node.body
             ):
                 return None
-            if any(isinstance(inner, ast.Name) and inner.id == name for inner in one.node.body):
+            scope = self._scope(one.module)
+            text = (read(scope.path) or "") if scope else ""
+            if re.search(r"\b(?:self|cls)\." + re.escape(name) + r"\b", text):
                 return None
         return False
 
@@ -967,9 +1013,6 @@ class _Walk:
                 return Known(isinstance(value.value, wanted))
         if isinstance(value, Options) and names == ["dict"]:
             return Known(True)
-        return UNKNOWN
-
-    def _super(self, frame: _Frame) -> Value:
         return UNKNOWN
 
     # Modules, classes and what they have
@@ -1063,26 +1106,28 @@ class _Walk:
 
     def _attribute(self, owner: Value, name: str) -> Value:
         """An attribute of something known."""
+        found: Value | None = None
+        instance: Value = owner
         if isinstance(owner, Instance):
             if name in owner.attributes:
                 return owner.attributes[name]
             found = self._in_class(owner.made_by, name)
-            if isinstance(found, Function) and not self._is_patched(name):
-                kind = _kind(found.node)
-                if kind == "property" or not self._is_plain(found.node):
-                    return UNKNOWN
-                bound = {"method": owner, "classmethod": owner.made_by}.get(kind)
-                return Function(found.module, found.node, bound, found.around)
-            return UNKNOWN
-        if isinstance(owner, Class):
+        elif isinstance(owner, Class):
             found = self._in_class(owner, name)
-            if isinstance(found, Function) and not self._is_patched(name):
-                kind = _kind(found.node)
-                if kind == "property" or not self._is_plain(found.node):
-                    return UNKNOWN
-                bound = owner if kind == "classmethod" else None
-                return Function(found.module, found.node, bound, found.around)
-        return UNKNOWN
+        elif isinstance(owner, Above):
+            instance = owner.instance
+            found = self._in_class(owner.instance.made_by, name, owner.below)
+        if not isinstance(found, Function) or self._is_patched(name):
+            return UNKNOWN
+        kind = _kind(found.node)
+        if kind == "property" or not self._is_plain(found.node):
+            return UNKNOWN
+        bound: Value | None = None
+        if kind == "classmethod":
+            bound = instance.made_by if isinstance(instance, Instance) else instance
+        elif kind == "method" and isinstance(instance, Instance):
+            bound = instance
+        return Function(found.module, found.node, bound, found.owner)
 
     def _line(self, made_by: Class) -> list[Class] | None:
         """A class and its bases in the order in which Python asks them; null where not known.
@@ -1099,25 +1144,27 @@ class _Walk:
             base = bases[0]
             if isinstance(base, ast.Name) and base.id in ("object", "dict"):
                 return line
-            above = self._value(base, _Frame(line[-1].module, {}, None))
+            above = self._value(base, _Frame(line[-1].module, {}))
             if not isinstance(above, Class):
                 return None
             line.append(above)
 
-    def _in_class(self, made_by: Class, name: str) -> Value | None:
-        """What a class or its bases define under a name; null where there is nothing to be seen."""
-        seen = [made_by, *((self._line(made_by) or [])[1:])]
-        for one in seen:
-            found: list[ast.stmt] = []
-            for node in one.node.body:
-                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                    if node.name == name:
-                        found.append(node)
-                elif name in scopes.bound_within([node]):
-                    found.append(node)
+    def _in_class(self, made_by: Class, name: str, below: Class | None = None) -> Value | None:
+        """What a class or its bases define under a name; null where there is nothing to be seen.
+
+        With ``below``, only the bases of that one are asked.
+        """
+        line = self._line(made_by) or [made_by]
+        if below is not None:
+            nodes = [one.node for one in line]
+            line = line[nodes.index(below.node) + 1 :] if below.node in nodes else []
+        for one in line:
+            found = [node for node in one.node.body if name in scopes.bound_within([node])]
             if found:
                 single = found[0] if len(found) == 1 else None
-                return Function(one.module, single) if isinstance(single, ast.FunctionDef) else UNKNOWN
+                if isinstance(single, ast.FunctionDef):
+                    return Function(one.module, single, owner=one)
+                return UNKNOWN
         return None
 
     def _is_plain(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -1200,6 +1247,47 @@ def stores(text: str) -> list[list[str]]:
     }
     others = {name for owner, name in stored if owner not in ("self", "cls")}
     return [sorted(patched), sorted(others - patched)]
+
+
+def _counts_layers(node: ast.expr) -> bool:
+    return getattr(node, "attr", getattr(node, "id", None)) in LAYERS
+
+
+def _first(value: Value) -> Value | None:
+    """The first of the values that a loop goes through; null where there may be none."""
+    if isinstance(value, Many):
+        return value.each
+    if isinstance(value, Row) and value.values:
+        return value.values[0]
+    if isinstance(value, Known) and isinstance(value.value, tuple) and value.value:
+        return Known(value.value[0])
+    return None
+
+
+def _gone_through(name: str, values: list[Value]) -> Value | None:
+    """What Python's own functions on lists give, where there is surely a first value.
+
+    A list of layers that is paired with another list is gone through all the same.
+    """
+    if isinstance(values[0], Generation):
+        return values[0] if name in ("enumerate", "iter") else None
+    firsts = [_first(value) for value in values]
+    if name == "zip":
+        if any(isinstance(value, Many) for value in values):
+            return Many(Row([first or UNKNOWN for first in firsts]))
+        return None
+    if firsts[0] is None:
+        return None
+    if name == "enumerate":
+        return Many(Row([UNKNOWN, firsts[0]]))
+    return Many(UNKNOWN if name == "reversed" and not isinstance(values[0], Many) else firsts[0])
+
+
+def _above(frame: _Frame) -> Value:
+    function = frame.function
+    if function is None or function.owner is None or not isinstance(function.bound, Instance):
+        return UNKNOWN
+    return Above(function.bound, function.owner)
 
 
 def _escape(value: Value) -> None:

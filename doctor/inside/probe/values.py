@@ -30,20 +30,22 @@ class Module(Value):
 class Function(Value):
     """A function of a module's source.
 
-    ``bound`` is the object that it is a method of, taken from it; ``around`` the names of the
-    function that it is defined in.
+    ``bound`` is the object that it is a method of, taken from it; ``owner`` the class that defines
+    it; ``around`` the names of the function that it is defined in.
     """
 
     def __init__(
         self,
         module: str,
-        node: ast.FunctionDef | ast.AsyncFunctionDef,
+        node: ast.FunctionDef,
         bound: Value | None = None,
+        owner: Class | None = None,
         around: dict[str, Value] | None = None,
     ) -> None:
         self.module = module
         self.node = node
         self.bound = bound
+        self.owner = owner
         self.around = around
 
 
@@ -88,6 +90,28 @@ class Options(Value):
         self.perhaps.discard(key)
 
 
+class Above(Value):
+    """What ``super()`` gives: an object as the bases of a class see it."""
+
+    def __init__(self, instance: Instance, below: Class) -> None:
+        self.instance = instance
+        self.below = below
+
+
+class Row(Value):
+    """A tuple of which each value is known as far as it is."""
+
+    def __init__(self, values: list[Value]) -> None:
+        self.values = values
+
+
+class Many(Value):
+    """A list with at least one value, all of them like ``each``."""
+
+    def __init__(self, each: Value) -> None:
+        self.each = each
+
+
 class Partial(Value):
     """A function with some arguments given beforehand (``functools.partial``)."""
 
@@ -115,8 +139,10 @@ def truth(value: Value) -> bool | None:
     """Whether a value counts as true; null where that is not known."""
     if isinstance(value, Known):
         return bool(value.value)
-    if isinstance(value, (Something, Module, Function, Class, Partial, Generation)):
+    if isinstance(value, (Something, Module, Function, Class, Partial, Generation, Many)):
         return True
+    if isinstance(value, Row):
+        return bool(value.values)
     if isinstance(value, Options) and not value.open and not value.perhaps:
         return bool(value.items)
     return None
