@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import builtins
 import contextlib
+import os
 import re
 
 import scopes
@@ -29,6 +30,7 @@ from values import (
     UNKNOWN,
     Above,
     Class,
+    Compiled,
     Function,
     Generation,
     Instance,
@@ -47,6 +49,9 @@ from values import (
 MOST_STEPS = 200_000
 MOST_DEPTH = 40
 MOST_VISITS = 20
+
+# Whose code begins the calls, and changes what others have.
+PACKAGES = ("mlx_vlm", "mlx_lm")
 
 # How a list of statements ends: it goes on, it surely leaves the function or loop, or it may have
 # left, so that nothing that follows is sure.
@@ -114,6 +119,16 @@ class _Frame:
         self.yields = False
 
 
+class _Crossing:
+    """A call from one package into another."""
+
+    def __init__(self, place: tuple[str, int], function: Function, first: int, passed: Passed):
+        self.place = place
+        self.function = function
+        self.first = first
+        self.passed = passed
+
+
 class _Walk:
     """Follows the statements that surely run."""
 
@@ -126,6 +141,8 @@ class _Walk:
         self._visits: dict[int, int] = {}
         self._steps = 0
         self._stores: tuple[set[str], set[str]] | None = None
+        self._declared: dict[str, list[ast.stmt]] = {}
+        self._crossing: _Crossing | None = None
         self._model_class: Class | None = None
         self._gifts: dict[tuple[str, str], Value] = {}
         self.imports: list[tuple[str, int, str, str | None]] = []
@@ -133,7 +150,9 @@ class _Walk:
         self.misfits: list[dict] = []
 
     def generation(self, module: str | None, model_type: str | None) -> None:
-        """Follow what the doctor's own generation calls, in its order."""
+        """Follow what is called while modules load, and by the doctor's own generation, in order."""
+        for name in self._tracer.callers(PACKAGES):
+            self._loading(name)
         known = self._model(module, model_type) if module else SOMETHING
         config = self._attribute(known, "config")
         paths = SOMETHING
@@ -167,6 +186,15 @@ class _Walk:
                         self._begin(result)
                 except (_Unclear, RecursionError):
                     pass
+
+    def _loading(self, module: str) -> None:
+        """Follow the calls that a module makes at its top level, each by itself."""
+        scope = self._scope(module)
+        frame = _Frame(module, {})
+        for node in scope.tree.body if scope else ():
+            if isinstance(node, (ast.Expr, ast.Assign)) and isinstance(node.value, ast.Call):
+                with contextlib.suppress(_Unclear, RecursionError):
+                    self._value(node.value, frame)
 
     def _model(self, module: str, model_type: str | None) -> Value:
         """The model's object, as mlx-vlm makes it: ``Model(ModelConfig.from_dict(...))``."""
@@ -458,6 +486,11 @@ class _Walk:
         owner = self._value(node.value, frame)
         if isinstance(owner, Module):
             return self._of_module(owner.name, node.attr, node, frame)
+        if isinstance(owner, Known) and isinstance(owner.value, str):
+            if not hasattr(owner.value, node.attr):
+                self._note_text(owner.value, node, frame)
+                raise _Unclear
+            return UNKNOWN
         return self._attribute(owner, node.attr)
 
     def _of_module(self, module: str, name: str, node: ast.AST, frame: _Frame) -> Value:
@@ -673,11 +706,35 @@ class _Walk:
             keywords = {**function.keywords, **keywords}
             passed.by_position, passed.by_name = list(arguments), dict(keywords)
             function = function.function
+        if isinstance(function, Compiled):
+            self._call_compiled(function, passed, node, frame)
         if not isinstance(function, (Function, Class, Instance)):
             for value in (*arguments, *keywords.values()):
                 _escape(value)
             return UNKNOWN
-        return self._call(function, arguments, keywords, passed, frame, node)
+        around = self._crossing
+        try:
+            return self._call(function, arguments, keywords, passed, frame, node)
+        finally:
+            self._crossing = around
+
+    def _call_compiled(
+        self, function: Compiled, passed: Passed, node: ast.Call, frame: _Frame
+    ) -> None:
+        """Note a call of a compiled function that none of its declared forms fits."""
+        whys = [signatures.misfit(form.args, 0, passed) for form in function.forms]
+        if None in whys:
+            return
+        form = function.forms[0]
+        self._report(
+            self._place(node, frame),
+            function.module + "." + function.name,
+            (function.path, form.lineno),
+            passed.describe(),
+            signatures.takes(form.args, 0),
+            str(whys[0]),
+        )
+        raise _Unclear
 
     def _call(
         self,
@@ -700,7 +757,7 @@ class _Walk:
         given = [function.bound] if function.bound is not None else []
         if passed is not None and node is not None:
             if self._note(function, len(given), passed, node, frame):
-                return UNKNOWN
+                raise _Unclear
             if passed.more_by_position:
                 passed = None  # which parameter gets what is not known
                 arguments, keywords = [], {}
@@ -716,26 +773,57 @@ class _Walk:
     ) -> bool:
         """Note a call into another package that does not fit; whether it is one."""
         why = signatures.misfit(function.node.args, first, passed)
-        if why is None:
-            return False
-        if function.module.partition(".")[0] == frame.module.partition(".")[0]:
-            return True
-        scope = self._scope(function.module)
-        assert scope is not None
-        caller, line = self._place(node, frame)
+        crossing = _Crossing(self._place(node, frame), function, first, passed)
+        if function.module.partition(".")[0] != frame.module.partition(".")[0]:
+            self._crossing = crossing
+            if why is not None:
+                self._misfit(why)
+        return why is not None
+
+    def _note_text(self, text: str, node: ast.Attribute, frame: _Frame) -> None:
+        """Note that a package takes something of a string that strings do not have."""
+        if self._crossing is not None:
+            path, line = self._place(node, frame)
+            where = os.path.basename(path) + ":" + str(line)
+            self._misfit(f"{where} takes {node.attr} of the string {text[:80]!r}")
+
+    def _misfit(self, why: str) -> None:
+        """Note that the last call into another package fails."""
+        crossing = self._crossing
+        scope = self._scope(crossing.function.module) if crossing else None
+        if crossing is None or scope is None:
+            return
+        node = crossing.function.node
+        self._report(
+            crossing.place,
+            crossing.function.module + "." + node.name,
+            (scope.path, node.lineno),
+            crossing.passed.describe(),
+            signatures.takes(node.args, crossing.first),
+            why,
+        )
+
+    def _report(
+        self,
+        caller: tuple[str, int],
+        function: str,
+        definition: tuple[str, int],
+        passes: str,
+        takes: str,
+        why: str,
+    ) -> None:
         misfit = {
-            "caller": caller,
-            "line": line,
-            "function": function.module + "." + function.node.name,
-            "definition": scope.path,
-            "definition_line": function.node.lineno,
-            "passes": passed.describe(),
-            "takes": signatures.takes(function.node.args, first),
+            "caller": caller[0],
+            "line": caller[1],
+            "function": function,
+            "definition": definition[0],
+            "definition_line": definition[1],
+            "passes": passes,
+            "takes": takes,
             "why": why,
         }
         if misfit not in self.misfits:
             self.misfits.append(misfit)
-        return True
 
     def _bound(
         self,
@@ -843,7 +931,7 @@ class _Walk:
             found = Function(found.module, found.node, instance, found.owner)
             if passed is not None and node is not None:
                 if self._note(found, 1, passed, node, frame):
-                    return UNKNOWN
+                    raise _Unclear
             names = self._bound(found, [instance, *arguments], keywords, passed)
             instance.whole = self._run(found, names)[2]
         else:
@@ -1039,7 +1127,8 @@ class _Walk:
         if home is None and (self._tracer.has(inner) or self._inner(module, name)):
             return Module(inner)
         if home is None:
-            return self._given(module, name)
+            forms = self._forms(module, name)
+            return forms if forms is not None else self._given(module, name)
         if home == "":
             return Module(inner) if self._finder.find(inner) is not None else UNKNOWN
         scope = self._scope(home)
@@ -1061,13 +1150,44 @@ class _Walk:
                     self._gifts[module, name] = self._run(Function(module, giver), names)[0]
         return self._gifts[module, name]
 
+    def _stub(self, module: str) -> str | None:
+        """The stub of a compiled module, or of a module inside of one."""
+        above, _, name = module.rpartition(".")
+        found = self._finder.find(module)
+        if found is not None and found["kind"] == "extension":
+            folder = os.path.join(os.path.dirname(found["origin"]), name)
+        elif found is None and (self._finder.find(above) or {}).get("kind") == "extension":
+            folder = os.path.join(
+                os.path.dirname(self._finder.find(above)["origin"]),  # type: ignore[index]
+                above.rpartition(".")[2],
+                name,
+            )
+        else:
+            return None
+        paths = [os.path.join(folder, "__init__.pyi"), folder + ".pyi"]
+        return next((path for path in paths if self._notes.of(path, scopes.size)), None)
+
     def _inner(self, module: str, name: str) -> bool:
         """Whether a compiled module has a module of its own by a name, as its stubs show."""
         found = self._finder.find(module)
-        if found is None or found["kind"] != "extension":
-            return False
-        folder = found["origin"].rpartition("/")[0] + "/" + module.rpartition(".")[2] + "/" + name
-        return any(self._notes.of(folder + end, scopes.size) for end in (".pyi", "/__init__.pyi"))
+        return bool(
+            found and found["kind"] == "extension" and self._stub(module + "." + name) is not None
+        )
+
+    def _forms(self, module: str, name: str) -> Compiled | None:
+        """A function that a stub declares."""
+        path = self._stub(module)
+        if path is None:
+            return None
+        if path not in self._declared:
+            tree = source.parse(read(path) or "")
+            self._declared[path] = tree.body if tree else []
+        named = [node for node in self._declared[path] if getattr(node, "name", None) == name]
+        forms = [node for node in named if isinstance(node, ast.FunctionDef)]
+        plain = len(forms) == len(named) and all(
+            _decorator(decorator) == "overload" for form in forms for decorator in form.decorator_list
+        )
+        return Compiled(module, name, path, forms) if forms and plain else None
 
     def _of_binding(self, scope: Scope, name: str) -> Value:
         node = scope.binding(name)
@@ -1087,6 +1207,9 @@ class _Walk:
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
             if isinstance(node.value, ast.Name) and node.value.id != name:
                 return self._global(scope.name, node.value.id)
+            if isinstance(node.value, ast.Call):
+                made_by = self._value(node.value.func, _Frame(scope.name, {}))
+                return Instance(made_by) if isinstance(made_by, Class) else UNKNOWN
             value = source.literal(node.value)
             if isinstance(node.value, (ast.Constant, ast.UnaryOp, ast.Tuple)) and (
                 value is not None or isinstance(node.value, ast.Constant)
@@ -1197,7 +1320,7 @@ class _Walk:
         if self._stores is None:
             patched: set[str] = set()
             stored: set[str] = set()
-            for path in self._tracer.sources(("mlx_vlm", "mlx_lm")):
+            for path in self._tracer.sources(PACKAGES):
                 found = self._notes.of(path, stores) or ((), ())
                 patched.update(found[0])
                 stored.update(found[1])

@@ -61,7 +61,8 @@ def summarise(text: str) -> dict:
     ``[name, original, optional]``; ``dynamic`` tells that it makes names in other ways; ``lazy``
     maps names to the submodules that a lazy package takes them from, ``places`` some names to
     theirs, where there may be others too; ``hints`` are names that it only mentions, in its
-    ``__getattr__`` or for type checkers; ``error`` is a syntax error.
+    ``__getattr__`` or for type checkers; ``calls`` tells that it calls into another followed package
+    at once; ``error`` is a syntax error.
     """
     summary = _empty()
     try:
@@ -80,6 +81,7 @@ def summarise(text: str) -> dict:
                 defines.update(node.names)
             elif isinstance(node, ast.NamedExpr) and isinstance(node.target, ast.Name):
                 defines.add(node.target.id)
+    summary["calls"] = _calls_others(tree)
     summary["uses"] = [use for use in summary["uses"] if use[1] in summary["aliases"]]
     summary["defines"] = sorted(defines)
     if summary["dynamic"]:
@@ -100,6 +102,7 @@ def _empty() -> dict:
         "lazy": {},
         "places": {},
         "hints": [],
+        "calls": False,
         "error": None,
     }
 
@@ -306,6 +309,25 @@ def _gates(test: ast.expr) -> tuple[str, ...] | None:
     return None
 
 
+def _calls_others(tree: ast.Module) -> bool:
+    """Whether a module calls what it imports from a followed package, when it is imported itself.
+
+    mlx is left out: it is called everywhere, and its stubs show what is there.
+    """
+    others: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            if (node.module or "").partition(".")[0] in FOLLOWED - {"mlx"}:
+                others.update(alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, (ast.Expr, ast.Assign)) and isinstance(node.value, ast.Call):
+            root: ast.expr = node.value.func
+            while isinstance(root, ast.Attribute):
+                root = root.value
+            if isinstance(root, ast.Name) and root.id in others:
+                return True
+    return False
+
+
 def _lazy_names(tree: ast.Module) -> dict[str, str]:
     """The names that a lazy package gives out, and the submodules that it takes them from.
 
@@ -404,6 +426,17 @@ class Tracer:
             found["origin"]
             for name, found in self._loaded.items()
             if found and name.partition(".")[0] in tops and found["origin"].endswith(".py")
+        )
+
+    def callers(self, tops: tuple[str, ...]) -> list[str]:
+        """The modules of some packages that call into another one while they are imported."""
+        return sorted(
+            name
+            for name, found in self._loaded.items()
+            if found
+            and name.partition(".")[0] in tops
+            and found["origin"].endswith(".py")
+            and (self._notes.of(found["origin"], summarise) or {}).get("calls")
         )
 
     def lacks(self, module: str, name: str) -> bool:

@@ -49,6 +49,16 @@ class Function(Value):
         self.around = around
 
 
+class Compiled(Value):
+    """A function of a compiled module, as the stub at ``path`` declares it: any of ``forms``."""
+
+    def __init__(self, module: str, name: str, path: str, forms: list[ast.FunctionDef]) -> None:
+        self.module = module
+        self.name = name
+        self.path = path
+        self.forms = forms
+
+
 class Class(Value):
     """A class of a module's source."""
 
@@ -139,7 +149,7 @@ def truth(value: Value) -> bool | None:
     """Whether a value counts as true; null where that is not known."""
     if isinstance(value, Known):
         return bool(value.value)
-    if isinstance(value, (Something, Module, Function, Class, Partial, Generation, Many)):
+    if isinstance(value, (Something, Module, Function, Compiled, Class, Partial, Generation, Many)):
         return True
     if isinstance(value, Row):
         return bool(value.values)
