@@ -173,7 +173,6 @@ def _conflicts(
             fix=RECIPE,
         )
 
-
     for module, calls in unfitting.items():
         yield Finding(
             code="call-unfitting",

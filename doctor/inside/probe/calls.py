@@ -93,11 +93,21 @@ def follow(
     """
 
     def walk() -> dict:
+        before = finder.asked()
         walk = _Walk(finder, notes, tracer)
         walk.generation(module, model_type)
-        return {"imports": walk.imports, "lacking": walk.lacking, "misfits": walk.misfits}
+        found = {name: finder.find(name) for name in sorted(finder.asked() - before)}
+        return {
+            "imports": walk.imports,
+            "lacking": walk.lacking,
+            "misfits": walk.misfits,
+            "found": found,
+        }
 
-    seen = notes.of_all(f"calls {module} {model_type}", walk)
+    def holds(result: dict) -> bool:
+        return all(finder.find(name) == found for name, found in result["found"].items())
+
+    seen = notes.of_all(f"calls {module} {model_type}", walk, holds)
     for path, line, target, name in seen["imports"]:
         if tracer.load(target, (path, line)) and name is not None:
             tracer.take(target, name, (path, line))
@@ -395,7 +405,7 @@ class _Walk:
                 if isinstance(key, Known) and isinstance(key.value, str):
                     owner.set(key.value, value)
                 else:
-                    owner.open = True
+                    _escape(owner)
         elif isinstance(target, (ast.Tuple, ast.List)):
             values: list[Value] = value.values if isinstance(value, Row) else []
             if len(values) != len(target.elts) or any(
@@ -429,8 +439,7 @@ class _Walk:
         for node in (inner for one in nodes for inner in ast.walk(one)):
             if isinstance(node, ast.Name) and id(node) not in harmless:
                 value = self._looked_up(node, frame)
-                if isinstance(value, Options):
-                    value.open = True
+                _escape(value)
 
     def _keyed(self, node: ast.AST, frame: _Frame):  # type: ignore[no-untyped-def]
         """What a node does with one key of a known dictionary: the key, if it may change it."""
@@ -584,7 +593,15 @@ class _Walk:
 
     def _quiet(self, node: ast.AST, frame: _Frame) -> Value:
         """The value of a simple test of names, which calls nothing."""
-        simple = (ast.Name, ast.Constant, ast.Compare, ast.UnaryOp, ast.Load, ast.cmpop, ast.unaryop)
+        simple = (
+            ast.Name,
+            ast.Constant,
+            ast.Compare,
+            ast.UnaryOp,
+            ast.Load,
+            ast.cmpop,
+            ast.unaryop,
+        )
         if all(isinstance(inner, simple) for inner in ast.walk(node)):
             return self._value(node, frame)
         return UNKNOWN
@@ -758,9 +775,6 @@ class _Walk:
         if passed is not None and node is not None:
             if self._note(function, len(given), passed, node, frame):
                 raise _Unclear
-            if passed.more_by_position:
-                passed = None  # which parameter gets what is not known
-                arguments, keywords = [], {}
         names = self._bound(function, given + arguments, keywords, passed)
         if not isinstance(function.node, ast.FunctionDef):
             return UNKNOWN
@@ -964,7 +978,9 @@ class _Walk:
     def _scope_binding(self, module: str, name: str) -> bool | None:
         """True where a module gives a name of Python's own another meaning."""
         scope = self._scope(module)
-        return True if scope is None or name in scope.bindings else None
+        if scope is None or name in scope.bindings:
+            return True
+        return True if "*" in scope.bindings and self._tracer.home(module, name, 0) != "" else None
 
     def _loaded_module(self, node: ast.Call, frame: _Frame) -> Value:
         key = self._value(node.args[0], frame) if node.args else UNKNOWN
@@ -997,12 +1013,17 @@ class _Walk:
     ) -> Value | None:
         values = [self._value(inner, frame) for inner in node.args]
         key = values[0] if values else UNKNOWN
-        if method not in ("get", "pop") or not isinstance(key, Known) or len(values) > 2:
-            options.open |= method not in ("items", "keys", "values", "copy", "get")
+        if method in ("items", "keys", "values", "copy"):
             return UNKNOWN
-        name = key.value
-        if not isinstance(name, str) or name in options.perhaps:
-            options.open |= method == "pop" and not isinstance(name, str)
+        if method not in ("get", "pop") or len(values) > 2:
+            _escape(options)
+            return UNKNOWN
+        name = key.value if isinstance(key, Known) else None
+        if not isinstance(name, str):
+            if method == "pop":
+                _escape(options)
+            return UNKNOWN
+        if name in options.perhaps:
             return UNKNOWN
         if name in options.items:
             return options.items.pop(name) if method == "pop" else options.items[name]
@@ -1082,7 +1103,8 @@ class _Walk:
         for one in self._line(owner.made_by) or ():
             place = (one.module, one.node.name)
             if place != PLAIN_GETATTR and any(
-                isinstance(inner, ast.FunctionDef) and inner.name in ("__getattr__", "__getattribute__")
+                isinstance(inner, ast.FunctionDef)
+                and inner.name in ("__getattr__", "__getattribute__")
                 for inner in one.node.body
             ):
                 return None
@@ -1114,8 +1136,10 @@ class _Walk:
     def _global(self, module: str, name: str) -> Value:
         """What a module's own code finds under a name."""
         scope = self._scope(module)
-        if scope is None or name not in scope.bindings or self._is_patched(name):
+        if scope is None or self._is_patched(name):
             return UNKNOWN
+        if name not in scope.bindings:
+            return self._member(module, name) if "*" in scope.bindings else UNKNOWN
         return self._of_binding(scope, name)
 
     def _member(self, module: str, name: str) -> Value:
@@ -1185,7 +1209,9 @@ class _Walk:
         named = [node for node in self._declared[path] if getattr(node, "name", None) == name]
         forms = [node for node in named if isinstance(node, ast.FunctionDef)]
         plain = len(forms) == len(named) and all(
-            _decorator(decorator) == "overload" for form in forms for decorator in form.decorator_list
+            _decorator(decorator) == "overload"
+            for form in forms
+            for decorator in form.decorator_list
         )
         return Compiled(module, name, path, forms) if forms and plain else None
 
@@ -1365,8 +1391,8 @@ def stores(text: str) -> list[list[str]]:
         name
         for owner, name in stored
         if owner.partition(".")[0] in imported
-        or re.search(r"^_*[A-Z]|cls$|class|module", owner.rpartition(".")[2])
-        and owner != "cls"
+        or (re.search(r"^_*[A-Z]|cls$|class|module", owner.rpartition(".")[2])
+        and owner != "cls")
     }
     others = {name for owner, name in stored if owner not in ("self", "cls")}
     return [sorted(patched), sorted(others - patched)]

@@ -71,17 +71,18 @@ class Notes:
             self._fresh = True
         return notes[key]
 
-    def of_all(self, name: str, compute):  # type: ignore[no-untyped-def]
+    def of_all(self, name: str, compute, holds):  # type: ignore[no-untyped-def]
         """``compute()``, new or noted: something that is told by many files together.
 
         It is noted for as long as all files are as they were that were looked at until now, and
-        those that ``compute`` looks at besides.
+        those that ``compute`` looks at besides, and ``holds(result)`` is true.
         """
         before = set(self._checked)
         seen = hashlib.sha256(repr(self._states(before)).encode()).hexdigest()
         kept = self._results.get(name)
         if kept and kept["seen"] == seen:
-            if kept["more"] == self._states(path for path, *_ in kept["more"]):
+            same = kept["more"] == self._states(path for path, *_ in kept["more"])
+            if same and holds(kept["result"]):
                 return kept["result"]
         result = compute()
         more = self._states(set(self._checked) - before)

@@ -37,7 +37,9 @@ class Scope:
         if len(statements) == 1:
             return last
         # Of several definitions only overloads leave no doubt: the last one is the function.
-        before = all(isinstance(one, ast.FunctionDef) and _is_overload(one) for one in statements[:-1])
+        before = all(
+            isinstance(one, ast.FunctionDef) and _is_overload(one) for one in statements[:-1]
+        )
         return last if before and isinstance(last, ast.FunctionDef) else None
 
     def _bind_all(self, body: list, certain: bool) -> None:
@@ -77,7 +79,11 @@ class Scope:
 
 def scope(name: str, found: dict | None, notes: Notes) -> Scope | None:
     """The scope of a module's source file; null where there is none that can be parsed."""
-    if found is None or not found["origin"].endswith(".py") or notes.of(found["origin"], size) is None:
+    if (
+        found is None
+        or not found["origin"].endswith(".py")
+        or notes.of(found["origin"], size) is None
+    ):
         return None
     tree = source.parse(read(found["origin"]) or "")
     return Scope(name, found, tree) if tree else None
