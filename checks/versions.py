@@ -11,9 +11,9 @@ functioning of this module, but found tokenizers==0.23.1`, or `cannot import nam
 The doctor reads, from files and without importing anything: the metadata of every distribution on
 the way from mlx-vlm to a generation, with markers and extras; the table that the installed
 transformers enforces; the imports that a generation makes; and the calls from one package into
-another that it surely makes. What is enforced, or imported and not there, or called in a way that it
-does not take, is an error. A need that is written down and not met, but that nothing on the way was
-seen to depend on, is a warning: it may work, and its authors do not promise that it does.
+another that it surely makes. What is enforced, or imported and not there, or called in a way that
+it does not take, is an error. A need that is written down and not met, but that nothing on the way
+was seen to depend on, is a warning: it may work, and its authors do not promise that it does.
 
 - `versions-conflict`: an installed version that another package does not accept, or that is
   missing.

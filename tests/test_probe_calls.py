@@ -57,7 +57,10 @@ class Model:
     def forward(self, pixel_values=None):
         return 1
 """,
-    "mlx_vlm/generate.py": "def stream_generate(model, processor, prompt, image=None, **kw):\n    yield 1\n",
+    "mlx_vlm/generate.py": """
+def stream_generate(model, processor, prompt, image=None, **kwargs):
+    yield 1
+""",
     "mlx_lm/__init__.py": "",
 }
 
@@ -268,7 +271,8 @@ WRONG: dict[str, tuple[dict[str, str], list[str]]] = {
         case(
             "with g():\n    pass",
             X
-            + "import contextlib\n@contextlib.contextmanager\ndef g():\n    f(1, key=2)\n    yield\n",
+            + "from contextlib import contextmanager\n"
+            + "@contextmanager\ndef g():\n    f(1, key=2)\n    yield\n",
             **F,
         ),
         NO_KEY,
@@ -392,7 +396,8 @@ RIGHT: dict[str, dict[str, str]] = {
     "a dataclass": case(
         "K(1, 2)",
         X,
-        mlx_lm__x="f = 1\nimport dataclasses\n@dataclasses.dataclass\nclass K:\n    a: int\n    b: int",
+        mlx_lm__x="f = 1\nfrom dataclasses import dataclass\n"
+        "@dataclass\nclass K:\n    a: int\n    b: int",
     ),
     "a class with a metaclass": case(
         "K(1, 2)",
@@ -403,7 +408,8 @@ RIGHT: dict[str, dict[str, str]] = {
     "a class with __new__": case(
         "K(1)",
         X,
-        mlx_lm__x="f = 1\nclass K:\n    def __new__(cls, a): return 1\n    def __init__(self): pass",
+        mlx_lm__x="f = 1\nclass K:\n"
+        "    def __new__(cls, a): return 1\n    def __init__(self): pass",
     ),
     "a class without __init__": case("K()", X, mlx_lm__x="f = 1\nclass K(Exception): pass"),
     "patched: a function": case(
@@ -434,7 +440,8 @@ RIGHT: dict[str, dict[str, str]] = {
         "a = None\ndef g():\n    nonlocal a\n    a = 1\ng()\nif a is None:\n    import gone"
     ),
     "a name under try": case(
-        "a = None\ntry:\n    a = int('1')\nexcept ValueError:\n    pass\nif a is None:\n    import gone"
+        "a = None\ntry:\n    a = int('1')\nexcept ValueError:\n    pass\n"
+        "if a is None:\n    import gone"
     ),
     "keywords that change": case(
         "if prompt:\n    kwargs['other'] = 1\nif kwargs.get('other') is None:\n    import gone"

@@ -4,8 +4,8 @@ From the functions that a generation starts with, the source is followed stateme
 with the little that is known of the values: constants, the defaults of parameters, modules,
 functions and classes, and the type of the model. What stands under a condition that this cannot
 decide, comes after a way out that may be taken, or is caught by a ``try``, does not count. On the
-way that is left, it asks of each import inside a function, of each attribute of a module and of each
-call into another package: is it there, and do the arguments fit the parameters?
+way that is left, it asks of each import inside a function, of each attribute of a module and of
+each call into another package: is it there, and do the arguments fit the parameters?
 """
 
 from __future__ import annotations
@@ -14,15 +14,13 @@ import ast
 import builtins
 import contextlib
 import os
-import re
 
-import scopes
 import signatures
-import source
-from imports import FOLLOWED, Tracer, absolute
+import statements
+from imports import FOLLOWED, Tracer
+from library import PACKAGES, Library
 from modules import Finder
-from notes import Notes, read
-from scopes import Scope
+from notes import Notes
 from signatures import Passed
 from values import (
     NONE,
@@ -41,7 +39,10 @@ from values import (
     Partial,
     Row,
     Value,
-    same,
+    compared,
+    escape,
+    first_of,
+    gone_through,
     truth,
 )
 
@@ -50,21 +51,9 @@ MOST_STEPS = 200_000
 MOST_DEPTH = 40
 MOST_VISITS = 20
 
-# Whose code begins the calls, and changes what others have.
-PACKAGES = ("mlx_vlm", "mlx_lm")
-
 # How a list of statements ends: it goes on, it surely leaves the function or loop, or it may have
 # left, so that nothing that follows is sure.
 NEXT, LEFT, MAYBE = "next", "left", "maybe"
-
-# Decorators that keep a function's parameters; what any other does is not known.
-KEEPS = frozenset(
-    {"staticmethod", "classmethod", "cache", "lru_cache", "contextmanager", "wraps", "no_grad"}
-    | {"abstractmethod", "final", "override"}
-)
-
-# mlx's Module answers for what was stored in it, and for nothing else (mlx/nn/layers/base.py).
-PLAIN_GETATTR = ("mlx.nn.layers.base", "Module")
 
 # The numbers of a picture, as mlx-vlm hands them to every model; a run without them is no run with
 # a picture.
@@ -143,30 +132,24 @@ class _Walk:
     """Follows the statements that surely run."""
 
     def __init__(self, finder: Finder, notes: Notes, tracer: Tracer) -> None:
-        self._finder = finder
-        self._notes = notes
         self._tracer = tracer
-        self._scopes: dict[str, Scope | None] = {}
+        self._library = Library(finder, notes, tracer, self._given)
         self._stack: list[ast.AST] = []
         self._visits: dict[int, int] = {}
         self._steps = 0
-        self._stores: tuple[set[str], set[str]] | None = None
-        self._declared: dict[str, list[ast.stmt]] = {}
         self._crossing: _Crossing | None = None
         self._model_class: Class | None = None
-        self._gifts: dict[tuple[str, str], Value] = {}
         self.imports: list[tuple[str, int, str, str | None]] = []
         self.lacking: list[tuple[str, int, str, str]] = []
         self.misfits: list[dict] = []
 
     def generation(self, module: str | None, model_type: str | None) -> None:
-        """Follow what is called while modules load, and by the doctor's own generation, in order."""
+        """Follow what loading modules calls, then what the doctor's own generation calls."""
         for name in self._tracer.callers(PACKAGES):
             self._loading(name)
         known = self._model(module, model_type) if module else SOMETHING
-        config = self._attribute(known, "config")
-        paths = SOMETHING
-        for module, name, arguments, keywords in (
+        config = self._library.attribute(known, "config")
+        for place, name, arguments, keywords in (
             ("mlx_vlm", "load", [SOMETHING], {}),
             (
                 "mlx_vlm.prompt_utils",
@@ -178,16 +161,16 @@ class _Walk:
                 "mlx_vlm",
                 "prepare_inputs",
                 [SOMETHING],
-                {"images": paths, "prompts": SOMETHING, "image_token_index": UNKNOWN},
+                {"images": SOMETHING, "prompts": SOMETHING, "image_token_index": UNKNOWN},
             ),
             (
                 "mlx_vlm",
                 "stream_generate",
                 [known, SOMETHING, SOMETHING],
-                {"image": paths, "max_tokens": SOMETHING, "temperature": Known(0.0)},
+                {"image": SOMETHING, "max_tokens": SOMETHING, "temperature": Known(0.0)},
             ),
         ):
-            function = self._member(module, name)
+            function = self._library.member(place, name)
             if isinstance(function, Function):
                 frame = _Frame("", {})
                 try:
@@ -199,7 +182,7 @@ class _Walk:
 
     def _loading(self, module: str) -> None:
         """Follow the calls that a module makes at its top level, each by itself."""
-        scope = self._scope(module)
+        scope = self._library.scope(module)
         frame = _Frame(module, {})
         for node in scope.tree.body if scope else ():
             if isinstance(node, (ast.Expr, ast.Assign)) and isinstance(node.value, ast.Call):
@@ -208,12 +191,12 @@ class _Walk:
 
     def _model(self, module: str, model_type: str | None) -> Value:
         """The model's object, as mlx-vlm makes it: ``Model(ModelConfig.from_dict(...))``."""
-        made_by, config = (self._member(module, name) for name in ("Model", "ModelConfig"))
+        made_by, config = (self._library.member(module, name) for name in ("Model", "ModelConfig"))
         if not isinstance(made_by, Class) or not isinstance(config, Class):
             return SOMETHING
         self._model_class = made_by
         settings = Instance(config)
-        if not self._is_stored("model_type"):
+        if not self._library.is_stored("model_type"):
             settings.attributes["model_type"] = Known(model_type)
         try:
             result = self._make(made_by, [settings], {}, None, _Frame("", {}))
@@ -239,7 +222,7 @@ class _Walk:
         method = getattr(self, "_do_" + type(node).__name__.lower(), None)
         if method is None:
             self._doubt([node], frame)
-            return MAYBE if _leaves([node]) else NEXT
+            return MAYBE if statements.leaves([node]) else NEXT
         return str(method(node, frame))
 
     def _do_pass(self, node: ast.stmt, frame: _Frame) -> str:
@@ -261,12 +244,12 @@ class _Walk:
         return NEXT
 
     def _do_importfrom(self, node: ast.ImportFrom, frame: _Frame) -> str:
-        target = self._target(node, frame.module)
+        target = self._library.target(node, frame.module)
         place = self._place(node, frame)
         for alias in node.names:
             value = UNKNOWN
             if target is not None and self._import(target, alias.name, place):
-                value = self._member(target, alias.name)
+                value = self._library.member(target, alias.name)
             self._store_name(alias.asname or alias.name, value, frame)
         return NEXT
 
@@ -284,7 +267,7 @@ class _Walk:
                 frame.volatile.update(inner.names)
         around = _Layered(frame.names, frame.around)
         value: Value = Function(frame.module, node, around=around)
-        self._store_name(node.name, value if self._is_plain(node) else UNKNOWN, frame)
+        self._store_name(node.name, value if self._library.is_plain(node) else UNKNOWN, frame)
         return NEXT
 
     def _do_classdef(self, node: ast.ClassDef, frame: _Frame) -> str:
@@ -330,14 +313,18 @@ class _Walk:
     def _do_if(self, node: ast.If, frame: _Frame) -> str:
         verdict = self._truth(node.test, frame)
         if verdict is None:
-            if _raises(node.body) and not _leaves(node.body):
+            if statements.raises(node.body) and not statements.leaves(node.body):
                 verdict = False  # else the generation ends here
-            elif node.orelse and _raises(node.orelse) and not _leaves(node.orelse):
+            elif (
+                node.orelse
+                and statements.raises(node.orelse)
+                and not statements.leaves(node.orelse)
+            ):
                 verdict = True
         if verdict is not None:
             return self._block(node.body if verdict else node.orelse, frame)
         self._doubt(node.body + node.orelse, frame)
-        return MAYBE if _leaves(node.body + node.orelse) else NEXT
+        return MAYBE if statements.leaves(node.body + node.orelse) else NEXT
 
     def _do_with(self, node: ast.With, frame: _Frame) -> str:
         for item in node.items:
@@ -348,11 +335,11 @@ class _Walk:
                 self._store(item.optional_vars, UNKNOWN, frame)
             if "suppress" in ast.dump(item.context_expr):
                 self._doubt(node.body, frame)
-                return MAYBE if _leaves(node.body) else NEXT
+                return MAYBE if statements.leaves(node.body) else NEXT
         return self._block(node.body, frame)
 
     def _do_try(self, node: ast.Try, frame: _Frame) -> str:
-        if all(_raises(handler.body) for handler in node.handlers):
+        if all(statements.raises(handler.body) for handler in node.handlers):
             end = self._block(node.body + node.orelse, frame)
             for handler in node.handlers:
                 self._doubt(handler.body, frame)
@@ -362,23 +349,23 @@ class _Walk:
         parts = [*node.body, *node.orelse, *node.handlers]
         self._doubt(parts, frame)
         end = self._block(node.finalbody, frame)
-        return MAYBE if end == NEXT and _leaves(parts) else end
+        return MAYBE if end == NEXT and statements.leaves(parts) else end
 
     def _do_while(self, node: ast.While, frame: _Frame) -> str:
         verdict = self._truth(node.test, frame)
         if verdict is True:
             end = self._block(node.body, frame)
-            if end == MAYBE or frame.yields or _returns(node.body):
+            if end == MAYBE or frame.yields or statements.returns(node.body):
                 self._doubt([node], frame)
                 return LEFT if frame.yields else MAYBE
         if verdict is not False:
             self._doubt([node], frame)
-        return MAYBE if _returns([node]) else NEXT
+        return MAYBE if statements.returns([node]) else NEXT
 
     def _do_for(self, node: ast.For, frame: _Frame) -> str:
         over = self._value(node.iter, frame)
         runs = isinstance(over, Generation) and self._begin(over)
-        element = _first(over)
+        element = first_of(over)
         runs = runs or element is not None
         if runs:
             self._store(node.target, element or UNKNOWN, frame)
@@ -386,7 +373,7 @@ class _Walk:
             if frame.yields:
                 return LEFT
         self._doubt([node], frame)
-        return MAYBE if _returns([node]) else NEXT
+        return MAYBE if statements.returns([node]) else NEXT
 
     # Storing, and forgetting what may have been stored
 
@@ -396,7 +383,7 @@ class _Walk:
         elif isinstance(target, ast.Attribute):
             owner = self._value(target.value, frame)
             if isinstance(owner, Instance):
-                once = self._stored_once(owner.made_by, target.attr)
+                once = self._library.stored_once(owner.made_by, target.attr)
                 owner.attributes[target.attr] = value if once else UNKNOWN
         elif isinstance(target, ast.Subscript):
             owner = self._value(target.value, frame)
@@ -405,7 +392,7 @@ class _Walk:
                 if isinstance(key, Known) and isinstance(key.value, str):
                     owner.set(key.value, value)
                 else:
-                    _escape(owner)
+                    escape(owner)
         elif isinstance(target, (ast.Tuple, ast.List)):
             values: list[Value] = value.values if isinstance(value, Row) else []
             if len(values) != len(target.elts) or any(
@@ -422,7 +409,7 @@ class _Walk:
 
     def _doubt(self, nodes: list, frame: _Frame) -> None:
         """Forget whatever statements may change that may or may not run."""
-        for name in scopes.bound_within(nodes):
+        for name in statements.bound_within(nodes):
             frame.names[name] = UNKNOWN
         harmless: set[int] = set()
         for node in (inner for one in nodes for inner in ast.walk(one)):
@@ -439,7 +426,7 @@ class _Walk:
         for node in (inner for one in nodes for inner in ast.walk(one)):
             if isinstance(node, ast.Name) and id(node) not in harmless:
                 value = self._looked_up(node, frame)
-                _escape(value)
+                escape(value)
 
     def _keyed(self, node: ast.AST, frame: _Frame):  # type: ignore[no-untyped-def]
         """What a node does with one key of a known dictionary: the key, if it may change it."""
@@ -489,7 +476,7 @@ class _Walk:
             return frame.names[node.id]
         if node.id in frame.around:
             return frame.around[node.id]
-        return self._global(frame.module, node.id)
+        return self._library.seen_in(frame.module, node.id)
 
     def _of_attribute(self, node: ast.Attribute, frame: _Frame) -> Value:
         owner = self._value(node.value, frame)
@@ -500,16 +487,16 @@ class _Walk:
                 self._note_text(owner.value, node, frame)
                 raise _Unclear
             return UNKNOWN
-        return self._attribute(owner, node.attr)
+        return self._library.attribute(owner, node.attr)
 
     def _of_module(self, module: str, name: str, node: ast.AST, frame: _Frame) -> Value:
         """What a module has under a name; where it has no such name, that is a problem."""
-        if self._is_patched(name):
+        if self._library.is_patched(name):
             return UNKNOWN
         if self._tracer.lacks(module, name):
             self.lacking.append((*self._place(node, frame), module, name))
             return UNKNOWN
-        return self._member(module, name)
+        return self._library.member(module, name)
 
     def _of_joinedstr(self, node: ast.JoinedStr, frame: _Frame) -> Value:
         text = ""
@@ -611,9 +598,9 @@ class _Walk:
         if isinstance(node.op, ast.Not):
             verdict = truth(value)
             return UNKNOWN if verdict is None else Known(not verdict)
-        if isinstance(node.op, ast.USub) and isinstance(value, Known):
-            if isinstance(value.value, (int, float)):
-                return Known(-value.value)
+        number = value.value if isinstance(value, Known) else None
+        if isinstance(node.op, ast.USub) and isinstance(number, (int, float)):
+            return Known(-number)
         return UNKNOWN
 
     def _of_compare(self, node: ast.Compare, frame: _Frame) -> Value:
@@ -621,7 +608,7 @@ class _Walk:
         rights = [self._value(inner, frame) for inner in node.comparators]
         if len(rights) != 1:
             return UNKNOWN
-        verdict = _compared(type(node.ops[0]).__name__, left, rights[0])
+        verdict = compared(type(node.ops[0]).__name__, left, rights[0])
         return UNKNOWN if verdict is None else Known(verdict)
 
     def _of_binop(self, node: ast.BinOp, frame: _Frame) -> Value:
@@ -637,8 +624,8 @@ class _Walk:
         if isinstance(owner, Row) and isinstance(key, Known) and isinstance(key.value, int):
             return owner.values[key.value] if -1 <= key.value < len(owner.values) else UNKNOWN
         if isinstance(owner, Options) and isinstance(key, Known) and isinstance(key.value, str):
-            if key.value in owner.items and key.value not in owner.perhaps:
-                return owner.items[key.value]
+            there = key.value in owner.items and key.value not in owner.perhaps
+            return owner.items[key.value] if there else UNKNOWN
         return UNKNOWN
 
     def _of_slice(self, node: ast.Slice, frame: _Frame) -> Value:
@@ -653,14 +640,14 @@ class _Walk:
         return value
 
     def _of_listcomp(self, node: ast.ListComp, frame: _Frame) -> Value:
-        first = node.generators[0]
-        element = _first(self._value(first.iter, frame))
+        over = node.generators[0]
+        element = first_of(self._value(over.iter, frame))
         inner = _Frame(frame.module, dict(frame.names))
         inner.function, inner.around, inner.volatile = frame.function, frame.around, frame.volatile
-        if element is None or first.ifs or len(node.generators) > 1:
+        if element is None or over.ifs or len(node.generators) > 1:
             self._doubt([node], inner)
             return UNKNOWN
-        self._store(first.target, element, inner)
+        self._store(over.target, element, inner)
         each = self._value(node.elt, inner)
         return Many(each)
 
@@ -727,7 +714,7 @@ class _Walk:
             self._call_compiled(function, passed, node, frame)
         if not isinstance(function, (Function, Class, Instance)):
             for value in (*arguments, *keywords.values()):
-                _escape(value)
+                escape(value)
             return UNKNOWN
         around = self._crossing
         try:
@@ -766,33 +753,38 @@ class _Walk:
         if isinstance(function, Class):
             return self._make(function, arguments, keywords, passed, frame, node)
         if isinstance(function, Instance) and not function.made_by.module.startswith(LAYER_MODULES):
-            function = self._attribute(function, "__call__")
+            function = self._library.attribute(function, "__call__")
         if not isinstance(function, Function):
             for value in (*arguments, *keywords.values()):
-                _escape(value)
+                escape(value)
             return UNKNOWN
         given = [function.bound] if function.bound is not None else []
-        if passed is not None and node is not None:
-            if self._note(function, len(given), passed, node, frame):
-                raise _Unclear
+        self._hold(function, len(given), passed, node, frame)
         names = self._bound(function, given + arguments, keywords, passed)
         if not isinstance(function.node, ast.FunctionDef):
             return UNKNOWN
-        if _is_generator(function.node):
+        if statements.is_generator(function.node):
             return Generation(function, names)
         return self._run(function, names)[0]
 
-    def _note(
-        self, function: Function, first: int, passed: Passed, node: ast.AST, frame: _Frame
-    ) -> bool:
-        """Note a call into another package that does not fit; whether it is one."""
+    def _hold(
+        self,
+        function: Function,
+        first: int,
+        passed: Passed | None,
+        node: ast.AST | None,
+        frame: _Frame,
+    ) -> None:
+        """Hold a call against the function's parameters; after one that fails nothing is sure."""
+        if passed is None or node is None:
+            return
         why = signatures.misfit(function.node.args, first, passed)
-        crossing = _Crossing(self._place(node, frame), function, first, passed)
         if function.module.partition(".")[0] != frame.module.partition(".")[0]:
-            self._crossing = crossing
+            self._crossing = _Crossing(self._place(node, frame), function, first, passed)
             if why is not None:
                 self._misfit(why)
-        return why is not None
+        if why is not None:
+            raise _Unclear
 
     def _note_text(self, text: str, node: ast.Attribute, frame: _Frame) -> None:
         """Note that a package takes something of a string that strings do not have."""
@@ -804,7 +796,7 @@ class _Walk:
     def _misfit(self, why: str) -> None:
         """Note that the last call into another package fails."""
         crossing = self._crossing
-        scope = self._scope(crossing.function.module) if crossing else None
+        scope = self._library.scope(crossing.function.module) if crossing else None
         if crossing is None or scope is None:
             return
         node = crossing.function.node
@@ -862,10 +854,10 @@ class _Walk:
                 names[name] = self._default(values[name], inner)
         names.update(zip(positional, arguments))
         given_to = function.bound.made_by if isinstance(function.bound, Instance) else None
-        if given_to is not None and given_to is self._model_class and PICTURE in names:
-            if type(names[PICTURE]) is Value:
-                names[PICTURE] = SOMETHING
-        others = Options(open=unsure)
+        is_model = given_to is not None and given_to is self._model_class
+        if is_model and type(names.get(PICTURE)) is Value:
+            names[PICTURE] = SOMETHING
+        others = Options(is_open=unsure)
         for name, given in keywords.items():
             perhaps = passed is not None and name in passed.perhaps
             if name in names:
@@ -885,12 +877,12 @@ class _Walk:
         if isinstance(node, (ast.Constant, ast.UnaryOp)):
             return self._value(node, frame)
         if isinstance(node, ast.Name):
-            value = self._global(frame.module, node.id)
+            value = self._library.seen_in(frame.module, node.id)
             return value if isinstance(value, Known) else UNKNOWN
         return UNKNOWN
 
     def _run(self, function: Function, names: dict[str, Value]) -> tuple[Value, _Frame, bool]:
-        """Follow a function's body: its value, its frame, and whether it was followed to its end."""
+        """Follow a function's body: its value, its frame, and whether its end was reached."""
         frame = _Frame(function.module, names, function)
         identity = id(function.node)
         self._visits[identity] = self._visits.get(identity, 0) + 1
@@ -901,7 +893,7 @@ class _Walk:
             or function.module.partition(".")[0] not in FOLLOWED
         ):
             for value in names.values():
-                _escape(value)
+                escape(value)
             return UNKNOWN, frame, False
         self._stack.append(function.node)
         for inner in ast.walk(function.node):
@@ -916,6 +908,12 @@ class _Walk:
         if end == NEXT and not frame.yields:
             frame.value = NONE
         return frame.value, frame, True
+
+    def _given(self, function: Function, names: dict[str, Value]) -> Value:
+        """The value of a function that is asked apart from the way; null where it may fail."""
+        with contextlib.suppress(_Unclear):
+            return self._run(function, names)[0]
+        return UNKNOWN
 
     def _begin(self, generation: Generation) -> bool:
         """Follow a generator to its first value; whether it surely gives one."""
@@ -934,23 +932,21 @@ class _Walk:
         node: ast.AST | None = None,
     ) -> Value:
         """An object of a class, its ``__init__`` followed."""
-        if not self._is_plain_class(made_by.node):
+        if not self._library.is_plain_class(made_by.node):
             return UNKNOWN
-        found = self._in_class(made_by, "__init__")
-        line = self._line(made_by)
-        if line is None or self._in_class(made_by, "__new__") is not None:
+        found = self._library.in_class(made_by, "__init__")
+        line = self._library.line(made_by)
+        if line is None or self._library.in_class(made_by, "__new__") is not None:
             return UNKNOWN
         instance = Instance(made_by)
-        if isinstance(found, Function) and not _is_dataclass(made_by.node):
+        if isinstance(found, Function) and not statements.is_dataclass(made_by.node):
             found = Function(found.module, found.node, instance, found.owner)
-            if passed is not None and node is not None:
-                if self._note(found, 1, passed, node, frame):
-                    raise _Unclear
+            self._hold(found, 1, passed, node, frame)
             names = self._bound(found, [instance, *arguments], keywords, passed)
             instance.whole = self._run(found, names)[2]
         else:
             for value in (*arguments, *keywords.values()):
-                _escape(value)
+                escape(value)
         return instance
 
     def _special(self, node: ast.Call, frame: _Frame) -> Value | None:
@@ -959,7 +955,7 @@ class _Walk:
         if isinstance(function, ast.Name) and function.id in BUILTINS:
             if function.id in frame.names or function.id in frame.around:
                 return None
-            if isinstance(self._scope_binding(frame.module, function.id), bool):
+            if self._library.gives_another_meaning(frame.module, function.id):
                 return None
             return self._builtin(function.id, node, frame)
         if isinstance(function, ast.Attribute):
@@ -974,13 +970,6 @@ class _Walk:
 
     def _quiet_owner(self, node: ast.AST, frame: _Frame) -> Value:
         return self._value(node, frame) if isinstance(node, ast.Name) else UNKNOWN
-
-    def _scope_binding(self, module: str, name: str) -> bool | None:
-        """True where a module gives a name of Python's own another meaning."""
-        scope = self._scope(module)
-        if scope is None or name in scope.bindings:
-            return True
-        return True if "*" in scope.bindings and self._tracer.home(module, name, 0) != "" else None
 
     def _loaded_module(self, node: ast.Call, frame: _Frame) -> Value:
         key = self._value(node.args[0], frame) if node.args else UNKNOWN
@@ -1016,12 +1005,12 @@ class _Walk:
         if method in ("items", "keys", "values", "copy"):
             return UNKNOWN
         if method not in ("get", "pop") or len(values) > 2:
-            _escape(options)
+            escape(options)
             return UNKNOWN
         name = key.value if isinstance(key, Known) else None
         if not isinstance(name, str):
             if method == "pop":
-                _escape(options)
+                escape(options)
             return UNKNOWN
         if name in options.perhaps:
             return UNKNOWN
@@ -1034,7 +1023,7 @@ class _Walk:
     def _builtin(self, name: str, node: ast.Call, frame: _Frame) -> Value:
         values = [self._value(inner, frame) for inner in node.args]
         for keyword in node.keywords:
-            _escape(self._value(keyword.value, frame))
+            escape(self._value(keyword.value, frame))
         if any(isinstance(inner, ast.Starred) for inner in node.args):
             return UNKNOWN
         if name in ("hasattr", "getattr") and len(values) > 1 and isinstance(values[1], Known):
@@ -1042,7 +1031,7 @@ class _Walk:
         if name == "range" and len(node.args) == 1 and _counts_layers(node.args[0]):
             return Many(UNKNOWN)
         if name in ("enumerate", "iter", "reversed", "zip", "list", "tuple") and values:
-            result = _gone_through(name, values)
+            result = gone_through(name, values)
             if result is not None:
                 return result
         if name in ("next", "list", "tuple") and values and isinstance(values[0], Generation):
@@ -1061,7 +1050,7 @@ class _Walk:
             return UNKNOWN
         if name not in ("len", "print", "str", "repr", "type", "id", "isinstance"):
             for value in values:
-                _escape(value)
+                escape(value)
         return UNKNOWN
 
     def _asked(self, name: str, values: list[Value], node: ast.Call, frame: _Frame) -> Value:
@@ -1069,7 +1058,7 @@ class _Walk:
         owner, attribute = values[0], values[1].value  # type: ignore[attr-defined]
         if not isinstance(attribute, str):
             return UNKNOWN
-        there = self._has(owner, attribute)
+        there = self._library.has(owner, attribute)
         if name == "hasattr":
             return UNKNOWN if there is None else Known(there)
         if there is None:
@@ -1077,289 +1066,22 @@ class _Walk:
         if not there:
             return values[2] if len(values) == 3 else UNKNOWN
         if isinstance(owner, Module):
-            return self._member(owner.name, attribute)
-        return self._attribute(owner, attribute)
-
-    def _has(self, owner: Value, name: str) -> bool | None:
-        """Whether something has an attribute; null where that is not known."""
-        if isinstance(owner, Module):
-            if self._is_patched(name):
-                return None
-            if self._tracer.lacks(owner.name, name):
-                return False
-            if self._tracer.home(owner.name, name, 0) or self._tracer.has(owner.name + "." + name):
-                return True
-            return None if type(self._given(owner.name, name)) is Value else True
-        if isinstance(owner, Known):
-            return hasattr(owner.value, name)
-        if not isinstance(owner, Instance):
-            return None
-        if name in owner.attributes:
-            return True
-        if self._in_class(owner.made_by, name) is not None:
-            return True
-        if self._is_stored(name) or self._line(owner.made_by) is None or hasattr(dict, name):
-            return None
-        for one in self._line(owner.made_by) or ():
-            place = (one.module, one.node.name)
-            if place != PLAIN_GETATTR and any(
-                isinstance(inner, ast.FunctionDef)
-                and inner.name in ("__getattr__", "__getattribute__")
-                for inner in one.node.body
-            ):
-                return None
-            scope = self._scope(one.module)
-            text = (read(scope.path) or "") if scope else ""
-            if re.search(r"\b(?:self|cls)\." + re.escape(name) + r"\b", text):
-                return None
-        return False
+            return self._library.member(owner.name, attribute)
+        return self._library.attribute(owner, attribute)
 
     def _is_instance(self, value: Value, of: ast.expr) -> Value:
         names = [inner.id for inner in ast.walk(of) if isinstance(inner, ast.Name)]
         kinds = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
-        if isinstance(value, Known) and not isinstance(value.value, tuple):
-            if all(name in (*kinds, "tuple", "set", "bytes") for name in names):
-                wanted = tuple(kinds[name] for name in names if name in kinds)
-                return Known(isinstance(value.value, wanted))
+        constant = isinstance(value, Known) and not isinstance(value.value, tuple)
+        if constant and all(name in (*kinds, "tuple", "set", "bytes") for name in names):
+            wanted = tuple(kinds[name] for name in names if name in kinds)
+            return Known(isinstance(value.value, wanted))  # type: ignore[attr-defined]
         if isinstance(value, Options) and names == ["dict"]:
             return Known(True)
         return UNKNOWN
 
-    # Modules, classes and what they have
-
-    def _scope(self, module: str) -> Scope | None:
-        if module not in self._scopes:
-            found = self._finder.find(module) if module else None
-            self._scopes[module] = scopes.scope(module, found, self._notes)
-        return self._scopes[module]
-
-    def _global(self, module: str, name: str) -> Value:
-        """What a module's own code finds under a name."""
-        scope = self._scope(module)
-        if scope is None or self._is_patched(name):
-            return UNKNOWN
-        if name not in scope.bindings:
-            return self._member(module, name) if "*" in scope.bindings else UNKNOWN
-        return self._of_binding(scope, name)
-
-    def _member(self, module: str, name: str) -> Value:
-        """What other modules find in a module under a name."""
-        if self._is_patched(name):
-            return UNKNOWN
-        home = self._tracer.home(module, name, 0)
-        inner = module + "." + name
-        if home is None and (self._tracer.has(inner) or self._inner(module, name)):
-            return Module(inner)
-        if home is None:
-            forms = self._forms(module, name)
-            return forms if forms is not None else self._given(module, name)
-        if home == "":
-            return Module(inner) if self._finder.find(inner) is not None else UNKNOWN
-        scope = self._scope(home)
-        if scope is None:
-            return UNKNOWN
-        if name in scope.bindings:
-            return self._of_binding(scope, name)
-        return Module(home) if home == module + "." + name else UNKNOWN
-
-    def _given(self, module: str, name: str) -> Value:
-        """What a module's own ``__getattr__`` gives for a name."""
-        if (module, name) not in self._gifts:
-            self._gifts[module, name] = UNKNOWN
-            scope = self._scope(module) if module.partition(".")[0] in FOLLOWED else None
-            giver = scope.binding("__getattr__") if scope else None
-            if isinstance(giver, ast.FunctionDef) and len(giver.args.args) == 1:
-                names: dict[str, Value] = {giver.args.args[0].arg: Known(name)}
-                with contextlib.suppress(_Unclear):
-                    self._gifts[module, name] = self._run(Function(module, giver), names)[0]
-        return self._gifts[module, name]
-
-    def _stub(self, module: str) -> str | None:
-        """The stub of a compiled module, or of a module inside of one."""
-        above, _, name = module.rpartition(".")
-        found = self._finder.find(module)
-        if found is not None and found["kind"] == "extension":
-            folder = os.path.join(os.path.dirname(found["origin"]), name)
-        elif found is None and (self._finder.find(above) or {}).get("kind") == "extension":
-            folder = os.path.join(
-                os.path.dirname(self._finder.find(above)["origin"]),  # type: ignore[index]
-                above.rpartition(".")[2],
-                name,
-            )
-        else:
-            return None
-        paths = [os.path.join(folder, "__init__.pyi"), folder + ".pyi"]
-        return next((path for path in paths if self._notes.of(path, scopes.size)), None)
-
-    def _inner(self, module: str, name: str) -> bool:
-        """Whether a compiled module has a module of its own by a name, as its stubs show."""
-        found = self._finder.find(module)
-        return bool(
-            found and found["kind"] == "extension" and self._stub(module + "." + name) is not None
-        )
-
-    def _forms(self, module: str, name: str) -> Compiled | None:
-        """A function that a stub declares."""
-        path = self._stub(module)
-        if path is None:
-            return None
-        if path not in self._declared:
-            tree = source.parse(read(path) or "")
-            self._declared[path] = tree.body if tree else []
-        named = [node for node in self._declared[path] if getattr(node, "name", None) == name]
-        forms = [node for node in named if isinstance(node, ast.FunctionDef)]
-        plain = len(forms) == len(named) and all(
-            _decorator(decorator) == "overload"
-            for form in forms
-            for decorator in form.decorator_list
-        )
-        return Compiled(module, name, path, forms) if forms and plain else None
-
-    def _of_binding(self, scope: Scope, name: str) -> Value:
-        node = scope.binding(name)
-        if isinstance(node, ast.FunctionDef):
-            return Function(scope.name, node) if self._is_plain(node) else UNKNOWN
-        if isinstance(node, ast.ClassDef):
-            return Class(scope.name, node)
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                if (alias.asname or alias.name.partition(".")[0]) == name:
-                    return Module(alias.name if alias.asname else name)
-        if isinstance(node, ast.ImportFrom):
-            target = self._target(node, scope.name)
-            for alias in node.names if target else ():
-                if (alias.asname or alias.name) == name and target is not None:
-                    return self._taken(target, alias.name)
-        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
-            if isinstance(node.value, ast.Name) and node.value.id != name:
-                return self._global(scope.name, node.value.id)
-            if isinstance(node.value, ast.Call):
-                made_by = self._value(node.value.func, _Frame(scope.name, {}))
-                return Instance(made_by) if isinstance(made_by, Class) else UNKNOWN
-            value = source.literal(node.value)
-            if isinstance(node.value, (ast.Constant, ast.UnaryOp, ast.Tuple)) and (
-                value is not None or isinstance(node.value, ast.Constant)
-            ):
-                return Known(value)
-        return UNKNOWN
-
-    def _taken(self, module: str, name: str) -> Value:
-        depth = len(self._stack)
-        if depth > MOST_DEPTH:
-            return UNKNOWN
-        self._stack.append(ast.Pass())
-        try:
-            return self._member(module, name)
-        finally:
-            self._stack.pop()
-
-    def _attribute(self, owner: Value, name: str) -> Value:
-        """An attribute of something known."""
-        found: Value | None = None
-        instance: Value = owner
-        if isinstance(owner, Instance):
-            if name in owner.attributes:
-                return owner.attributes[name]
-            found = self._in_class(owner.made_by, name)
-        elif isinstance(owner, Class):
-            found = self._in_class(owner, name)
-        elif isinstance(owner, Above):
-            instance = owner.instance
-            found = self._in_class(owner.instance.made_by, name, owner.below)
-        if not isinstance(found, Function) or self._is_patched(name):
-            return UNKNOWN
-        kind = _kind(found.node)
-        if kind == "property" or not self._is_plain(found.node):
-            return UNKNOWN
-        bound: Value | None = None
-        if kind == "classmethod":
-            bound = instance.made_by if isinstance(instance, Instance) else instance
-        elif kind == "method" and isinstance(instance, Instance):
-            bound = instance
-        return Function(found.module, found.node, bound, found.owner)
-
-    def _line(self, made_by: Class) -> list[Class] | None:
-        """A class and its bases in the order in which Python asks them; null where not known.
-
-        Only for classes with one base each: there the order is plain.
-        """
-        line = [made_by]
-        while True:
-            bases = line[-1].node.bases
-            if line[-1].node.keywords or len(bases) > 1 or len(line) > 20:
-                return None
-            if not bases:
-                return line
-            base = bases[0]
-            if isinstance(base, ast.Name) and base.id in ("object", "dict"):
-                return line
-            above = self._value(base, _Frame(line[-1].module, {}))
-            if not isinstance(above, Class):
-                return None
-            line.append(above)
-
-    def _in_class(self, made_by: Class, name: str, below: Class | None = None) -> Value | None:
-        """What a class or its bases define under a name; null where there is nothing to be seen.
-
-        With ``below``, only the bases of that one are asked.
-        """
-        line = self._line(made_by) or [made_by]
-        if below is not None:
-            nodes = [one.node for one in line]
-            line = line[nodes.index(below.node) + 1 :] if below.node in nodes else []
-        for one in line:
-            found = [node for node in one.node.body if name in scopes.bound_within([node])]
-            if found:
-                single = found[0] if len(found) == 1 else None
-                if isinstance(single, ast.FunctionDef):
-                    return Function(one.module, single, owner=one)
-                return UNKNOWN
-        return None
-
-    def _is_plain(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-        """Whether a function's decorators leave its parameters as they are written."""
-        for decorator in node.decorator_list:
-            inner = decorator.func if isinstance(decorator, ast.Call) else decorator
-            name = getattr(inner, "id", getattr(inner, "attr", None))
-            if name not in KEEPS:
-                return False
-        return True
-
-    def _is_plain_class(self, node: ast.ClassDef) -> bool:
-        return all(_decorator(decorator) == "dataclass" for decorator in node.decorator_list)
-
-    def _stored_once(self, made_by: Class, name: str) -> bool:
-        """Whether only one statement of a class's own module ever stores an attribute."""
-        scope = self._scope(made_by.module)
-        text = (read(scope.path) or "") if scope else ""
-        return len(re.findall(r"\." + re.escape(name) + r"\s*(?::[^=\n]+)?=(?!=)", text)) == 1
-
-    def _is_stored(self, name: str) -> bool:
-        """Whether any module stores an attribute of this name into something else than ``self``."""
-        return name in self._all_stores()[1]
-
-    def _is_patched(self, name: str) -> bool:
-        """Whether any module stores an attribute of this name into a module or a class."""
-        return name in self._all_stores()[0]
-
-    def _all_stores(self) -> tuple[set[str], set[str]]:
-        if self._stores is None:
-            patched: set[str] = set()
-            stored: set[str] = set()
-            for path in self._tracer.sources(PACKAGES):
-                found = self._notes.of(path, stores) or ((), ())
-                patched.update(found[0])
-                stored.update(found[1])
-            self._stores = patched, stored | patched
-        return self._stores
-
-    def _target(self, node: ast.ImportFrom, module: str) -> str | None:
-        found = self._finder.find(module)
-        package = module if found and found["kind"] == "package" else module.rpartition(".")[0]
-        return absolute(package, node.level, node.module or "")
-
     def _place(self, node: ast.AST, frame: _Frame) -> tuple[str, int]:
-        scope = self._scope(frame.module)
+        scope = self._library.scope(frame.module)
         return (scope.path if scope else "the doctor", getattr(node, "lineno", 0))
 
 
@@ -1377,59 +1099,8 @@ class _Layered(dict):  # type: ignore[type-arg]
         return self._near[name] if name in self._near else self._far[name]
 
 
-def stores(text: str) -> list[list[str]]:
-    """The attributes that a module stores in modules and classes, and in things other than ``self``.
-
-    What is stored into is told by its name: that of something imported, or that of a class.
-    """
-    stored = re.findall(r"([\w.\])]+)\.(\w+)\s*=(?!=)", text)
-    stored += re.findall(r"setattr\(\s*([^,()]+),\s*['\"](\w+)['\"]", text)
-    imported: set[str] = set()
-    for line in re.findall(r"^\s*(?:from [\w.]+ )?import ([^\n(]+|\([^)]*)", text, re.MULTILINE):
-        imported.update(re.findall(r"\w+", line))
-    patched = {
-        name
-        for owner, name in stored
-        if owner.partition(".")[0] in imported
-        or (re.search(r"^_*[A-Z]|cls$|class|module", owner.rpartition(".")[2])
-        and owner != "cls")
-    }
-    others = {name for owner, name in stored if owner not in ("self", "cls")}
-    return [sorted(patched), sorted(others - patched)]
-
-
 def _counts_layers(node: ast.expr) -> bool:
     return getattr(node, "attr", getattr(node, "id", None)) in LAYERS
-
-
-def _first(value: Value) -> Value | None:
-    """The first of the values that a loop goes through; null where there may be none."""
-    if isinstance(value, Many):
-        return value.each
-    if isinstance(value, Row) and value.values:
-        return value.values[0]
-    if isinstance(value, Known) and isinstance(value.value, tuple) and value.value:
-        return Known(value.value[0])
-    return None
-
-
-def _gone_through(name: str, values: list[Value]) -> Value | None:
-    """What Python's own functions on lists give, where there is surely a first value.
-
-    A list of layers that is paired with another list is gone through all the same.
-    """
-    if isinstance(values[0], Generation):
-        return values[0] if name in ("enumerate", "iter") else None
-    firsts = [_first(value) for value in values]
-    if name == "zip":
-        if any(isinstance(value, Many) for value in values):
-            return Many(Row([first or UNKNOWN for first in firsts]))
-        return None
-    if firsts[0] is None:
-        return None
-    if name == "enumerate":
-        return Many(Row([UNKNOWN, firsts[0]]))
-    return Many(UNKNOWN if name == "reversed" and not isinstance(values[0], Many) else firsts[0])
 
 
 def _above(frame: _Frame) -> Value:
@@ -1437,93 +1108,3 @@ def _above(frame: _Frame) -> Value:
     if function is None or function.owner is None or not isinstance(function.bound, Instance):
         return UNKNOWN
     return Above(function.bound, function.owner)
-
-
-def _escape(value: Value) -> None:
-    """Something else got hold of a value, and may change it."""
-    if isinstance(value, Options):
-        value.open = True
-        value.perhaps |= set(value.items)
-
-
-def _leaves(nodes: list) -> bool:
-    """Whether statements may leave the block that they are in, other than by an error."""
-    return _has_node(nodes, (ast.Return, ast.Break, ast.Continue, ast.Yield, ast.YieldFrom))
-
-
-def _returns(nodes: list) -> bool:
-    """Whether statements of a loop may leave the function, other than by an error."""
-    return _has_node(nodes, (ast.Return, ast.Yield, ast.YieldFrom))
-
-
-def _has_node(nodes: list, kinds: tuple) -> bool:
-    waiting = list(nodes)
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, kinds):
-            return True
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
-            waiting.extend(ast.iter_child_nodes(node))
-    return False
-
-
-def _raises(body: list) -> bool:
-    """Whether statements end in an error, whatever happens before."""
-    return bool(body) and isinstance(body[-1], ast.Raise)
-
-
-def _is_generator(node: ast.FunctionDef) -> bool:
-    return _has_node(node.body, (ast.Yield, ast.YieldFrom))
-
-
-def _decorator(node: ast.expr) -> str | None:
-    inner = node.func if isinstance(node, ast.Call) else node
-    return getattr(inner, "id", getattr(inner, "attr", None))
-
-
-def _is_dataclass(node: ast.ClassDef) -> bool:
-    return any(_decorator(decorator) == "dataclass" for decorator in node.decorator_list)
-
-
-def _kind(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    names = [_decorator(decorator) for decorator in node.decorator_list]
-    for kind in ("staticmethod", "classmethod"):
-        if kind in names:
-            return kind
-    if any(name in ("property", "setter", "cached_property") for name in names):
-        return "property"
-    return "method"
-
-
-def _compared(operation: str, left: Value, right: Value) -> bool | None:
-    if operation in ("Is", "IsNot"):
-        verdict = same(left, right)
-        return None if verdict is None else verdict is (operation == "Is")
-    if operation in ("In", "NotIn"):
-        if isinstance(right, Options) and isinstance(left, Known):
-            if left.value in right.perhaps or (right.open and left.value not in right.items):
-                return None
-            return (left.value in right.items) is (operation == "In")
-        if isinstance(left, Known) and isinstance(right, Known):
-            if isinstance(right.value, (tuple, str)):
-                try:
-                    return (left.value in right.value) is (operation == "In")
-                except TypeError:
-                    return None
-        return None
-    if not (isinstance(left, Known) and isinstance(right, Known)):
-        return None
-    try:
-        if operation in ("Eq", "NotEq"):
-            return (left.value == right.value) is (operation == "Eq")
-        if operation == "Lt":
-            return bool(left.value < right.value)  # type: ignore[operator]
-        if operation == "LtE":
-            return bool(left.value <= right.value)  # type: ignore[operator]
-        if operation == "Gt":
-            return bool(left.value > right.value)  # type: ignore[operator]
-        if operation == "GtE":
-            return bool(left.value >= right.value)  # type: ignore[operator]
-    except TypeError:
-        return None
-    return None

@@ -61,8 +61,8 @@ def summarise(text: str) -> dict:
     ``[name, original, optional]``; ``dynamic`` tells that it makes names in other ways; ``lazy``
     maps names to the submodules that a lazy package takes them from, ``places`` some names to
     theirs, where there may be others too; ``hints`` are names that it only mentions, in its
-    ``__getattr__`` or for type checkers; ``calls`` tells that it calls into another followed package
-    at once; ``error`` is a syntax error.
+    ``__getattr__`` or for type checkers; ``calls`` tells that it calls into another followed
+    package at once; ``error`` is a syntax error.
     """
     summary = _empty()
     try:

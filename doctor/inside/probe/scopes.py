@@ -6,6 +6,7 @@ import ast
 
 import imports
 import source
+import statements
 from notes import Notes, read
 
 
@@ -25,8 +26,8 @@ class Scope:
         self._bind_all(tree.body, certain=True)
         for node in ast.walk(tree):
             if isinstance(node, ast.Global):
-                for name in node.names:
-                    self.bindings.setdefault(name, []).append(None)
+                for changed in node.names:
+                    self.bindings.setdefault(changed, []).append(None)
 
     def binding(self, name: str) -> ast.stmt | None:
         """The one statement that surely gives a name its value; null if there is no such one."""
@@ -61,7 +62,7 @@ class Scope:
             if isinstance(node, ast.AnnAssign) and node.value is None:
                 return
             for target in targets:
-                for name in stored(target):
+                for name in statements.stored(target):
                     self._add(name, node if simple and certain else None)
         elif isinstance(node, ast.If):
             verdict = imports.condition(node.test)
@@ -70,7 +71,7 @@ class Scope:
             if verdict is not True:
                 self._bind_all(node.orelse, certain and verdict is False)
         else:
-            for name in bound_within([node]):
+            for name in statements.bound_within([node]):
                 self._add(name, None)
 
     def _add(self, name: str, node: ast.stmt | None) -> None:
@@ -94,42 +95,7 @@ def size(text: str) -> int:
     return len(text)
 
 
-def stored(node: ast.AST) -> list[str]:
-    """The names that an assignment's target binds."""
-    return [
-        inner.id
-        for inner in ast.walk(node)
-        if isinstance(inner, ast.Name) and not isinstance(inner.ctx, ast.Load)
-    ]
-
-
-def bound_within(body: list) -> set[str]:
-    """All names that statements may bind in their own scope."""
-    names: set[str] = set()
-    waiting: list[ast.AST] = list(body)
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names.add(node.name)
-            continue
-        if isinstance(node, ast.Lambda):
-            continue
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            names.add(node.id)
-        elif isinstance(node, ast.alias):
-            names.add(node.asname or node.name.partition(".")[0])
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            names.add(node.name)
-        elif type(node).__name__ in ("MatchAs", "MatchStar", "MatchMapping"):
-            name = getattr(node, "name", None) or getattr(node, "rest", None)
-            if name:
-                names.add(name)
-        waiting.extend(ast.iter_child_nodes(node))
-    return names
-
-
 def _is_overload(node: ast.FunctionDef) -> bool:
     return any(
-        getattr(decorator, "id", getattr(decorator, "attr", None)) == "overload"
-        for decorator in node.decorator_list
+        statements.decorator_name(decorator) == "overload" for decorator in node.decorator_list
     )

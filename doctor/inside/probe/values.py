@@ -85,10 +85,10 @@ class Options(Value):
     ``perhaps`` are keys that may have gone or come; ``open`` tells that there may be any others.
     """
 
-    def __init__(self, items: dict[str, Value] | None = None, open: bool = False) -> None:
+    def __init__(self, items: dict[str, Value] | None = None, is_open: bool = False) -> None:
         self.items = dict(items or {})
         self.perhaps: set[str] = set()
-        self.open = open
+        self.open = is_open
 
     def doubt(self, key: str) -> None:
         """Note that a key may be there with any value, or not be there."""
@@ -167,4 +167,75 @@ def same(left: Value, right: Value) -> bool | None:
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Known) and one.value is None and type(other) is not Value:
             return False
+    return None
+
+
+def escape(value: Value) -> None:
+    """Something else got hold of a value, and may change it."""
+    if isinstance(value, Options):
+        value.open = True
+        value.perhaps |= set(value.items)
+
+
+def first_of(value: Value) -> Value | None:
+    """The first of the values that a loop goes through; null where there may be none."""
+    if isinstance(value, Many):
+        return value.each
+    if isinstance(value, Row) and value.values:
+        return value.values[0]
+    if isinstance(value, Known) and isinstance(value.value, tuple) and value.value:
+        return Known(value.value[0])
+    return None
+
+
+def gone_through(name: str, values: list[Value]) -> Value | None:
+    """What Python's own functions on lists give, where there is surely a first value.
+
+    A list of layers that is paired with another list is gone through all the same.
+    """
+    if isinstance(values[0], Generation):
+        return values[0] if name in ("enumerate", "iter") else None
+    firsts = [first_of(value) for value in values]
+    if name == "zip":
+        if any(isinstance(value, Many) for value in values):
+            return Many(Row([first or UNKNOWN for first in firsts]))
+        return None
+    if firsts[0] is None:
+        return None
+    if name == "enumerate":
+        return Many(Row([UNKNOWN, firsts[0]]))
+    return Many(UNKNOWN if name == "reversed" and not isinstance(values[0], Many) else firsts[0])
+
+
+def compared(operation: str, left: Value, right: Value) -> bool | None:
+    if operation in ("Is", "IsNot"):
+        verdict = same(left, right)
+        return None if verdict is None else verdict is (operation == "Is")
+    if operation in ("In", "NotIn"):
+        if isinstance(right, Options) and isinstance(left, Known):
+            if left.value in right.perhaps or (right.open and left.value not in right.items):
+                return None
+            return (left.value in right.items) is (operation == "In")
+        around = right.value if isinstance(right, Known) else None
+        if isinstance(left, Known) and isinstance(around, (tuple, str)):
+            try:
+                return (left.value in around) is (operation == "In")
+            except TypeError:
+                return None
+        return None
+    if not (isinstance(left, Known) and isinstance(right, Known)):
+        return None
+    try:
+        if operation in ("Eq", "NotEq"):
+            return (left.value == right.value) is (operation == "Eq")
+        if operation == "Lt":
+            return bool(left.value < right.value)  # type: ignore[operator]
+        if operation == "LtE":
+            return bool(left.value <= right.value)  # type: ignore[operator]
+        if operation == "Gt":
+            return bool(left.value > right.value)  # type: ignore[operator]
+        if operation == "GtE":
+            return bool(left.value >= right.value)  # type: ignore[operator]
+    except TypeError:
+        return None
     return None
