@@ -161,16 +161,36 @@ class ImportProblem(Struct, frozen=True):
     name: str | None
 
 
+class Misfit(Struct, frozen=True):
+    """A call on the way to a generation whose arguments do not fit.
+
+    ``caller`` and ``line`` are the place, ``function`` is what is called, defined at
+    ``definition`` and ``definition_line``. ``passes`` and ``takes`` describe both sides, ``why``
+    says what is wrong.
+    """
+
+    caller: str
+    line: int
+    function: str
+    definition: str
+    definition_line: int
+    passes: str
+    takes: str
+    why: str
+
+
 class Imports(Struct, frozen=True):
-    """The summary of a static trace of the imports that a generation makes.
+    """The summary of a static trace of the imports that a generation makes, and of its calls.
 
     ``reached`` are the top-level names of the modules that it gets to; ``problems`` those imports
-    that nothing would catch. ``unknown`` is why there is no trace.
+    that nothing would catch; ``misfits`` those calls into another package that would raise a
+    TypeError. ``unknown`` is why there is no trace.
     """
 
     reached: tuple[str, ...]
     problems: tuple[ImportProblem, ...]
     unknown: str | None
+    misfits: tuple[Misfit, ...] = ()
 
 
 class DamagedFile(Struct, frozen=True):

@@ -22,6 +22,7 @@ def answer(question: dict) -> dict:
     was read in source files, or null) and ``folder`` (the user's current one, or null).
     ``survey``, where it is there, holds further questions about models (see ``model_survey``).
     """
+    import calls
     import damage
     import disk
     import distributions
@@ -46,11 +47,12 @@ def answer(question: dict) -> dict:
     processor = processors.processor(finder, notes, question)
     starts = processors.starts(finder, notes, question, processor)
     incomplete = distributions.incomplete(found)
-    traced = imports.trace(finder, notes, starts, incomplete) if starts else None
+    tracer = imports.follow(finder, notes, starts, incomplete) if starts else None
+    traced = tracer.summary() if tracer else None
     expected = damage.expected(found, notes, traced) if traced else []
     changed = damage.find(expected, notes, finder)
     hiding = shadows.find(search_path, finder, notes, found, traced, expected) if traced else []
-    if traced and (changed or hiding):
+    if tracer and traced and (changed or hiding):
         doubtful = imports.Doubt(
             modules={**damage.modules(changed), **shadows.modules(hiding)},
             whole=frozenset(shadow["module"] for shadow in hiding),
@@ -58,7 +60,12 @@ def answer(question: dict) -> dict:
         )
         starts += [name for name in doubtful.modules if processors.is_configuration(name, question)]
         starts = shadows.starts(hiding) + starts
-        traced = imports.trace(finder, notes, starts, incomplete, doubtful)
+        tracer = imports.follow(finder, notes, starts, incomplete, doubtful)
+    misfits: list = []
+    if tracer:
+        module = processors.model_module(finder, notes, question)
+        misfits = calls.follow(finder, notes, tracer, module, question["model_type"])
+        traced = tracer.summary()
         damage.judge(changed, traced, finder, starts)
         shadows.judge(hiding, traced)
     startup.judge(
@@ -80,7 +87,11 @@ def answer(question: dict) -> dict:
         "processor": processor,
         "image_processor": transformers_tables.image_processor(finder, notes, question),
         "supported_model_types": processors.supported_model_types(finder, notes),
-        "imports": traced and {key: traced[key] for key in ("reached", "problems", "unknown")},
+        "imports": traced
+        and {
+            **{key: traced[key] for key in ("reached", "problems", "unknown")},
+            "misfits": misfits,
+        },
         "damaged": changed,
         "shadows": hiding,
         "startup": started,

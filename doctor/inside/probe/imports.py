@@ -75,24 +75,25 @@ def trace(
     incomplete: list[str],
     doubt: Doubt | None = None,
 ) -> dict:
-    """Follow the imports from ``starts``.
+    """The summary of the imports from ``starts`` (see ``Tracer.summary``)."""
+    return follow(finder, notes, starts, incomplete, doubt).summary()
 
-    The result is ``{"reached", "problems", "unknown", "modules", "attempted", "taken"}``.
-    ``incomplete`` are further top-level modules to follow into. ``modules`` gives the files of all
-    modules that are loaded, ``taken`` the names that are imported from them, as ``module.name``.
-    With ``doubt``, ``attempted`` has the modules whose failure would be caught.
+
+def follow(
+    finder: Finder,
+    notes: Notes,
+    starts: list[str],
+    incomplete: list[str],
+    doubt: Doubt | None = None,
+) -> Tracer:
+    """A tracer that has followed the imports from ``starts``, and can follow more.
+
+    ``incomplete`` are further top-level modules to follow into.
     """
-    tracer = _Tracer(finder, notes, FOLLOWED | set(incomplete), doubt or Doubt({}))
+    tracer = Tracer(finder, notes, FOLLOWED | set(incomplete), doubt or Doubt({}))
     for start in starts:
         tracer.load(start, ("the doctor", 0))
-    return {
-        "reached": sorted(tracer.reached),
-        "problems": tracer.problems,
-        "unknown": tracer.unknown,
-        "modules": tracer.modules(),
-        "attempted": sorted(tracer.attempted),
-        "taken": tracer.taken(),
-    }
+    return tracer
 
 
 def summarise(text: str) -> dict:
@@ -105,7 +106,8 @@ def summarise(text: str) -> dict:
     ``[name, original, optional]``; ``dynamic`` tells that it makes names in other ways; ``lazy``
     maps names to the submodules that a lazy package takes them from, ``places`` some names to
     theirs, where there may be others too; ``hints`` are names that it only mentions, in its
-    ``__getattr__`` or for type checkers; ``error`` is a syntax error.
+    ``__getattr__`` or for type checkers; ``calls`` tells that it calls into another followed
+    package at once; ``error`` is a syntax error.
     """
     summary = _empty()
     try:
@@ -124,6 +126,7 @@ def summarise(text: str) -> dict:
                 defines.update(node.names)
             elif isinstance(node, ast.NamedExpr) and isinstance(node.target, ast.Name):
                 defines.add(node.target.id)
+    summary["calls"] = _calls_others(tree)
     summary["uses"] = [use for use in summary["uses"] if use[1] in summary["aliases"]]
     summary["defines"] = sorted(defines)
     if summary["dynamic"]:
@@ -144,6 +147,7 @@ def _empty() -> dict:
         "lazy": {},
         "places": {},
         "hints": [],
+        "calls": False,
         "error": None,
     }
 
@@ -250,7 +254,7 @@ class _Body:
                 ]
 
     def _visit_if(self, node: ast.If, optional: bool) -> None:
-        verdict = _condition(node.test)
+        verdict = condition(node.test)
         if isinstance(node.test, ast.Name):
             verdict = self._constants.get(node.test.id, verdict)
         gates = _gates(node.test)
@@ -341,7 +345,7 @@ def _constants(tree: ast.Module) -> dict[str, bool]:
     }
 
 
-def _condition(test: ast.expr) -> bool | None:
+def condition(test: ast.expr) -> bool | None:
     """The truth of a condition that only this interpreter decides; null for any other."""
     if isinstance(test, ast.Name) and test.id == "TYPE_CHECKING":
         return False
@@ -350,10 +354,10 @@ def _condition(test: ast.expr) -> bool | None:
     if isinstance(test, ast.Constant):
         return bool(test.value)
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        inner = _condition(test.operand)
+        inner = condition(test.operand)
         return None if inner is None else not inner
     if isinstance(test, ast.BoolOp):
-        values = [_condition(value) for value in test.values]
+        values = [condition(value) for value in test.values]
         decided = isinstance(test.op, ast.Or)
         if decided in values:
             return decided
@@ -392,6 +396,25 @@ def _gates(test: ast.expr) -> tuple[str, ...] | None:
         if match and not match.group(1).startswith("torch"):
             return (GATED_MODULES.get(match.group(1), match.group(1)),)
     return None
+
+
+def _calls_others(tree: ast.Module) -> bool:
+    """Whether a module calls what it imports from a followed package, when it is imported itself.
+
+    mlx is left out: it is called everywhere, and its stubs show what is there.
+    """
+    others: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            if (node.module or "").partition(".")[0] in FOLLOWED - {"mlx"}:
+                others.update(alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, (ast.Expr, ast.Assign)) and isinstance(node.value, ast.Call):
+            root: ast.expr = node.value.func
+            while isinstance(root, ast.Attribute):
+                root = root.value
+            if isinstance(root, ast.Name) and root.id in others:
+                return True
+    return False
 
 
 def _lazy_names(tree: ast.Module) -> dict[str, str]:
@@ -448,7 +471,7 @@ def _hints(tree: ast.Module) -> list[str]:
             for inner in ast.walk(node):
                 if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
                     hints.add(inner.value)
-        elif isinstance(node, ast.If) and _condition(node.test) is False:
+        elif isinstance(node, ast.If) and condition(node.test) is False:
             declared = _empty()
             _Body(declared, hints).visit_all(node.body, optional=True)
             hints.update(name for name, *_ in declared["siblings"])
@@ -460,7 +483,7 @@ def _index(node: ast.Subscript) -> object:
     return source.literal(inner) if isinstance(inner, ast.expr) else None
 
 
-class _Tracer:
+class Tracer:
     """Follows imports from module to module, and notes those that would fail."""
 
     def __init__(
@@ -496,6 +519,56 @@ class _Tracer:
         """The names that are imported from modules, with their modules'."""
         return {f"{module}.{name}" for module, name in self._named}
 
+    def summary(self) -> dict:
+        """``{"reached", "problems", "unknown", "modules", "attempted", "taken"}``.
+
+        ``modules`` gives the files of all modules that are loaded, ``taken`` the names that are
+        imported from them, as ``module.name``. With a doubt, ``attempted`` has the modules whose
+        failure would be caught.
+        """
+        return {
+            "reached": sorted(self.reached),
+            "problems": self.problems,
+            "unknown": self.unknown,
+            "modules": self.modules(),
+            "attempted": sorted(self.attempted),
+            "taken": self.taken(),
+        }
+
+    def has(self, module: str) -> bool:
+        """Whether a module was imported on the way."""
+        return bool(self._loaded.get(module))
+
+    def sources(self, tops: tuple[str, ...]) -> list[str]:
+        """The source files of the modules that were imported from some packages."""
+        return sorted(
+            found["origin"]
+            for name, found in self._loaded.items()
+            if found and name.partition(".")[0] in tops and found["origin"].endswith(".py")
+        )
+
+    def callers(self, tops: tuple[str, ...]) -> list[str]:
+        """The modules of some packages that call into another one while they are imported."""
+        return sorted(
+            name
+            for name, found in self._loaded.items()
+            if found
+            and name.partition(".")[0] in tops
+            and found["origin"].endswith(".py")
+            and (self._notes.of(found["origin"], summarise) or {}).get("calls")
+        )
+
+    def lacks(self, module: str, name: str) -> bool:
+        """Whether a module that is there surely has no such attribute."""
+        found = self._finder.find(module)
+        if found is None or found["kind"] == "extension":
+            return self._stub_lacks(module, name)
+        return (
+            self.home(module, name, 0) == ""
+            and self._finder.find(module + "." + name) is None
+            and not self._extends_path(module)
+        )
+
     def load(self, name: str, place: tuple[str, int]) -> bool:
         """Import a module and the packages above it; whether it is there."""
         parts = name.split(".")
@@ -522,14 +595,14 @@ class _Tracer:
             self._loaded[name] = {}
             return True
         if found is None:
-            self._problem(place, name, None)
+            self.problem(place, name, None)
             return False
         if not self._is_standard(name):
             self.reached.add(top)
         if top in self._followed and found["origin"].endswith(".py"):
             summary = self._notes.of(found["origin"], summarise)
             if summary is None or summary["error"]:
-                self._problem(place, name, None)
+                self.problem(place, name, None)
                 return False
             self._follow(name, found, summary)
         return True
@@ -540,12 +613,12 @@ class _Tracer:
         package = name if found["kind"] == "package" else name.rpartition(".")[0]
         for line, level, module, names, optional, gates in summary["imports"]:
             if optional or not all(map(self._finder.find, gates)):
-                self._attempt(_absolute(package, level, module), names or ())
+                self._attempt(absolute(package, level, module), names or ())
                 continue
             place = (found["origin"], line)
-            target = _absolute(package, level, module)
+            target = absolute(package, level, module)
             if target is None:
-                self._problem(place, "." * level + module, None)
+                self.problem(place, "." * level + module, None)
             elif self.load(target, place):
                 for wanted in names or ():
                     # A package that takes its own submodule: the name is there by that alone.
@@ -557,7 +630,7 @@ class _Tracer:
         for line, alias, attribute in summary["uses"]:
             used = summary["aliases"][alias]
             if self._stub_lacks(used, attribute) or self._has_lost(used, attribute):
-                self._problem((found["origin"], line), used, attribute)
+                self.problem((found["origin"], line), used, attribute)
 
     def _attempt(self, module: str | None, names: list[str] | tuple) -> None:
         """Note what an import that may fail would load of the packages with doubtful files."""
@@ -571,29 +644,40 @@ class _Tracer:
             summary = self._notes.of(found["origin"], summarise)
             package = target if found["kind"] == "package" else target.rpartition(".")[0]
             for _, level, inner, wanted, *_ in summary["imports"] if summary else ():
-                self._attempt(_absolute(package, level, inner), wanted or ())
+                self._attempt(absolute(package, level, inner), wanted or ())
 
     def _has_lost(self, module: str, name: str) -> bool:
         """Whether a module whose file is not as it was installed has no such name (any more)."""
-        if module not in self._doubt.modules or self._home(module, name, 0) != "":
+        if module not in self._doubt.modules or self.home(module, name, 0) != "":
             return False
         return self._finder.find(f"{module}.{name}") is None and not self._extends_path(module)
 
     def _stub_lacks(self, module: str, name: str) -> bool:
-        """Whether a module is compiled and comes with a stub, in which there is no such name."""
-        found = self._finder.find(module)
-        if found is None or found["kind"] != "extension":
+        """Whether a module is compiled and comes with a stub, in which there is no such name.
+
+        The modules inside of a compiled one have no file of their own, only a stub.
+        """
+        above, inner = module, []
+        while above and self._finder.find(above) is None:
+            above, _, last = above.rpartition(".")
+            inner.insert(0, last)
+        found = self._finder.find(above) if above else None
+        if found is None or found["kind"] != "extension" or name.startswith("_"):
             return False
-        stubs = os.path.join(os.path.dirname(found["origin"]), module.rpartition(".")[2])
-        stub = self._notes.of(os.path.join(stubs, "__init__.pyi"), summarise)
+        folder = os.path.join(os.path.dirname(found["origin"]), above.rpartition(".")[2], *inner)
+        stub = self._notes.of(os.path.join(folder, "__init__.pyi"), summarise)
+        if not stub and inner:
+            stub = self._notes.of(folder + ".pyi", summarise)
         if not stub or stub["error"] or stub["dynamic"] or not stub["defines"]:
             return False
         siblings = {bound for bound, *_ in stub["siblings"]}
-        if name in stub["defines"] or name in siblings or name in IN_EVERY_MODULE:
+        if name in stub["defines"] or name in siblings:
             return False
         if any("*" in (names or ()) for _, _, _, names, *_ in stub["imports"]):
             return False
-        return not os.path.exists(os.path.join(stubs, name + ".pyi"))
+        return not any(
+            os.path.exists(os.path.join(folder, name + end)) for end in (".pyi", "/__init__.pyi")
+        )
 
     def _is_made(self, name: str) -> bool:
         """Whether a module without a file may be there all the same.
@@ -634,16 +718,16 @@ class _Tracer:
         self._named.add((module, name))
         if name == "*":
             return
-        home = self._home(module, name, 0)
+        home = self.home(module, name, 0)
         if home == "":
             if self._finder.find(module + "." + name) is not None:
                 self.load(module + "." + name, place)
             elif not self._extends_path(module):
-                self._problem(place, module, name)
+                self.problem(place, module, name)
         elif home is not None and home != module:
             self.load(home, place)
 
-    def _home(self, module: str, name: str, depth: int) -> str | None:
+    def home(self, module: str, name: str, depth: int) -> str | None:
         """The module that a name comes from: empty where there is no such name, null if unclear."""
         found = self._finder.find(module)
         if found is not None and found["kind"] == "extension":
@@ -667,10 +751,10 @@ class _Tracer:
         package = module if found["kind"] == "package" else module.rpartition(".")[0]
         for _, level, target, names, *_ in summary["imports"]:
             if names and "*" in names:
-                star = _absolute(package, level, target)
+                star = absolute(package, level, target)
                 if star and self._takes(star, module, name):
                     continue  # it has the name from here
-                home = self._home(star, name, depth + 1) if star else None
+                home = self.home(star, name, depth + 1) if star else None
                 if home != "":
                     return home
         if not summary["dynamic"]:
@@ -691,7 +775,7 @@ class _Tracer:
         summary = found and self._notes.of(found["origin"], summarise)
         package = importer if found and found["kind"] == "package" else importer.rpartition(".")[0]
         return any(
-            name in (names or ()) and _absolute(package, level, target) == module
+            name in (names or ()) and absolute(package, level, target) == module
             for _, level, target, names, *_ in (summary or {"imports": ()})["imports"]
         )
 
@@ -737,7 +821,8 @@ class _Tracer:
             self._standard[top] = found is not None and self._finder.is_standard(found["origin"])
         return self._standard[top]
 
-    def _problem(self, place: tuple[str, int], module: str, name: str | None) -> None:
+    def problem(self, place: tuple[str, int], module: str, name: str | None) -> None:
+        """Note an import, or a name taken from a module, that fails."""
         problem = {"importer": place[0], "line": place[1], "module": module, "name": name}
         if place[0] in self._files_around and not self._doubt.about(place[0], module, name):
             return
@@ -745,7 +830,7 @@ class _Tracer:
             self.problems.append(problem)
 
 
-def _absolute(package: str, level: int, module: str) -> str | None:
+def absolute(package: str, level: int, module: str) -> str | None:
     """The absolute name of an import; null for a relative one that leaves all packages."""
     if not level:
         return module

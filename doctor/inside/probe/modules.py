@@ -38,6 +38,10 @@ class Finder:
         found = self._find(name)
         return found and {"origin": found["origin"], "kind": found["kind"]}
 
+    def asked(self) -> set[str]:
+        """The names that were looked for until now."""
+        return set(self._found)
+
     def _find(self, name: str) -> dict | None:
         if name not in self._found:
             parent, _, part = name.rpartition(".")

@@ -63,8 +63,8 @@ def starts(finder: Finder, notes: Notes, question: dict, processor: dict | None)
     # Pillow loads what reads a format when it meets the first picture, and passes over what fails.
     result += ["PIL.PngImagePlugin", "PIL.JpegImagePlugin"]
     model_type = (question.get("model_type") or "").lower()
-    module = "mlx_vlm.models." + _remapping(mlx_vlm, notes).get(model_type, model_type)
-    if model_type and finder.find(module):
+    module = model_module(finder, notes, question)
+    if module:
         result.append(module)
     # The tokenizer's way goes by the type's configuration, wherever transformers knows the type.
     of_type = "transformers.models." + model_type
@@ -95,6 +95,16 @@ def is_configuration(module: str, question: dict) -> bool:
     """Whether this is transformers' configuration of the asked model type: it is loaded lazily."""
     model_type = (question.get("model_type") or "").lower()
     return module == f"transformers.models.{model_type}.configuration_{model_type}"
+
+
+def model_module(finder: Finder, notes: Notes, question: dict) -> str | None:
+    """The module of mlx-vlm that has the asked model type; null where there is none."""
+    mlx_vlm = finder.package_folder("mlx_vlm")
+    model_type = (question.get("model_type") or "").lower()
+    if mlx_vlm is None or not model_type:
+        return None
+    module = "mlx_vlm.models." + _remapping(mlx_vlm, notes).get(model_type, model_type)
+    return module if finder.find(module) else None
 
 
 def processor(finder: Finder, notes: Notes, question: dict) -> dict | None:
