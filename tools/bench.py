@@ -32,7 +32,7 @@ FOLDER = ROOT / ".cache" / "bench"
 TOOL = FOLDER / "tool"
 DOCTOR = TOOL / "bin" / "vlm-doctor"
 COLD = FOLDER / "cold-cache"
-ROUNDS = 7
+ROUNDS = 15
 
 PIP, HF = "python -m pip check", "hf env"
 FIRST, LATER = "vlm-doctor check, the first", "vlm-doctor check"
@@ -90,12 +90,14 @@ def _make_environments(tool: str, small: Path, large: Path) -> None:
     place = recipes.Place(platform=platform, backend=backend, python=interpreter)
     lock = recipes.FOLDER / "locks" / recipes.DEFAULT / f"{place.name}.txt"
     for environment, files in ((small, [lock]), (large, [lock, MORE_PACKAGES])):
-        if (environment / "ready").exists():
+        made_of = "".join(file.read_text() for file in files)
+        ready = environment / "made-of.txt"
+        if ready.exists() and ready.read_text() == made_of:
             continue
         _quietly(tool, "venv", "--clear", "--no-project", f"--python={sys.executable}", environment)
         install = (tool, "pip", "install", "--python", environment, "--no-deps", "pip")
         _quietly(*install, *(word for file in files for word in ("--requirements", file)))
-        (environment / "ready").touch()
+        ready.write_text(made_of)
     _quietly(tool, "venv", "--clear", "--no-project", f"--python={sys.executable}", TOOL)
     _quietly(tool, "pip", "install", "--python", TOOL, "--compile-bytecode", ROOT)
 
