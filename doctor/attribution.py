@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -33,10 +34,11 @@ class Match(Struct, frozen=True):
 
 
 def attribute(text: Pasted) -> tuple[Match, ...]:
-    """The incidents that the text shows: errors before warnings, the specific before the general,
-    and of those the earlier one first, since the first error of a chain is what set off the others.
+    """The incidents that the text shows, the root first.
 
-    Where several templates meet in one place, the longest tells what it is.
+    Errors come before warnings, the specific before the general, and of those the earlier first:
+    the first error of a chain is what set off the others. Where several templates meet in one
+    place, the longest tells what it is.
     """
     accepted: list[Match] = []
     for general in (False, True):
@@ -51,6 +53,8 @@ def attribute(text: Pasted) -> tuple[Match, ...]:
         for match in found:
             if not any(_hides(other, match) for other in accepted):
                 accepted.append(match)
+    explained = {name for match in accepted for name in match.incident.instead_of}
+    accepted = [match for match in accepted if match.incident.id not in explained]
     order = list(Severity)
     accepted.sort(
         key=lambda match: (
@@ -71,7 +75,13 @@ def _hides(sure: Match, other: Match) -> bool:
 
 
 def _in_context(incident: Incident, text: Pasted) -> bool:
-    return all(squeeze(words) in text.squeezed for words in incident.context)
+    """Whether the rest of the text agrees that a template of this incident is about it."""
+    elsewhere = (
+        incident.frames
+        and 'File"' in text.squeezed
+        and not any(squeeze(words) in text.squeezed for words in incident.frames)
+    )
+    return not elsewhere and all(squeeze(words) in text.squeezed for words in incident.context)
 
 
 def squeeze(words: str) -> str:
@@ -99,7 +109,7 @@ def _matches(incident: Incident, template: str, text: Pasted) -> Iterator[Match]
 def _end(pieces: list[str], text: str, start: int) -> int | None:
     """Where the template that begins at ``start`` ends; null where it does not go on."""
     end = start + len(pieces[0])
-    for before, piece in zip(pieces, pieces[1:], strict=False):
+    for before, piece in itertools.pairwise(pieces):
         limit = end + MOST_IN_A_HOLE
         if before[-1] in _QUOTES and piece[0] == before[-1]:
             # What is between two quotation marks holds none.

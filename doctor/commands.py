@@ -307,7 +307,7 @@ def explain(options: argparse.Namespace) -> Result:
     else:
         raise Refused(
             f"There is no code and no incident {options.code}.",
-            f"Codes: {', '.join(registry.codes())}. For an error's text: vlm-doctor explain --error",
+            f"Codes: {', '.join(registry.codes())}. An error's text: vlm-doctor explain --error",
         )
     return ExplainReport(
         schema=SCHEMA,

@@ -58,11 +58,14 @@ class Incident(Struct, frozen=True, forbid_unknown_fields=True):
 
     ``codes`` are the findings that report it, the first one first; none where no check sees it.
     Such a finding is this incident's where one of ``about`` stands in its evidence and ``when``
-    holds, of the two what is given; where neither is given the code alone does not tell.
+    holds, of the two what is given; where neither is given the code alone does not tell. Of
+    ``when`` one condition has to hold. ``sources`` are issues, as ``owner/repository#number``, or
+    repositories.
+
     ``texts`` are the errors that its user sees; ``{}`` stands for anything, and white space does
-    not count. ``context`` must stand somewhere in what was pasted. A ``general`` incident is named
-    after all others. ``when`` are conditions of which one has to hold. ``sources`` are issues, as
-    ``owner/repository#number``.
+    not count. ``context`` must stand somewhere in what was pasted; where that shows a traceback, so
+    must one of ``frames``: these texts could be anybody's. A ``general`` incident is named after
+    all others; one that is ``instead_of`` others explains them too.
     """
 
     id: str
@@ -74,7 +77,9 @@ class Incident(Struct, frozen=True, forbid_unknown_fields=True):
     about: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     context: tuple[str, ...] = ()
+    frames: tuple[str, ...] = ()
     general: bool = False
+    instead_of: tuple[str, ...] = ()
     when: tuple[Condition, ...] = ()
     severity: Severity = Severity.ERROR
     sources: tuple[str, ...] = ()

@@ -35,18 +35,16 @@ def named(findings: Iterable[Finding], facts: Facts) -> list[Finding]:
 
 
 def _incident_of(finding: Finding, facts: Facts) -> Incident | None:
-    """The first incident that this finding reports."""
-    return next(
-        (
-            incident
-            for incident in incidents.load().values()
-            if finding.code in incident.codes
-            and (incident.about or incident.when)
-            and _is_about(finding, incident)
-            and _holds(incident, facts)
-        ),
-        None,
-    )
+    """The incident that this finding reports: rather one whose condition on the facts holds."""
+    candidates = [
+        incident
+        for incident in incidents.load().values()
+        if finding.code in incident.codes
+        and (incident.about or incident.when)
+        and _is_about(finding, incident)
+        and _holds(incident, facts)
+    ]
+    return min(candidates, key=lambda incident: not incident.when, default=None)
 
 
 def _is_about(finding: Finding, incident: Incident) -> bool:

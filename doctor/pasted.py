@@ -34,12 +34,14 @@ _BORDERS = re.compile(r"[\u2500-\u257f]")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202f\ufeff]")
 # Typographic quotation marks, as mail programs and word processors put them.
 _QUOTATION_MARKS = str.maketrans("\u2018\u2019\u201c\u201d\u00a0", "''\"\" ")
+# What UTF-8 has only within a letter.
+_CONTINUATIONS = bytes(range(0x80, 0xC0))
 _SPACE = re.compile(r"\s+")
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{6,}")
 _EXCEPTION = re.compile(
     r"(?:[A-Za-z_]\w{0,80}\.){0,8}"
     r"(?P<type>[A-Za-z_]\w{0,80}(?:Error|Exception|Interrupt|Exit|Enabled|Group)|StopIteration)"
-    r"(?:: (?P<message>.*))?$"
+    r"(?::(?: (?P<message>.*))?)?$"
 )
 _ABORT = re.compile(r"uncaught exception of type (?P<type>[\w:]{1,80}): (?P<message>.*)$")
 _CRASH = re.compile(r"\b(Segmentation fault|Bus error|Illegal instruction|Abort trap|Killed: 9)\b")
@@ -105,12 +107,17 @@ class Pasted:
             found = _EXCEPTION.match(stripped) or _ABORT.search(stripped)
             crash = None if found else _CRASH.search(stripped)
             if found:
-                message = found["message"] or ""
+                message = found["message"] or self._next_words(number)
                 yield ErrorSeen(
                     type=found["type"], message=without_secrets(message[:MOST_SHOWN]), line=number
                 )
             elif crash:
                 yield ErrorSeen(type=crash[1], message="", line=number)
+
+    def _next_words(self, number: int) -> str:
+        """The next line that is not empty: some messages begin with a line's end."""
+        following = (line.strip() for line in self.lines[number : number + 5])
+        return next((line for line in following if line), "")
 
 
 def without_secrets(text: str) -> str:
@@ -173,17 +180,13 @@ def _decoded(data: bytes) -> str:
     beginning = data[:2000]
     if beginning[1::2].count(0) > len(beginning) // 3:  # UTF-16 without its mark
         return data.decode("utf-16-le", "replace")
+    # The end of a longer text may begin within a letter, and a text may be cut within one.
+    whole = data.lstrip(_CONTINUATIONS) if data[0] in _CONTINUATIONS else data
     try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        # The end of a longer text may begin within a letter, and one may be cut at its end.
-        inner = data[error.end : -4] if error.start < 4 else data[:-4]
-        try:
-            return inner.decode("utf-8")
-        except UnicodeDecodeError:
-            # Western Windows writes one byte a letter; a binary file has many of Python's marks.
-            zero = data.count(0)
-            return data.decode("cp1252", "replace") if not zero else data.decode("utf-8", "replace")
+        return codecs.getincrementaldecoder("utf-8")("strict").decode(whole)
+    except UnicodeDecodeError:
+        # Western Windows writes one byte a letter. A file with null characters is no text at all.
+        return data.decode("utf-8" if 0 in data else "cp1252", "replace")
 
 
 def _newlines(text: str) -> str:

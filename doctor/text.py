@@ -102,7 +102,8 @@ def _finding(finding: Finding, out: Paper) -> None:
     out.line(
         (f"{finding.severity.value} ", SEVERITY_STYLE[finding.severity]),
         (finding.title, "bold"),
-        f"  [{finding.code}{f', {finding.incident}' if finding.incident else ''}]",
+        f"  [{finding.code}]",
+        (f" {finding.incident}" if finding.incident else "", "dim"),
     )
     out.line(finding.cause, indent=2)
     for evidence in finding.evidence:
