@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from doctor.errors import Refused
-from doctor.facts import Struct
+from doctor.report import ErrorSeen
 
 # Of longer texts the end is looked at, where the error usually is.
 MOST_BYTES = 4_000_000
@@ -45,14 +45,6 @@ _EXCEPTION = re.compile(
 )
 _ABORT = re.compile(r"uncaught exception of type (?P<type>[\w:]{1,80}): (?P<message>.*)$")
 _CRASH = re.compile(r"\b(Segmentation fault|Bus error|Illegal instruction|Abort trap|Killed: 9)\b")
-
-
-class ErrorSeen(Struct, frozen=True):
-    """An exception, or a crash, that the text shows: its type, message, and line (from 1)."""
-
-    type: str
-    message: str
-    line: int
 
 
 class Pasted:

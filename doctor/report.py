@@ -16,7 +16,6 @@ from doctor.actions import AnyAction, Install
 from doctor.facts import Facts, Pressure, Struct
 from doctor.findings import Finding, NotChecked, Severity, Verdict
 from doctor.incidents import Incident, Mark
-from doctor.pasted import ErrorSeen
 from doctor.plan import Plan
 from doctor.registry import Examination
 from doctor.requirements import installed
@@ -250,6 +249,14 @@ class IncidentReport(Struct, frozen=True):
     sources: tuple[str, ...]
     seen: str | None = None
     line: int | None = None
+
+
+class ErrorSeen(Struct, frozen=True):
+    """An exception, or a crash, that the text shows: its type, message, and line (from 1)."""
+
+    type: str
+    message: str
+    line: int
 
 
 class ExplainReport(Struct, frozen=True):
