@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from doctor import stand_in
+from doctor.facts import decode
 from tests.conftest import (
     MLX_EXTRA,
     REPORT_PACKAGES,
@@ -135,8 +136,12 @@ def test_a_tokenizer_that_transformers_4_cannot_read(
 ) -> None:
     folder = model(doctor.folder / "model", **changes)
     target = ("--python", str(report_environment))
-    found = doctor.json("check", *target, "--model", str(folder))
+    saved = doctor.folder / "facts.json"
+    found = doctor.json("check", *target, "--model", str(folder), "--save-facts", str(saved))
     assert ("tokenizer-unfitting", incident) in incidents(found)
+    transformers = decode(saved.read_bytes()).environment.transformers
+    assert transformers is not None
+    assert transformers.least == {"torch": "2.1", "jinja2": "3.1.0"}
     assert named(doctor, load_tokenizer(report_environment, folder)) == incident
 
 
