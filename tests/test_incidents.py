@@ -37,6 +37,8 @@ COMING = {
     "wheel-unsuitable",
     "environment-variable",
     "call-unfitting",
+    "processor-blind",
+    "processor-fails",
 }
 
 
@@ -158,6 +160,28 @@ def test_a_tokenizer_of_transformers_5() -> None:
     for facts in (named, listed):
         assert found(with_version(facts, "transformers", "5.0.0")) == {}
     assert found(with_tokenizer(recorded("report"), extra_special_tokens="object")) == {}
+
+
+@pytest.mark.parametrize(
+    ("model_type", "mlx_vlm", "transformers", "expected"),
+    [  # as measured by importing mlx_vlm.models.<type> in real environments
+        ("internvl_chat", "0.3.9", "5.17.0", False),
+        ("internvl_chat", "0.3.9", "5.18.0", True),
+        ("internvl_chat", "0.3.11", "5.23.0", False),
+        ("hunyuan_vl", "0.3.10", "5.18.0", True),
+        ("hunyuan_vl", "0.4.1", "5.17.0", False),
+        ("hunyuan_vl", "0.4.1", "5.23.0", True),
+        ("hunyuan_vl", "0.4.2", "5.23.0", False),
+        ("qwen3_vl", "0.3.9", "5.23.0", False),
+    ],
+)
+def test_an_image_processor_that_transformers_refuses(
+    model_type: str, mlx_vlm: str, transformers: str, expected: bool
+) -> None:
+    facts = with_version(recorded("report"), "mlx-vlm", mlx_vlm)
+    facts = with_version(facts, "transformers", transformers)
+    facts = replace(facts, model=replace(facts.model, type=model_type))
+    assert ("image-processor-base" in found(facts)) is expected
 
 
 def test_two_copies_of_ffmpeg_are_a_note_on_a_mac() -> None:
