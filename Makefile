@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint recipes models schema bench train clean
+.PHONY: demo test lint recipes models schema incidents bench train clean
 
 demo: .venv/ready
 	$(BIN)/python tools/demo.py
@@ -30,6 +30,10 @@ models: .venv/ready
 # The published JSON Schema, from the report's types.
 schema: .venv/ready
 	$(BIN)/python tools/write_schema.py
+
+# The known incidents, from the files that people write to the one that is read.
+incidents: .venv/ready
+	$(BIN)/python tools/compile_incidents.py
 
 bench: .venv/ready
 	$(BIN)/python -m tools.bench

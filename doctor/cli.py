@@ -85,8 +85,15 @@ def parser() -> Parser:
     group.add_argument("--list", action="store_true", help="show what can be taken back")
     group.add_argument("--clear", action="store_true", help="give up the ways back")
 
-    explain = command("explain", "Explain a finding's code.", target=False, model=False)
-    explain.add_argument("code", metavar="CODE")
+    explain = command(
+        "explain",
+        "Explain a finding's code or an incident, or say what a pasted error is.",
+        target=False,
+        model=False,
+    )
+    asked = explain.add_mutually_exclusive_group(required=True)
+    asked.add_argument("code", nargs="?", metavar="CODE", help="a code, a check or an incident")
+    asked.add_argument("--error", metavar="FILE", help="a traceback or log (-: standard input)")
 
     recipes = command("recipes", "Show the recipes.", model=False)
     group = recipes.add_mutually_exclusive_group()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from doctor import facts as facts_module
-from doctor import registry, target
+from doctor import incidents, registry, target
 from doctor.errors import CouldNot, Refused
 from doctor.facts import Facts, Purpose
 from doctor.findings import NotChecked
@@ -33,6 +33,7 @@ from doctor.report import (
     Tool,
     UndoReport,
     check_report,
+    incident_report,
     plan_report,
     target_report,
 )
@@ -293,22 +294,60 @@ def _taken_back(record: Journal) -> int:
         ) from error
 
 
-def explain(options: argparse.Namespace) -> tuple[ExplainReport, int]:
-    """The page of a code: the docstring of the check that finds it."""
+def explain(options: argparse.Namespace) -> Result:
+    """The page of a code, a check or an incident; or what a pasted error is."""
+    if options.error is not None:
+        return _explain_error(options.error)
     name = registry.check_of_code(options.code)
     if name is None and options.code in registry.names():
         name = options.code
-    if name is None:
-        raise Refused(f"There is no code {options.code}.", f"Codes: {', '.join(registry.codes())}.")
-    page = (registry.module(name).__doc__ or "").strip()
+    known = incidents.load().get(options.code)
+    if name is not None:
+        code: str | None = options.code
+        page = "# " + (registry.module(name).__doc__ or "").strip()
+    elif known is not None:
+        code = known.codes[0] if known.codes else None
+        name = registry.check_of_code(code) if code else None
+        page = incidents.page(known)
+    else:
+        raise Refused(
+            f"There is no code and no incident {options.code}.",
+            f"Codes: {', '.join(registry.codes())}. An error's text: vlm-doctor explain --error",
+        )
     return ExplainReport(
         schema=SCHEMA,
         command="explain",
         tool=Tool(),
-        code=options.code,
+        code=code,
         check=name,
-        page="# " + page,
+        page=page,
+        incidents=(incident_report(known),) if known else (),
     ), 0
+
+
+def _explain_error(name: str) -> tuple[ExplainReport, int]:
+    """What a pasted error is; exit status 1 where no incident is known that it shows."""
+    from doctor import attribution, pasted
+
+    text = pasted.read(name)
+    found = attribution.attribute(text)
+    codes = found[0].incident.codes if found else ()
+    return ExplainReport(
+        schema=SCHEMA,
+        command="explain",
+        tool=Tool(),
+        code=codes[0] if codes else None,
+        check=registry.check_of_code(codes[0]) if codes else None,
+        page="\n\n".join(incidents.page(match.incident) for match in found),
+        incidents=tuple(
+            incident_report(
+                match.incident, text.shown(match.start, match.end), text.line_of(match.start) + 1
+            )
+            for match in found
+        ),
+        errors=text.errors(),
+        cut=text.cut,
+    ), 0 if found else 1
 
 
 def recipes(options: argparse.Namespace) -> tuple[RecipesReport, int]:

@@ -101,11 +101,16 @@ class EnforcedRequirement(Struct, frozen=True):
 
 
 class TransformersFacts(Struct, frozen=True):
-    """What the installed transformers says of itself; null where its source does not tell."""
+    """What the installed transformers says of itself; null where its source does not tell.
+
+    ``least`` are the least releases of distributions that it accepts when it comes to use them,
+    by name, which its metadata do not say.
+    """
 
     folder: str
     enforced: tuple[EnforcedRequirement, ...] | None
     torchvision_needs_torch: bool | None
+    least: dict[str, str] = {}
 
 
 class BackendNeed(Struct, frozen=True):
@@ -316,6 +321,17 @@ class ModelFile(Struct, frozen=True):
     problem: str | None
 
 
+class Tokenizer(Struct, frozen=True):
+    """What the model's tokenizer files say. ``files`` are those of the known names that are there.
+
+    ``extra_special_tokens`` is the kind of that value: ``list``, ``object``, or null (none).
+    """
+
+    class_name: str | None
+    extra_special_tokens: str | None
+    files: tuple[str, ...]
+
+
 class Model(Struct, frozen=True):
     """The model that was asked about.
 
@@ -323,7 +339,7 @@ class Model(Struct, frozen=True):
     ``image_processor_named_by`` is the file that names the image processor class.
     ``weights_bytes`` is the size of the safetensors files, or what the card says.
     ``remote_processor`` and ``remote_config`` tell that its files name code of its own repository
-    for these (``auto_map``).
+    for these (``auto_map``). ``tokenizer`` is null where the model is not here.
     """
 
     id: str
@@ -339,6 +355,7 @@ class Model(Struct, frozen=True):
     cache: str
     remote_processor: bool = False
     remote_config: bool = False
+    tokenizer: Tokenizer | None = None
 
 
 class Facts(Struct, frozen=True):

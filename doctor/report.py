@@ -14,7 +14,8 @@ import msgspec
 from doctor import __version__
 from doctor.actions import AnyAction, Install
 from doctor.facts import Facts, Pressure, Purpose, Struct
-from doctor.findings import Finding, NotChecked, Verdict
+from doctor.findings import Finding, NotChecked, Severity, Verdict
+from doctor.incidents import Incident, Mark
 from doctor.plan import Plan
 from doctor.registry import Examination
 from doctor.requirements import installed
@@ -283,15 +284,51 @@ class RecipesReport(Struct, frozen=True):
     recipes: tuple[RecipeReport, ...]
 
 
+class IncidentReport(Struct, frozen=True):
+    """A known incident, and where a pasted text shows it (null where none was asked about).
+
+    ``codes`` are the findings that report it. ``mark`` tells how it was verified, ``sources`` are
+    issues as ``owner/repository#number``, ``line`` counts from 1.
+    """
+
+    id: str
+    title: str
+    severity: Severity
+    cause: str
+    remedy: str
+    codes: tuple[str, ...]
+    mark: Mark
+    sources: tuple[str, ...]
+    seen: str | None = None
+    line: int | None = None
+
+
+class ErrorSeen(Struct, frozen=True):
+    """An exception, or a crash, that the text shows: its type, message, and line (from 1)."""
+
+    type: str
+    message: str
+    line: int
+
+
 class ExplainReport(Struct, frozen=True):
-    """The page of one code."""
+    """The page of one code or incident, or what a pasted error is.
+
+    Of a pasted error ``incidents`` are those that it shows, the root first, and ``errors`` the
+    exceptions that were recognised in it, the last ones in their order; ``code`` and ``check`` are
+    those of the first incident, null where there is none. ``cut`` tells that only the end of a very
+    long text was looked at.
+    """
 
     schema: Literal["vlm-doctor/report/1"]
     command: Literal["explain"]
     tool: Tool
-    code: str
-    check: str
+    code: str | None
+    check: str | None
     page: str
+    incidents: tuple[IncidentReport, ...] = ()
+    errors: tuple[ErrorSeen, ...] = ()
+    cut: bool = False
 
 
 class ErrorDetail(Struct, frozen=True):
@@ -365,6 +402,24 @@ def plan_report(made: Plan, kept_bytes: int | None) -> PlanReport:
         download_bytes=download,
         disk_bytes=(download or 0) + (unpacked or 0) + (kept_bytes or 0) if known else None,
         breaks=tuple(broken.line() for broken in made.breaks),
+    )
+
+
+def incident_report(
+    incident: Incident, seen: str | None = None, line: int | None = None
+) -> IncidentReport:
+    """A known incident as reports show it."""
+    return IncidentReport(
+        id=incident.id,
+        title=incident.title,
+        severity=incident.severity,
+        cause=incident.cause,
+        remedy=incident.remedy,
+        codes=incident.codes,
+        mark=incident.mark,
+        sources=incident.sources,
+        seen=seen,
+        line=line,
     )
 
 

@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 from doctor.actions import Advice, Install, Remove
 from doctor.findings import Finding, Severity
+from doctor.incidents import MARKS
 from doctor.report import (
     CheckReport,
     ErrorReport,
     ExplainReport,
     FixReport,
+    IncidentReport,
     OutdatedReport,
     PlanReport,
     RecipesReport,
@@ -107,6 +109,7 @@ def _finding(finding: Finding, out: Paper) -> None:
         (f"{finding.severity.value} ", SEVERITY_STYLE[finding.severity]),
         (finding.title, "bold"),
         f"  [{finding.code}]",
+        (f" {finding.incident}" if finding.incident else "", "dim"),
     )
     out.line(finding.cause, indent=2)
     for evidence in finding.evidence:
@@ -290,4 +293,39 @@ def _outdated(report: OutdatedReport, out: Paper) -> None:
 
 
 def _explain(report: ExplainReport, out: Paper) -> None:
-    out.page(report.page)
+    pasted = report.errors or any(incident.line for incident in report.incidents)
+    if report.page and not pasted:
+        out.page(report.page)
+        return
+    if report.cut:
+        out.line("The text is very long: only its end was looked at.")
+    for incident in report.incidents:
+        _incident(incident, out)
+    if report.incidents:
+        return
+    if report.errors:
+        last = report.errors[-1]
+        shown = f"{last.type}: {last.message}" if last.message else last.type
+        out.line(f"Recognised: {shown} (line {last.line})")
+    else:
+        out.line("No exception was recognised in the text.")
+    out.line("No incident is known that looks like this.")
+    out.line("vlm-doctor check and vlm-doctor smoke may still tell what is wrong.")
+
+
+def _incident(incident: IncidentReport, out: Paper) -> None:
+    out.line(
+        (f"{incident.severity.value} ", SEVERITY_STYLE[incident.severity]),
+        (incident.title, "bold"),
+        f"  [{incident.id}]",
+    )
+    out.line(incident.cause, indent=2)
+    out.line((f"line {incident.line}: ", "dim"), incident.seen or "", indent=4)
+    out.line(f"What helps: {incident.remedy}", indent=2)
+    if incident.codes:
+        out.line(f"vlm-doctor check reports it as {' or '.join(incident.codes)}.", indent=2)
+    known = MARKS[incident.mark]
+    if incident.sources:
+        known += f"; see {', '.join(incident.sources)}"
+    out.line((known[0].upper() + known[1:], "dim"), indent=2)
+    out.line("")
