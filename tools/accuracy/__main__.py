@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -18,13 +19,14 @@ from tools.accuracy.build import Built
 from tools.accuracy.cells import ROOT, Cell, load
 
 STAGES = ("truth", "check", "fix")
+SHOW = "show"
 
 
 def main() -> int:
     """Build, run, judge and record; 0 if the doctor was right about all cells that are shown."""
     parser = argparse.ArgumentParser(prog="python -m tools.accuracy", description=__doc__)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="only these cells")
-    parser.add_argument("--stage", choices=STAGES, help="only this; default: all")
+    parser.add_argument("--stage", choices=(*STAGES, SHOW), help="only this; default: all")
     parser.add_argument("--again", action="store_true", help="even where the result is known")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=ROOT / ".cache" / "accuracy")
@@ -41,12 +43,16 @@ def main() -> int:
     truths = record.truths()
     aside = {cell.name: cell.set_aside for cell in cells}
     with ProcessPoolExecutor(options.jobs, initializer=os.nice, initargs=(5,)) as pool:
+        # In no order, so that what is known after a while is a sample of all.
+        shuffled = sorted(cells, key=lambda cell: hashlib.sha256(cell.name.encode()).digest())
         waiting = {
-            pool.submit(work, cell, folder, stages, options.again): cell.name for cell in cells
+            pool.submit(work, cell, folder, stages, options.again): cell.name for cell in shuffled
         }
         for number, future in enumerate(as_completed(waiting), 1):
             name = waiting[future]
             results[name] = result = future.result()
+            if options.stage == SHOW:
+                continue
             print(f"{number}/{len(cells)} {name}: {summary.line(result)}", flush=True)
             if "truth" in result:
                 truths[name] = {key: result[key] for key in ("truth", "neighbours")}
@@ -54,7 +60,7 @@ def main() -> int:
                 if "fix" in result and (options.open or not aside[name]):
                     truths[name]["fix"] = result["fix"]
                 record.write_truths(truths)
-    if not options.only:
+    if not options.only and options.stage != SHOW:
         names = {cell.name for cell in cells}
         record.write_truths({name: truth for name, truth in truths.items() if name in names})
     return summary.show(cells, results, options.open)
@@ -65,11 +71,12 @@ def work(cell: Cell, folder: Path, stages: tuple[str, ...], again: bool) -> dict
     built = Built(cell, folder)
     started = time.perf_counter()
     try:
-        built.make()
+        if SHOW not in stages:
+            built.make()
         result = json.loads(built.result.read_text()) if built.result.exists() else {}
         if "truth" in stages and (again or "truth" not in result):
             result["truth"] = judge.truth(built)
-            result["neighbours"] = judge.neighbours(built)
+            result["neighbours"] = judge.neighbours(built, result["truth"]["stages"])
             _write(result, built)
         if "check" in stages:
             saved = built.home / "facts.json"

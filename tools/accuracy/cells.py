@@ -28,8 +28,8 @@ class Cell(Struct, frozen=True):
     """One environment: how it is made, and what a right diagnosis of it names.
 
     ``start`` is installed with its dependencies, then each of ``force`` in turn without, then
-    ``remove`` is taken out, then each of ``damage`` is done: the name of a function of ``damage.py``
-    and its arguments. ``variables`` are set for whatever runs there. ``folder`` is the name of the
+    ``remove`` is taken out, then each of ``damage`` is done: the name of a function in
+    ``damage.py`` and its arguments. ``variables`` are set for whatever runs there. ``folder`` is the name of the
     environment's folder. ``expect`` holds the codes of which one has to be found; it is empty where
     a generation runs. In paths, ``{site}`` is the folder of the packages and ``{extra}`` a folder
     beside the environment.
@@ -41,7 +41,7 @@ class Cell(Struct, frozen=True):
     force: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
     damage: tuple[tuple[str, ...], ...] = ()
-    variables: dict[str, str] = {}
+    variables: dict[str, str] = msgspec.field(default_factory=dict)
     system_site_packages: bool = False
     folder: str = "environment"
     expect: tuple[str, ...] = ()

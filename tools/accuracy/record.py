@@ -15,7 +15,7 @@ TRUTH = MATRIX / "truth.json"
 FACTS = MATRIX / "facts"
 
 # The machine is none of the matrix's concern: one that has room enough for any model.
-MACHINE = {
+MACHINE: dict[str, Any] = {
     "os": "Linux",
     "os_version": None,
     "arch": "x86_64",

@@ -58,25 +58,32 @@ def show(cells: Sequence[Cell], results: Results, opened: bool) -> int:
     unbuilt = [cell.name for cell in cells if "failure" in results.get(cell.name, {})]
     steady = [cell for cell in judged if results[cell.name]["truth"]["runs"] is not None]
     shown = [cell for cell in steady if opened or not cell.set_aside]
-    errors = {
-        cell.name: problem for cell in shown if (problem := wrong(cell, results[cell.name]))
-    }
+    errors = {cell.name: problem for cell in shown if (problem := wrong(cell, results[cell.name]))}
     for name, problem in errors.items():
         console.print(f"[bold]{name}[/]", end=": ")
         console.print(problem, markup=False)
     if opened:
         _table(console, "All cells", steady, results)
-    _table(console, "The cells that were not set aside", [c for c in steady if not c.set_aside], results)
+    _table(
+        console,
+        "The cells that were not set aside",
+        [c for c in steady if not c.set_aside],
+        results,
+    )
     aside = [cell for cell in steady if cell.set_aside]
     if opened:
         _table(console, "The third that was set aside", aside, results)
     wavering = [cell.name for cell in judged if results[cell.name]["truth"]["runs"] is None]
-    console.print(f"Wavering: {', '.join(wavering) or 'none'}. Not built: {', '.join(unbuilt) or 'none'}.")
+    console.print(
+        f"Wavering: {', '.join(wavering) or 'none'}. Not built: {', '.join(unbuilt) or 'none'}."
+    )
     broken = [cell for cell in shown if not results[cell.name]["truth"]["runs"]]
-    named = [c for c in broken if set(c.expect) & set(results[c.name].get("check", {}).get("codes", ()))]
+    named = [
+        c for c in broken if set(c.expect) & set(results[c.name].get("check", {}).get("codes", ()))
+    ]
     fixed = [cell for cell in steady if results[cell.name].get("fix", {}).get("works")]
     tried = [cell for cell in steady if "fix" in results[cell.name]]
-    undone = [cell for cell in tried if results[cell.name]["fix"]["as_before"]]
+    undone = [cell for cell in tried if not results[cell.name]["fix"].get("not_as_before")]
     console.print(f"The cause was named in {len(named)} of {len(broken)} broken cells shown.")
     console.print(
         f"The fix made a generation run in {len(fixed)} of {len(tried)} broken cells, and undo "
@@ -91,9 +98,14 @@ def show(cells: Sequence[Cell], results: Results, opened: bool) -> int:
 
 def _table(console: Console, title: str, cells: Sequence[Cell], results: Results) -> None:
     broken = {cell.name for cell in cells if not results[cell.name]["truth"]["runs"]}
-    table = Table("", "found", "recall", "false alarms", "precision", title=(
-        f"{title}: {len(cells)}, of which {len(broken)} do not run"
-    ))
+    table = Table(
+        "",
+        "found",
+        "recall",
+        "false alarms",
+        "precision",
+        title=(f"{title}: {len(cells)}, of which {len(broken)} do not run"),
+    )
     for name, judge in JUDGES.items():
         said = {cell.name for cell in cells if judge(results[cell.name])}
         found = len(said & broken)
