@@ -26,7 +26,7 @@ def main() -> int:
     """Build, run, judge and record; 0 if the doctor was right about all cells that are shown."""
     parser = argparse.ArgumentParser(prog="python -m tools.accuracy", description=__doc__)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="only these cells")
-    parser.add_argument("--stage", choices=(*STAGES, SHOW), help="only this; default: all")
+    parser.add_argument("--stage", nargs="+", choices=(*STAGES, SHOW), default=STAGES)
     parser.add_argument("--again", action="store_true", help="even where the result is known")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=ROOT / ".cache" / "accuracy")
@@ -38,7 +38,6 @@ def main() -> int:
         parser.error(f"no such cell: {', '.join(sorted(unknown))}")
     folder = options.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    stages = (options.stage,) if options.stage else STAGES
     results: dict[str, dict[str, Any]] = {}
     truths = record.truths()
     aside = {cell.name: cell.set_aside for cell in cells}
@@ -46,12 +45,13 @@ def main() -> int:
         # In no order, so that what is known after a while is a sample of all.
         shuffled = sorted(cells, key=lambda cell: hashlib.sha256(cell.name.encode()).digest())
         waiting = {
-            pool.submit(work, cell, folder, stages, options.again): cell.name for cell in shuffled
+            pool.submit(work, cell, folder, tuple(options.stage), options.again): cell.name
+            for cell in shuffled
         }
         for number, future in enumerate(as_completed(waiting), 1):
             name = waiting[future]
             results[name] = result = future.result()
-            if options.stage == SHOW:
+            if SHOW in options.stage:
                 continue
             print(f"{number}/{len(cells)} {name}: {summary.line(result)}", flush=True)
             if "truth" in result:
@@ -60,9 +60,10 @@ def main() -> int:
                 if "fix" in result and (options.open or not aside[name]):
                     truths[name]["fix"] = result["fix"]
                 record.write_truths(truths)
-    if not options.only and options.stage != SHOW:
+    if not options.only and SHOW not in options.stage:
         names = {cell.name for cell in cells}
         record.write_truths({name: truth for name, truth in truths.items() if name in names})
+        record.forget_facts_but(names)
     return summary.show(cells, results, options.open)
 
 

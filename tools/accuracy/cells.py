@@ -29,10 +29,10 @@ class Cell(Struct, frozen=True):
 
     ``start`` is installed with its dependencies, then each of ``force`` in turn without, then
     ``remove`` is taken out, then each of ``damage`` is done: the name of a function in
-    ``damage.py`` and its arguments. ``variables`` are set for whatever runs there. ``folder`` is the name of the
-    environment's folder. ``expect`` holds the codes of which one has to be found; it is empty where
-    a generation runs. In paths, ``{site}`` is the folder of the packages and ``{extra}`` a folder
-    beside the environment.
+    ``damage.py`` and its arguments. ``variables`` are set for whatever runs there. ``folder`` is
+    the name of the environment's folder. ``expect`` holds the codes of which one has to be found;
+    it is empty where a generation runs. In paths, ``{site}`` is the folder of the packages and
+    ``{extra}`` a folder beside the environment.
     """
 
     name: str

@@ -59,6 +59,13 @@ def read_facts(name: str) -> bytes:
     return gzip.decompress(facts_file(name).read_bytes())
 
 
+def forget_facts_but(names: set[str]) -> None:
+    """Remove the facts of cells that are no more."""
+    for path in FACTS.glob("*.json.gz"):
+        if path.name.removesuffix(".json.gz") not in names:
+            path.unlink()
+
+
 def keep_facts(built: Built, saved: Path) -> None:
     """Keep what ``check --save-facts`` wrote; the same facts make the same file."""
     facts = json.loads(scrubbed(saved.read_text(encoding="utf-8"), built.folder))
