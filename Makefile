@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint recipes models schema incidents bench train clean
+.PHONY: demo test lint recipes models schema incidents bench accuracy train clean
 
 demo: .venv/ready
 	$(BIN)/python tools/demo.py
@@ -37,6 +37,11 @@ incidents: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m tools.bench
+
+# Build and run the accuracy matrix for real, and judge it: about an hour on two cores the first time,
+# and then only what is new. ACCURACY="--stage check" takes facts and verdicts anew, in a minute or two.
+accuracy: .venv/ready
+	$(BIN)/python -m tools.accuracy $(ACCURACY)
 
 # Train the doctor's own model from nothing: about 80 minutes on two cores of its own.
 train: .venv/ready
