@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import json
 import os
@@ -38,6 +39,12 @@ def main() -> int:
         parser.error(f"no such cell: {', '.join(sorted(unknown))}")
     folder = options.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / "lock").open("w")
+    try:
+        if SHOW not in options.stage:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        parser.error(f"another run is at work in {folder}")
     results: dict[str, dict[str, Any]] = {}
     truths = record.truths()
     aside = {cell.name: cell.set_aside for cell in cells}

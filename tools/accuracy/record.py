@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,9 @@ def keep_facts(built: Built, saved: Path) -> None:
 def scrubbed(text: str, folder: Path) -> str:
     """A text without the folders of this machine: the matrix's becomes ``~/matrix``."""
     home = os.path.expanduser("~")
-    inside = "~" + str(folder)[len(home) :] if str(folder).startswith(home + os.sep) else None
-    for place in filter(None, (str(folder), inside)):
-        text = text.replace(place, "~/matrix")
-    return text.replace(home + os.sep, "~/")
+    folders = {str(folder): "~/matrix", home: "~"}
+    if str(folder).startswith(home + os.sep):
+        folders["~" + str(folder)[len(home) :]] = "~/matrix"
+    longest_first = sorted(folders, key=len, reverse=True)
+    pattern = "|".join(rf"{re.escape(place)}(?![\w.-])" for place in longest_first)
+    return re.sub(pattern, lambda match: folders[match.group()], text)
