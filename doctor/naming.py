@@ -48,7 +48,9 @@ def _incident_of(finding: Finding, facts: Facts) -> Incident | None:
 
 
 def _is_about(finding: Finding, incident: Incident) -> bool:
-    seen = [f"{item.fact}: {item.value}" for item in finding.evidence]
+    # Where a finding is about files, its sources are these files; elsewhere they are who told it.
+    files = [item.source for item in finding.evidence if finding.code.startswith("files-")]
+    seen = [*(f"{item.fact}: {item.value}" for item in finding.evidence), *files]
     return not incident.about or any(words in line for words in incident.about for line in seen)
 
 

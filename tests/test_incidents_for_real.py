@@ -54,7 +54,7 @@ CASES = (
     Case("mlx-too-old", "versions-conflict", forced=("mlx==0.30.0", "mlx-cpu==0.30.0")),
     Case("mlx-halves-mismatch", "backend-mismatch", forced=("mlx-cpu==0.31.2",)),
     Case("mlx-backend-missing", "backend-missing", removed=("mlx-cpu",)),
-    Case("mlx-files-removed", "import-broken", forced=("mlx-cpu==0.31.2", "mlx-cpu==0.32.4")),
+    Case("mlx-files-removed", "files-damaged", forced=("mlx-cpu==0.31.2", "mlx-cpu==0.32.4")),
     Case("jinja2-unfit", "versions-conflict", removed=("jinja2",)),
     Case(
         "jinja2-unfit",

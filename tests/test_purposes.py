@@ -14,6 +14,7 @@ from tests.conftest import MLX_EXTRA, RECORDED, Doctor, make_environment, record
 from tests.facts_of import replace
 
 processors = probe.module("processors")
+readers = probe.module("processor_source")
 PURPOSES = ("image", "video", "server")
 
 # A processor that lives without its part for videos, as mlx-vlm's would be written.
@@ -73,8 +74,8 @@ def load_video(path):
 def load_image(path):
     import elsewhere
 """
-    assert processors.video_imports(text) == ["cv2", "decord.bridge"]
-    assert processors.video_imports("def load_video(:") == []
+    assert readers.video_imports(text) == ["cv2", "decord.bridge"]
+    assert readers.video_imports("def load_video(:") == []
 
 
 @pytest.mark.parametrize(
