@@ -54,8 +54,9 @@ class Distribution(Struct, frozen=True):
     """An installed distribution, as its own metadata tells.
 
     ``requires`` holds requirement strings with their markers. ``metadata`` is the folder of the
-    metadata. ``tags`` are those of its wheel that bind it to a Python or a platform. ``editable`` is the source folder of an editable install. ``problem`` says why the
-    metadata could not be read whole; name and version then come from the folder's name.
+    metadata. ``tags`` are those of its wheel that bind it to a Python or a platform. ``editable``
+    is the source folder of an editable install. ``problem`` says why the metadata could not be read
+    whole; name and version then come from the folder's name.
     """
 
     name: str
@@ -218,12 +219,22 @@ class StartupFile(Struct, frozen=True):
     effects: tuple[StartupEffect, ...]
 
 
+class StrayLibrary(Struct, frozen=True):
+    """A copy of MLX's library that the loader takes before the installed one.
+
+    ``lacks`` is a symbol that the installed mlx asks for and this one has not, or null.
+    """
+
+    path: str
+    lacks: str | None
+
+
 class Environment(Struct, frozen=True):
     """What the probe saw in the target.
 
     ``conda`` has the versions that conda believes to have installed, ``foreign_scripts`` the
     commands in it that another Python would run, with that Python's path; ``stray_libraries`` are
-    copies of MLX's library that the loader would take before the installed one.
+    copies of MLX's library in folders that a variable names.
     """
 
     interpreter: Interpreter
@@ -241,7 +252,7 @@ class Environment(Struct, frozen=True):
     startup: tuple[StartupFile, ...] = ()
     conda: dict[str, str] = msgspec.field(default_factory=dict)
     foreign_scripts: dict[str, str] = msgspec.field(default_factory=dict)
-    stray_libraries: tuple[str, ...] = ()
+    stray_libraries: tuple[StrayLibrary, ...] = ()
 
 
 class Process(Struct, frozen=True):

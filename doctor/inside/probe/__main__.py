@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 
 
@@ -63,10 +64,13 @@ def answer(question: dict) -> dict:
     )
     if traced:
         hiding += shadows.here(question.get("folder"), finder, traced)
+    asks_loader = "LD_LIBRARY_PATH" in os.environ or "DYLD_LIBRARY_PATH" in os.environ
+    if asks_loader:
+        import libraries  # only where somebody directs the loader
     described = interpreter.describe(search_path)
     result = {
         "interpreter": described,
-        "stray_libraries": interpreter.stray_libraries(),
+        "stray_libraries": libraries.strays(finder) if asks_loader else [],
         "conda": distributions.of_conda(sys.prefix),
         "foreign_scripts": distributions.foreign_scripts(described["scripts"], sys.executable),
         "distributions": found,
