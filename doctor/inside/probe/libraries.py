@@ -131,8 +131,8 @@ def strays(finder: Finder) -> list[dict]:
     result = []
     for folder in filter(None, folders.split(os.pathsep)):
         path = os.path.abspath(os.path.join(folder, name))
-        if os.path.isfile(path) and core:
-            installed = os.path.join(os.path.dirname(core["origin"]), "lib", name)
+        installed = os.path.join(os.path.dirname(core["origin"]), "lib", name) if core else ""
+        if os.path.isfile(path) and core and os.path.realpath(path) != os.path.realpath(installed):
             asked = _symbols(core["origin"]) & _symbols(installed)
             lacking = sorted(asked - _symbols(path))
             result.append({"path": path, "lacks": lacking[0].decode() if lacking else None})
