@@ -16,7 +16,7 @@ is a guest (`kern.hv_vmm_present`, `hw.model`), and looks for another copy of ML
 the loader would find it first.
 
 - `platform-unsupported`: MLX cannot run here: an error. A warning in a virtual macOS, where Metal
-  is missing or gives wrong numbers in some.
+  may be missing or give wrong numbers.
 - `wheel-unsuitable`: a package on the way is made for another Python, processor or system. An error
   where a generation loads what cannot be loaded, else a warning.
 - `environment-variable`: a variable that makes the loader or the libraries do what they should not.
@@ -33,6 +33,7 @@ from collections.abc import Iterator
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from checks.versions import module_of
 from doctor.facts import Distribution, Facts, Interpreter
 from doctor.findings import CheckResult, Evidence, Finding, Fix, Severity
 from doctor.requirements import installed, on_the_way
@@ -131,11 +132,14 @@ def _wheels(facts: Facts) -> CheckResult:
     interpreter = facts.environment.interpreter
     imports = facts.environment.imports
     reached_modules = set(imports.reached) if imports else set()
-    failing = {
-        file.distribution: file
+    # Compiled modules of another Python, which this one does not find.
+    foreign = [
+        file
         for file in facts.environment.damaged
-        if file.problem and file.bytes is not None and file.bytes >= file.recorded_bytes
-    }
+        if file.kind == "compiled" and file.bytes is not None and file.bytes >= file.recorded_bytes
+    ]
+    unfound = {file.distribution for file in foreign}
+    failing = {file.distribution: file for file in foreign if file.problem}
     reached, _ = on_the_way(facts.environment)
     for name, distribution in reached.items():
         reason = unsuitable(distribution, interpreter)
@@ -144,9 +148,10 @@ def _wheels(facts: Facts) -> CheckResult:
             yield from _python(distribution, interpreter)
             continue
         why = reason or "it is made for another Python"
-        loaded = name in MLX or name.replace("-", "_") in reached_modules
-        # Another Python's compiled modules are not found; whether that matters, the trace tells.
-        fatal = broken is not None or (loaded and reason is not None and _cannot_load(name, reason))
+        loaded = name in MLX or module_of(name) in reached_modules
+        # Where compiled modules are not found, the trace tells whether that matters.
+        found = loaded and distribution.name not in unfound
+        fatal = broken is not None or (found and reason is not None and _cannot_load(name, reason))
         yield Finding(
             code="wheel-unsuitable",
             severity=Severity.ERROR if fatal else Severity.WARNING,
@@ -171,7 +176,7 @@ def _wheels(facts: Facts) -> CheckResult:
 
 
 def _cannot_load(name: str, reason: str) -> bool:
-    """Whether nothing of it can be loaded: another processor or system, or too old a one."""
+    """Whether nothing of it can be loaded: another processor or system, or MLX's too old."""
     return not reason.startswith("it needs Python") and (name in MLX or "or newer" not in reason)
 
 
@@ -189,8 +194,7 @@ def _python(distribution: Distribution, interpreter: Interpreter) -> CheckResult
             severity=Severity.WARNING,
             title=f"{distribution.name} {distribution.version} requires Python "
             f"{distribution.requires_python}, and this is {interpreter.version}",
-            cause="It was installed in spite of that. Nothing that a generation imports was seen "
-            "to fail for it, but its authors do not test it.",
+            cause="It was installed in spite of that. Its authors do not test it so.",
             evidence=(
                 Evidence(
                     fact="Requires-Python",
@@ -279,14 +283,19 @@ def _numbers(version: str | None) -> tuple[int, ...]:
 
 def _variables(facts: Facts) -> CheckResult:
     variables, environment = facts.variables, facts.environment
-    for path in environment.stray_libraries:
+    for library in environment.stray_libraries:
+        path = library.path
         name = "DYLD_LIBRARY_PATH" if path.endswith(".dylib") else "LD_LIBRARY_PATH"
         yield Finding(
             code="environment-variable",
-            severity=Severity.WARNING,
+            severity=Severity.ERROR if library.lacks else Severity.WARNING,
             title=f"{name} puts another copy of MLX's library before the installed one",
-            cause="The loader takes the first of the name. From another release, it lacks symbols "
-            "that the installed mlx asks for.",
+            cause="The loader takes the first of the name. "
+            + (
+                f"It lacks what the installed mlx asks for, such as {library.lacks}."
+                if library.lacks
+                else "It has all that the installed mlx asks for, so that it may go."
+            ),
             evidence=(
                 Evidence(fact="found first", value=path.rpartition("/")[2], source=path),
                 Evidence(fact=name, value=variables.get(name, "set"), source="environment"),

@@ -254,6 +254,16 @@ class StartupFile(Struct, frozen=True):
     effects: tuple[StartupEffect, ...]
 
 
+class StrayLibrary(Struct, frozen=True):
+    """A copy of MLX's library that the loader takes before the installed one.
+
+    ``lacks`` is a symbol that the installed mlx asks for and this one has not, or null.
+    """
+
+    path: str
+    lacks: str | None
+
+
 class Environment(Struct, frozen=True):
     """What the probe saw in the target.
 
@@ -261,7 +271,7 @@ class Environment(Struct, frozen=True):
     as far as their RECORDs tell.
     ``conda`` has the versions that conda believes to have installed, ``foreign_scripts`` the
     commands in it that another Python would run, with that Python's path; ``stray_libraries`` are
-    copies of MLX's library that the loader would take before the installed one.
+    copies of MLX's library in folders that a variable names.
     """
 
     interpreter: Interpreter
@@ -280,7 +290,7 @@ class Environment(Struct, frozen=True):
     startup: tuple[StartupFile, ...] = ()
     conda: dict[str, str] = msgspec.field(default_factory=dict)
     foreign_scripts: dict[str, str] = msgspec.field(default_factory=dict)
-    stray_libraries: tuple[str, ...] = ()
+    stray_libraries: tuple[StrayLibrary, ...] = ()
 
 
 class Process(Struct, frozen=True):

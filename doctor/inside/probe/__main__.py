@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 
 
@@ -51,12 +52,14 @@ def answer(question: dict) -> dict:
     traced = tracer.summary() if tracer else None
     expected = damage.expected(found, notes, traced) if traced else []
     changed = damage.find(expected, notes, finder)
-    hiding = shadows.find(search_path, finder, notes, found, traced, expected) if traced else []
+    near = damage.around(found, notes, traced) if traced else frozenset(["mlx_vlm"])
+    loaded = traced["modules"] if traced else {}
+    hiding = shadows.find(search_path, finder, notes, found, loaded, expected, near)
     if tracer and traced and (changed or hiding):
         doubtful = imports.Doubt(
             modules={**damage.modules(changed), **shadows.modules(hiding)},
             whole=frozenset(shadow["module"] for shadow in hiding),
-            around=damage.around(found, notes, traced) | shadows.around(hiding, finder),
+            around=near | shadows.around(hiding, finder),
         )
         starts += [name for name in doubtful.modules if processors.is_configuration(name, question)]
         starts = shadows.starts(hiding) + starts
@@ -68,15 +71,18 @@ def answer(question: dict) -> dict:
         traced = tracer.summary()
         damage.judge(changed, traced, finder, starts)
         shadows.judge(hiding, traced)
-    startup.judge(
-        started, traced["modules"] if traced else {}, traced["taken"] if traced else set()
-    )
-    if traced:
-        hiding += shadows.here(question.get("folder"), finder, traced)
+    elif hiding:
+        # There is no trace where what has the name of mlx_vlm is no package.
+        shadows.judge(hiding, {"modules": {}, "problems": [shadows.NOT_MLX_VLM]})
+    startup.judge(started, loaded, traced["taken"] if traced else set())
+    hiding += shadows.here(question.get("folder"), finder, near)
+    asks_loader = "LD_LIBRARY_PATH" in os.environ or "DYLD_LIBRARY_PATH" in os.environ
+    if asks_loader:
+        import libraries  # only where somebody directs the loader
     described = interpreter.describe(search_path)
     result = {
         "interpreter": described,
-        "stray_libraries": interpreter.stray_libraries(),
+        "stray_libraries": libraries.strays(finder) if asks_loader else [],
         "conda": distributions.of_conda(sys.prefix),
         "foreign_scripts": distributions.foreign_scripts(described["scripts"], sys.executable),
         "distributions": found,

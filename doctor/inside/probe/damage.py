@@ -14,7 +14,8 @@ from imports import FOLLOWED
 from modules import Finder
 from notes import Notes, read
 
-SUFFIXES = tuple(EXTENSION_SUFFIXES)
+# What follows the name of a compiled module that this Python finds.
+SUFFIXES = frozenset(suffix[1:] for suffix in EXTENSION_SUFFIXES)
 COMPILED = (".so", ".dylib", ".pyd", ".metallib")
 
 # Files that nothing reads while a program runs, by their folders and by the ends of their names.
@@ -77,7 +78,7 @@ def find(expected: list[tuple], notes: Notes, finder: Finder) -> list[dict]:
         for name, size in files.items():
             path = site + os.sep + name
             found = notes.size(path)
-            foreign = ".cpython-" in name and not name.endswith(SUFFIXES)
+            foreign = ".cpython-" in name and _suffix(name) not in SUFFIXES
             if found == size and not foreign:
                 continue
             kind = _kind(name)
@@ -151,6 +152,10 @@ def _kind(name: str) -> str:
     if name.endswith(COMPILED) or ".so." in name:
         return "compiled"
     return "source" if name.endswith(".py") else "data"
+
+
+def _suffix(name: str) -> str:
+    return name[name.rfind("/") + 1 :].partition(".")[2]
 
 
 def module_of(name: str) -> str | None:

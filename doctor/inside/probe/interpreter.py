@@ -120,21 +120,6 @@ def describe(path_entries: list[dict]) -> dict:
     }
 
 
-def stray_libraries() -> list[str]:
-    """MLX's own library in a folder that the loader looks into before the installed one.
-
-    ``LD_LIBRARY_PATH`` comes before the RUNPATH of a library (ld.so's manual), and
-    ``DYLD_LIBRARY_PATH`` before the place that a library is asked for at (dyld's).
-    """
-    found = []
-    for variable, name in (("LD_LIBRARY_PATH", "libmlx.so"), ("DYLD_LIBRARY_PATH", "libmlx.dylib")):
-        for folder in filter(None, os.environ.get(variable, "").split(os.pathsep)):
-            path = os.path.abspath(os.path.join(folder, name))
-            if variable.startswith("DYLD") == (sys.platform == "darwin") and os.path.isfile(path):
-                found.append(path)
-    return found
-
-
 def _kind(in_environment: bool) -> str:
     if os.path.isdir(os.path.join(sys.prefix, "conda-meta")):
         return "conda"

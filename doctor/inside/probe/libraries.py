@@ -6,11 +6,18 @@ ELF as in the System V ABI and ``elf.h``, Mach-O as in Apple's ``mach-o/loader.h
 from __future__ import annotations
 
 import os
+import re
 import struct
+import sys
+
+from modules import Finder
 
 # Libraries of hundreds of megabytes exist; their headers lie at the beginning, and ELF's dynamic
 # section is read where it is.
 HEAD_BYTES = 65_536
+
+# MLX's library for CUDA has some hundreds of megabytes.
+MOST_BYTES = 500_000_000
 
 ELF_PT_LOAD, ELF_PT_DYNAMIC = 1, 2
 ELF_DT_NEEDED, ELF_DT_STRTAB, ELF_DT_RPATH, ELF_DT_RUNPATH = 1, 5, 15, 29
@@ -108,6 +115,37 @@ def _fat(file, head: bytes, folder: str) -> dict | None:  # type: ignore[no-unty
         described["loaded_bytes"] = max(offset + size, (result or described)["loaded_bytes"])
         result = described
     return result
+
+
+def strays(finder: Finder) -> list[dict]:
+    """MLX's own library in a folder that the loader looks into before the installed one.
+
+    ``{"path", "lacks"}``: a symbol that the installed mlx asks for and this one has not, or null.
+    ``LD_LIBRARY_PATH`` comes before the RUNPATH of a library (ld.so's manual), and
+    ``DYLD_LIBRARY_PATH`` before the place that a library is asked for at (dyld's).
+    """
+    on_mac = sys.platform == "darwin"
+    name = "libmlx.dylib" if on_mac else "libmlx.so"
+    folders = os.environ.get("DYLD_LIBRARY_PATH" if on_mac else "LD_LIBRARY_PATH", "")
+    core = finder.find("mlx.core")
+    result = []
+    for folder in filter(None, folders.split(os.pathsep)):
+        path = os.path.abspath(os.path.join(folder, name))
+        installed = os.path.join(os.path.dirname(core["origin"]), "lib", name) if core else ""
+        if os.path.isfile(path) and core and os.path.realpath(path) != os.path.realpath(installed):
+            asked = _symbols(core["origin"]) & _symbols(installed)
+            lacking = sorted(asked - _symbols(path))
+            result.append({"path": path, "lacks": lacking[0].decode() if lacking else None})
+    return result
+
+
+def _symbols(path: str) -> set[bytes]:
+    """The names of MLX's own functions that stand in a library, whoever defines them."""
+    try:
+        with open(path, "rb") as file:
+            return set(re.findall(rb"_ZNK?3mlx4core\w+", file.read(MOST_BYTES)))
+    except OSError:
+        return set()
 
 
 def closure(starts: list[str], known: dict[str, str]) -> set[str]:

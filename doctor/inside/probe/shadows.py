@@ -14,21 +14,28 @@ from notes import Notes
 CUSTOM = frozenset({"sitecustomize", "usercustomize"})
 
 
+# What a generation asks first of all.
+NOT_MLX_VLM = {"importer": "the doctor", "line": 0, "module": "mlx_vlm", "name": "load"}
+
+
 def find(
     search_path: list[dict],
     finder: Finder,
     notes: Notes,
     distributions: list[dict],
-    traced: dict,
+    loaded: dict,
     expected: list[tuple],
+    near: frozenset,
 ) -> list[dict]:
     """``{"module", "origin", "hides", "place", "standard"}`` of what hides a module.
 
     ``place`` is the kind of the folder on the search path (see ``interpreter.search_path``).
-    ``expected`` are the files that distributions have on the way (``damage.expected``).
+    ``loaded`` are the files of the modules on the way, ``expected`` those that distributions have
+    there (``damage.expected``), ``near`` the top-level modules there and of what these require
+    (``damage.around``).
     """
     found: dict[str, dict] = {}
-    pairs = [*_inner(traced, expected), *_top_level(finder, notes, distributions, traced)]
+    pairs = [*_inner(loaded, expected), *_top_level(finder, notes, distributions, near)]
     for module, origin, hides in pairs:
         found.setdefault(module, _shadow(module, origin, hides, search_path, False))
     for module, origin, hides in _standard(search_path, finder):
@@ -36,13 +43,13 @@ def find(
     return list(found.values())
 
 
-def _inner(traced: dict, expected: list[tuple]) -> list[tuple[str, str, str]]:
+def _inner(loaded: dict, expected: list[tuple]) -> list[tuple[str, str, str]]:
     """Within packages: a folder hides a file of its name beside it."""
     result = []
     for _, site, files in expected:
         strays = [
             (module, origin)
-            for module, origin in traced["modules"].items()
+            for module, origin in loaded.items()
             if "." in module
             and origin.startswith(site + os.sep)
             and origin[len(site) + 1 :] not in files
@@ -58,12 +65,12 @@ def _inner(traced: dict, expected: list[tuple]) -> list[tuple[str, str, str]]:
 
 
 def _top_level(
-    finder: Finder, notes: Notes, distributions: list[dict], traced: dict
+    finder: Finder, notes: Notes, distributions: list[dict], near: frozenset
 ) -> list[tuple[str, str, str]]:
     """Top-level modules that are not where a distribution has them, or are there twice."""
     result = []
     homes = _homes(distributions, notes)
-    for top in sorted({name.partition(".")[0] for name in traced["modules"]}):
+    for top in sorted(near):
         found = finder.find(top)
         if found is None or found["kind"] == "namespace" or finder.is_standard(found["origin"]):
             continue
@@ -151,14 +158,14 @@ def starts(shadows: list[dict]) -> list[str]:
     return ["encodings", "site"] if any(shadow["standard"] for shadow in shadows) else []
 
 
-def here(folder: str | None, finder: Finder, traced: dict) -> list[dict]:
+def here(folder: str | None, finder: Finder, near: frozenset) -> list[dict]:
     """What in the user's current folder has the name of a module on the way.
 
     It matters to what is started there with ``python -m`` or ``-c``, and to scripts that lie there.
     """
     if not folder:
         return []
-    tops = {name.partition(".")[0] for name in traced["modules"]}
+    tops = set(near)
     for standard_folder in finder.standard_folders:
         tops |= _stems(finder.names(standard_folder))
     result = []
