@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint recipes models schema bench train clean
+.PHONY: demo test lint recipes models schema incidents bench accuracy train clean
 
 demo: .venv/ready
 	$(BIN)/python tools/demo.py
@@ -18,9 +18,10 @@ lint: .venv/ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/mypy
 
-# Resolve the recipes anew, for every platform and Python: hashes, sizes and the extras.
+# Resolve the recipes anew, for every platform and Python, run what can be run here (with the Pythons
+# on PATH), and write locks, sizes, extras and proofs. One recipe: make recipes RECIPE=torch-free
 recipes: .venv/ready
-	$(BIN)/python tools/lock_recipes.py
+	$(BIN)/python -m tools.recipes $(if $(RECIPE),--recipe $(RECIPE))
 
 # The table of models and releases anew: environments without torch, predicted and measured.
 models: .venv/ready
@@ -30,8 +31,17 @@ models: .venv/ready
 schema: .venv/ready
 	$(BIN)/python tools/write_schema.py
 
+# The known incidents, from the files that people write to the one that is read.
+incidents: .venv/ready
+	$(BIN)/python tools/compile_incidents.py
+
 bench: .venv/ready
-	$(BIN)/python tools/bench.py
+	$(BIN)/python -m tools.bench
+
+# Build and run the accuracy matrix for real, and judge it: about an hour on two cores the first time,
+# and then only what is new. ACCURACY="--stage check" takes facts and verdicts anew, in a minute or two.
+accuracy: .venv/ready
+	$(BIN)/python -m tools.accuracy $(ACCURACY)
 
 # Train the doctor's own model from nothing: about 80 minutes on two cores of its own.
 train: .venv/ready

@@ -1,50 +1,119 @@
-"""Are the compiled files of the packages that a generation imports whole?
+"""Are the files of the packages that a generation imports as they were installed?
 
 An interrupted download, a full disk or an over-eager cleaner leaves packages whose metadata is
-content and whose libraries are gone or cut off. Some of them do not fail with an error: the process
-crashes.
+content and whose files are gone or cut off. Some of them do not fail with an error: the process
+crashes. Removing a package can take files of another with it: mlx's backends up to 0.31.2 carry
+files that mlx has too. And people patch what is installed, by hand or by a program.
 
 You would see, for example: `ImportError: ... file too short`, `cannot import name '_imaging' from
-'PIL'`, or no word at all and the exit status of a crash (bus error, segmentation fault).
+'PIL'`, `SyntaxError`, `ImportError: Encountered an error while initializing the extension.`, or no
+word at all and the exit status of a crash (bus error, segmentation fault).
 
-The doctor compares the size of each compiled file with what the package's own RECORD says. A file
-that is gone or shorter is damaged; one that is longer is not called so, since signing a library
-again adds to it. Python files that are missing, empty or broken are the trace of imports' to find
-(`import-broken`); contents that were changed and kept their size are not seen without hashing.
+The doctor compares the sizes of files with what each package's own RECORD says: of all compiled
+files, and of the Python and data files that a generation comes by. Then it follows the imports into
+the packages that differ, and asks what is lost. Contents that were changed and kept their size are
+not seen without hashing. Signing a library again makes it longer, stripping it of what is for
+debuggers makes it shorter: neither does harm, and neither is called damage.
 
-- `files-damaged`: a compiled file is gone or cut off.
+- `files-damaged`: files are gone or cut off. An error where a generation needs what is lost: it
+  imports it, loads it, or calls it in a file that goes on without it. A warning where no need was
+  seen.
+- `files-edited`: files were changed after they were installed, and all that a generation imports is
+  still there. A warning where it loads them: what they do now, their authors never tested, and an
+  update takes the change away. A note where it does not.
 
-`vlm-doctor fix` installs the package anew. By hand: `pip install --force-reinstall --no-deps` of
-the version that is there.
+`vlm-doctor fix` installs a damaged package anew. It leaves edited ones alone: somebody wanted that.
+By hand: `pip install --force-reinstall --no-deps` of the version that is there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from doctor.facts import DamagedFile, Facts
 from doctor.findings import CheckResult, Evidence, Finding, Fix, Severity
 
-CODES = ("files-damaged",)
+CODES = ("files-damaged", "files-edited")
+
+# Files that are named in one finding; a package that is gone has hundreds.
+MOST_NAMED = 5
 
 
 def check(facts: Facts) -> CheckResult:
     """Findings, as the page above says."""
-    by_distribution: dict[str, list[DamagedFile]] = {}
+    harmful: dict[str, list[DamagedFile]] = {}
+    lost: dict[str, list[DamagedFile]] = {}
+    edited: dict[str, list[DamagedFile]] = {}
     for file in facts.environment.damaged:
-        by_distribution.setdefault(file.distribution, []).append(file)
-    for name, files in by_distribution.items():
+        if file.bytes is not None and file.kind == "compiled" and file.bytes >= file.recorded_bytes:
+            continue  # whole, but compiled for another Python: the check of the platform says so
+        if file.problem:
+            group = harmful
+        elif file.bytes is None or (file.kind == "data" and file.bytes < file.recorded_bytes):
+            group = lost
+        else:
+            group = edited
+        group.setdefault(file.distribution, []).append(file)
+    for name, files in harmful.items():
         yield Finding(
             code="files-damaged",
             severity=Severity.ERROR,
-            title=f"{name} is damaged: {len(files)} of its compiled files "
-            f"{'is' if len(files) == 1 else 'are'} gone or cut off",
-            cause="A generation imports it, and fails or crashes there.",
-            evidence=tuple(
-                Evidence(
-                    fact=f"recorded with {file.recorded_bytes} bytes",
-                    value="gone" if file.bytes is None else f"{file.bytes} bytes",
-                    source=file.path,
-                )
-                for file in files
-            ),
+            title=f"{name} is damaged: {_count(files)} gone, cut off or broken",
+            cause="; ".join(dict.fromkeys(_because(file) for file in files[:MOST_NAMED])) + ".",
+            evidence=_evidence(files),
             fix=Fix(id="recipe", summary=f"install {name} anew", automatic=True),
         )
+    for name, files in lost.items():
+        if name not in harmful:
+            yield Finding(
+                code="files-damaged",
+                severity=Severity.WARNING,
+                title=f"{name} is not whole: {_count(files)} gone or cut off",
+                cause="A generation was not seen to need what is lost. Other uses may.",
+                evidence=_evidence(files),
+                fix=_by_hand(name),
+            )
+    for name, files in edited.items():
+        used = [file for file in files if file.used and file.kind == "source"]
+        if name not in harmful:
+            yield Finding(
+                code="files-edited",
+                severity=Severity.WARNING if used else Severity.NOTE,
+                title=f"{name} was changed after it was installed: {_count(used or files)} not of "
+                "the recorded size",
+                cause="All that a generation imports from them is still there. Its authors never "
+                "tested this, and an update takes the change away."
+                if used
+                else "A generation was not seen to depend on them.",
+                evidence=_evidence(used or files),
+                fix=_by_hand(name),
+            )
+
+
+def _count(files: list[DamagedFile]) -> str:
+    return "1 file is" if len(files) == 1 else f"{len(files)} files are"
+
+
+def _because(file: DamagedFile) -> str:
+    state = "is gone" if file.bytes is None else "is not what was installed"
+    return f"{file.path.rpartition('/')[2]} {state}: {file.problem}"
+
+
+def _evidence(files: Iterable[DamagedFile]) -> tuple[Evidence, ...]:
+    return tuple(
+        Evidence(
+            fact=f"recorded with {file.recorded_bytes} bytes",
+            value="gone" if file.bytes is None else f"{file.bytes} bytes",
+            source=file.path,
+        )
+        for file in list(files)[:MOST_NAMED]
+    )
+
+
+def _by_hand(name: str) -> Fix:
+    return Fix(
+        id="reinstall-by-hand",
+        summary=f"install {name} anew in the version that is there (pip install --force-reinstall "
+        "--no-deps), if nobody wanted the change",
+        automatic=False,
+    )

@@ -14,7 +14,8 @@ folder.
 
 The doctor reads `config.json`, the folder `mlx_vlm/models` of the installed mlx-vlm and its table
 of prompt formats. The first releases are from `model_releases.json`, which `make models` makes from
-the wheels of releases.
+the wheels of releases. With `--for video` it also looks whether the model's processor mentions
+videos at all: where it does not, what becomes of a video is not known.
 """
 
 from __future__ import annotations
@@ -60,6 +61,12 @@ def check(facts: Facts) -> CheckResult:
             "that the doctor knows"
         )
     yield from _unsupported(facts)
+    processor = facts.environment.processor
+    if facts.purpose == "video" and processor is not None and processor.takes_videos is False:
+        yield NotChecked(
+            reason=f"what becomes of a video: {processor.name} of {processor.provider} "
+            "mentions none"
+        )
 
 
 def _not_cached(facts: Facts) -> Finding:

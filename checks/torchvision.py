@@ -93,8 +93,8 @@ def _missing(facts: Facts, needs: tuple[Evidence, ...], torch_there: bool) -> Fi
         title=f"{facts.model.type} needs {what} here, and {'it is' if torch_there else 'they are'} "
         "not installed",
         cause=f"{pair} loads this model with the {processor.name if processor else '?'} of "
-        f"{processor.provider if processor else '?'}. A part of it exists only with torchvision, "
-        "even for pictures alone.",
+        f"{processor.provider if processor else '?'}. A part of it exists only with torchvision"
+        + (", even for pictures alone." if facts.purpose != "video" else "."),
         evidence=(
             *needs,
             Evidence(

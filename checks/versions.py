@@ -10,9 +10,10 @@ functioning of this module, but found tokenizers==0.23.1`, or `cannot import nam
 
 The doctor reads, from files and without importing anything: the metadata of every distribution on
 the way from mlx-vlm to a generation, with markers and extras; the table that the installed
-transformers enforces; and the imports that a generation makes. What is enforced, or imported and
-not there, is an error. A need that is written down and not met, but that nothing on the way checks
-or imports, is a warning: it may work, and its authors do not promise that it does.
+transformers enforces; the imports that a generation makes; and the calls from one package into
+another that it surely makes. What is enforced, or imported and not there, or called in a way that
+it does not take, is an error. A need that is written down and not met, but that nothing on the way
+was seen to depend on, is a warning: it may work, and its authors do not promise that it does.
 
 - `versions-conflict`: an installed version that another package does not accept, or that is
   missing.
@@ -22,6 +23,9 @@ or imports, is a warning: it may work, and its authors do not promise that it do
 - `backend-missing`: mlx has no backend at all (`libmlx.so: cannot open shared object file`).
 - `import-broken`: a module that a generation imports is missing, or lacks a name that is imported
   from it.
+- `call-unfitting`: a generation calls a function of another package with arguments that the
+  installed one does not take (`TypeError: make_logits_processors() takes from 0 to 3 positional
+  arguments but 7 were given`).
 - `metadata-unreadable`: a package's metadata is damaged, so that its needs are not known.
 
 `vlm-doctor fix` installs the pinned versions of a recipe. By hand: install the version named in
@@ -45,6 +49,7 @@ CODES = (
     "backend-mismatch",
     "backend-missing",
     "import-broken",
+    "call-unfitting",
     "metadata-unreadable",
 )
 
@@ -126,8 +131,10 @@ def _conflicts(
                 )
             )
     failing = _failing_imports(facts)
+    unfitting = _unfitting_calls(facts)
     for name, evidence in demands.items():
         imports = failing.pop(module_of(name), [])
+        calls = unfitting.pop(module_of(name), [])
         found = everything.get(name)
         where = Evidence(
             fact=f"installed {name}",
@@ -138,6 +145,8 @@ def _conflicts(
             cause = "transformers checks this whenever it is imported, and stops."
         elif imports:
             cause = "A generation imports it, and that import fails."
+        elif calls:
+            cause = "A generation calls it in a way that the installed version does not take."
         else:
             cause = (
                 "Nothing that a generation imports was seen to depend on it, but the authors "
@@ -147,10 +156,10 @@ def _conflicts(
         by = evidence[0].fact.removesuffix(" requires")
         yield Finding(
             code="versions-conflict",
-            severity=Severity.ERROR if name in enforced or imports else Severity.WARNING,
+            severity=Severity.ERROR if name in enforced or imports or calls else Severity.WARNING,
             title=f"{has}, but {by} requires {evidence[0].value}",
             cause=cause,
-            evidence=(*evidence, where, *imports),
+            evidence=(*evidence, where, *imports, *calls),
             fix=RECIPE,
         )
     for module, imports in failing.items():
@@ -164,12 +173,52 @@ def _conflicts(
             fix=RECIPE,
         )
 
+    for module, calls in unfitting.items():
+        yield Finding(
+            code="call-unfitting",
+            severity=Severity.ERROR,
+            title=f"A generation calls {module} in a way that it does not take: {calls[0].value}",
+            cause=f"{module} and the package that calls it are from times that do not go together.",
+            evidence=tuple(calls),
+            fix=RECIPE,
+        )
+
+
+def _unfitting_calls(facts: Facts) -> dict[str, list[Evidence]]:
+    """The calls that would fail, by the top-level module that is called: both sides of each."""
+    imports = facts.environment.imports
+    result: dict[str, list[Evidence]] = {}
+    for misfit in imports.misfits if imports else ():
+        result.setdefault(misfit.function.partition(".")[0], []).extend(
+            (
+                Evidence(
+                    fact="call that fails",
+                    value=f"{misfit.function}: {misfit.why}; passed are {misfit.passes}",
+                    source=f"{misfit.caller}:{misfit.line}",
+                ),
+                Evidence(
+                    fact=f"{misfit.function} takes",
+                    value=misfit.takes,
+                    source=f"{misfit.definition}:{misfit.definition_line}",
+                ),
+            )
+        )
+    return result
+
 
 def _failing_imports(facts: Facts) -> dict[str, list[Evidence]]:
     """The imports that would fail, by the top-level module that they are made from."""
     imports = facts.environment.imports
+    # What a damaged file no longer gives is told by the check of files, what another module in its
+    # place does not give by that of shadowing.
+    damaged = {file.module for file in facts.environment.damaged if file.problem}
+    shadowed = {shadow.module for shadow in facts.environment.shadows if shadow.problem}
     result: dict[str, list[Evidence]] = {}
     for problem in imports.problems if imports else ():
+        if problem.module in damaged or f"{problem.module}.{problem.name}" in damaged:
+            continue
+        if any((problem.module + ".").startswith(module + ".") for module in shadowed):
+            continue
         value = f"import {problem.module}"
         if problem.name:
             value = f"from {problem.module} import {problem.name}"

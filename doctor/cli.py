@@ -55,6 +55,12 @@ def parser() -> Parser:
         return result
 
     check = command("check", "Say what is wrong and why, without changing or running anything.")
+    check.add_argument(
+        "--for",
+        dest="purpose",
+        choices=("image", "video", "server"),
+        help="what is to run: pictures (the default), videos, or mlx-vlm's server",
+    )
     check.add_argument("--only", metavar="C,…", help="only these checks or codes")
     check.add_argument("--skip", metavar="C,…", help="not these checks or codes")
     check.add_argument("--facts", metavar="FILE", help="judge facts saved elsewhere")
@@ -79,10 +85,30 @@ def parser() -> Parser:
     group.add_argument("--list", action="store_true", help="show what can be taken back")
     group.add_argument("--clear", action="store_true", help="give up the ways back")
 
-    explain = command("explain", "Explain a finding's code.", target=False, model=False)
-    explain.add_argument("code", metavar="CODE")
+    explain = command(
+        "explain",
+        "Explain a finding's code or an incident, or say what a pasted error is.",
+        target=False,
+        model=False,
+    )
+    asked = explain.add_mutually_exclusive_group(required=True)
+    asked.add_argument("code", nargs="?", metavar="CODE", help="a code, a check or an incident")
+    asked.add_argument("--error", metavar="FILE", help="a traceback or log (-: standard input)")
 
-    command("recipes", "Show the recipes.", target=False, model=False)
+    recipes = command("recipes", "Show the recipes.", model=False)
+    group = recipes.add_mutually_exclusive_group()
+    group.add_argument(
+        "--outdated", action="store_true", help="ask the package index what has moved since"
+    )
+    group.add_argument(
+        "--export",
+        choices=("requirements", "pyproject", "conda"),
+        help="print one as a file for another tool",
+    )
+    recipes.add_argument("--recipe", metavar="R", help="only this recipe")
+    recipes.add_argument(
+        "--lock", metavar="L", help="the lock to use (default: the target's), as listed"
+    )
     return top
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from doctor import facts as facts_module
-from doctor import registry, target
+from doctor import incidents, registry, target
 from doctor.errors import CouldNot, Refused
-from doctor.facts import Facts
+from doctor.facts import Facts, Purpose
 from doctor.findings import NotChecked
 from doctor.look import look
 from doctor.probes import model
@@ -23,6 +23,7 @@ from doctor.report import (
     SCHEMA,
     CheckReport,
     ExplainReport,
+    ExportReport,
     FixReport,
     PlanReport,
     RecipeReport,
@@ -32,12 +33,14 @@ from doctor.report import (
     Tool,
     UndoReport,
     check_report,
+    incident_report,
     plan_report,
     target_report,
 )
 
 if TYPE_CHECKING:
     from doctor.journal import Journal
+    from doctor.recipes import Recipe
 
 # A file of facts stays under 2 MB (the contract); a larger one is not ours.
 MOST_FACTS_BYTES = 20_000_000
@@ -94,10 +97,11 @@ def check(options: argparse.Namespace) -> tuple[CheckReport, int]:
     if options.facts is not None:
         if options.python or options.venv:
             raise Refused("--facts judges saved facts; it goes with no --python and no --venv.")
-        facts = _saved(Path(options.facts), options.model)
+        facts = _saved(Path(options.facts), options.model, options.purpose)
         known = None
     else:
-        facts = look(_target(options), _model(options), os.environ)
+        purpose: Purpose = options.purpose or "image"
+        facts = look(_target(options), _model(options), os.environ, purpose)
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
         known = proof.recall(facts, prefix)
     if options.save_facts is not None:
@@ -140,7 +144,7 @@ def _list(words: str | None) -> list[str]:
     return [word.strip() for word in (words or "").split(",") if word.strip()]
 
 
-def _saved(path: Path, model_name: str | None) -> Facts:
+def _saved(path: Path, model_name: str | None, purpose: str | None) -> Facts:
     """Facts from a file. Raises ``Refused`` where it is none."""
     try:
         if path.stat().st_size > MOST_FACTS_BYTES:
@@ -152,6 +156,8 @@ def _saved(path: Path, model_name: str | None) -> Facts:
         raise Refused(f"{path} is no file of facts: {error}.") from None
     if model_name is not None and model_name != facts.model.id:
         raise Refused(f"The facts in {path} are about {facts.model.id}, not {model_name}.")
+    if purpose is not None and purpose != facts.purpose:
+        raise Refused(f"The facts in {path} were taken for {facts.purpose}, not {purpose}.")
     return facts
 
 
@@ -288,41 +294,126 @@ def _taken_back(record: Journal) -> int:
         ) from error
 
 
-def explain(options: argparse.Namespace) -> tuple[ExplainReport, int]:
-    """The page of a code: the docstring of the check that finds it."""
+def explain(options: argparse.Namespace) -> Result:
+    """The page of a code, a check or an incident; or what a pasted error is."""
+    if options.error is not None:
+        return _explain_error(options.error)
     name = registry.check_of_code(options.code)
     if name is None and options.code in registry.names():
         name = options.code
-    if name is None:
-        raise Refused(f"There is no code {options.code}.", f"Codes: {', '.join(registry.codes())}.")
-    page = (registry.module(name).__doc__ or "").strip()
+    known = incidents.load().get(options.code)
+    if name is not None:
+        code: str | None = options.code
+        page = "# " + (registry.module(name).__doc__ or "").strip()
+    elif known is not None:
+        code = known.codes[0] if known.codes else None
+        name = registry.check_of_code(code) if code else None
+        page = incidents.page(known)
+    else:
+        raise Refused(
+            f"There is no code and no incident {options.code}.",
+            f"Codes: {', '.join(registry.codes())}. An error's text: vlm-doctor explain --error",
+        )
     return ExplainReport(
         schema=SCHEMA,
         command="explain",
         tool=Tool(),
-        code=options.code,
+        code=code,
         check=name,
-        page="# " + page,
+        page=page,
+        incidents=(incident_report(known),) if known else (),
     ), 0
+
+
+def _explain_error(name: str) -> tuple[ExplainReport, int]:
+    """What a pasted error is; exit status 1 where no incident is known that it shows."""
+    from doctor import attribution, pasted
+
+    text = pasted.read(name)
+    found = attribution.attribute(text)
+    codes = found[0].incident.codes if found else ()
+    return ExplainReport(
+        schema=SCHEMA,
+        command="explain",
+        tool=Tool(),
+        code=codes[0] if codes else None,
+        check=registry.check_of_code(codes[0]) if codes else None,
+        page="\n\n".join(incidents.page(match.incident) for match in found),
+        incidents=tuple(
+            incident_report(
+                match.incident, text.shown(match.start, match.end), text.line_of(match.start) + 1
+            )
+            for match in found
+        ),
+        errors=text.errors(),
+        cut=text.cut,
+    ), 0 if found else 1
 
 
 def recipes(options: argparse.Namespace) -> tuple[RecipesReport, int]:
-    """The recipes that come with the doctor."""
+    """The recipes that come with the doctor; what has moved since; or one for another tool."""
     from doctor import recipes as data
 
-    found = [recipe for name in data.names() if (recipe := data.load(name))]
-    return RecipesReport(
-        schema=SCHEMA,
-        command="recipes",
-        tool=Tool(),
-        recipes=tuple(
-            RecipeReport(
-                name=recipe.name,
-                summary=recipe.summary,
-                for_whom=recipe.for_whom,
-                requirements=recipe.requirements,
-                locks=recipe.locks,
-            )
-            for recipe in found
-        ),
-    ), 0
+    name = options.recipe or (data.DEFAULT if options.export else None)
+    found = [recipe for one in ([name] if name else data.names()) if (recipe := data.load(one))]
+    if not found:
+        raise Refused(
+            f"There is no recipe named {options.recipe}.", f"Recipes: {', '.join(data.names())}."
+        )
+    if options.outdated or options.export:
+        reports = _of_locks(options, found)
+    elif options.lock or options.python or options.venv:
+        raise Refused("--lock, --python and --venv go with --outdated or --export.")
+    else:
+        reports = [_recipe(recipe) for recipe in found]
+    return RecipesReport(schema=SCHEMA, command="recipes", tool=Tool(), recipes=tuple(reports)), 0
+
+
+def _recipe(recipe: Recipe) -> RecipeReport:
+    return RecipeReport(
+        name=recipe.name,
+        summary=recipe.summary,
+        for_whom=recipe.for_whom,
+        requirements=recipe.requirements,
+        locks=recipe.locks,
+        proven=recipe.proven,
+    )
+
+
+def _of_locks(options: argparse.Namespace, found: list[Recipe]) -> list[RecipeReport]:
+    """What was asked about the recipes' locks. Raises ``Refused`` where none has the lock."""
+    from doctor import export, plan, upstream
+    from doctor import recipes as data
+
+    if options.lock is None:
+        facts = look(_target(options), model.DEFAULT, os.environ)
+        backend = data.backend_of(facts.environment)
+        name = data.lock_name(facts.environment.interpreter, backend)
+        reasons = {recipe.name: plan.no_lock(facts, recipe.name) for recipe in found}
+    elif options.python or options.venv:
+        raise Refused("--lock names a lock; it goes with no --python and no --venv.")
+    else:
+        name = options.lock
+        reasons = {
+            recipe.name: recipe.why_not(name) or f"it has no lock named {name}" for recipe in found
+        }
+    place = data.place_of(name) if name else None
+    reports = []
+    for recipe in found:
+        report = _recipe(recipe)
+        lock = data.load_lock(recipe.name, place.name) if place else None
+        if place is None or lock is None:
+            reports.append(msgspec.structs.replace(report, no_lock=reasons[recipe.name]))
+        elif options.outdated:
+            _say(f"Asking the package index about {recipe.name} …")
+            moved = upstream.ask(recipe, lock, place)
+            reports.append(msgspec.structs.replace(report, outdated=moved))
+        else:
+            text = export.FORMATS[options.export](recipe, lock, place)
+            exported = ExportReport(format=options.export, lock=lock.name, text=text)
+            reports.append(msgspec.structs.replace(report, exported=exported))
+    if all(report.no_lock for report in reports):
+        locks = sorted({lock for recipe in found for lock in recipe.locks})
+        reason = f"{found[0].name} cannot be had there: {reports[0].no_lock}."
+        raise Refused(reason, f"Name one with --lock: {', '.join(locks)}")
+    return reports

@@ -15,6 +15,9 @@ import msgspec
 
 SCHEMA = "vlm-doctor/facts/1"
 
+# What a run is to be judged for: pictures, videos, or pictures through mlx-vlm's server.
+Purpose = Literal["image", "video", "server"]
+
 Pressure = Literal["normal", "warn", "critical"]
 FileState = Literal["ok", "missing", "broken", "not-an-object", "too-large", "unreadable"]
 
@@ -54,8 +57,9 @@ class Distribution(Struct, frozen=True):
     """An installed distribution, as its own metadata tells.
 
     ``requires`` holds requirement strings with their markers. ``metadata`` is the folder of the
-    metadata. ``editable`` is the source folder of an editable install. ``problem`` says why the
-    metadata could not be read whole; name and version then come from the folder's name.
+    metadata. ``tags`` are those of its wheel that bind it to a Python or a platform. ``editable``
+    is the source folder of an editable install. ``problem`` says why the metadata could not be read
+    whole; name and version then come from the folder's name.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Distribution(Struct, frozen=True):
     installer: str | None
     editable: str | None
     problem: str | None
+    tags: tuple[str, ...] = ()
 
 
 class Module(Struct, frozen=True):
@@ -96,11 +101,16 @@ class EnforcedRequirement(Struct, frozen=True):
 
 
 class TransformersFacts(Struct, frozen=True):
-    """What the installed transformers says of itself; null where its source does not tell."""
+    """What the installed transformers says of itself; null where its source does not tell.
+
+    ``least`` are the least releases of distributions that it accepts when it comes to use them,
+    by name, which its metadata do not say.
+    """
 
     folder: str
     enforced: tuple[EnforcedRequirement, ...] | None
     torchvision_needs_torch: bool | None
+    least: dict[str, str] = {}
 
 
 class BackendNeed(Struct, frozen=True):
@@ -117,8 +127,8 @@ class Processor(Struct, frozen=True):
     ``reads_preprocessor_config`` tells whether it reads that file at all,
     ``reads_image_processor_type`` whether the class named there matters. ``fails`` is why it ends
     in an error that no backend helps with, ``packages`` are those that it asks for and that are not
-    there. ``sees`` tells whether a picture would reach the model,
-    ``prompts`` whether mlx-vlm makes a prompt with a picture for this type.
+    there. ``sees`` tells whether a picture would reach the model, ``prompts`` whether mlx-vlm makes
+    a prompt with a picture for this type, ``takes_videos`` whether the processor mentions videos.
     """
 
     name: str | None
@@ -128,6 +138,7 @@ class Processor(Struct, frozen=True):
     reads_image_processor_type: bool | None
     reads_preprocessor_config: bool | None
     unknown: str | None
+    takes_videos: bool | None = None
     fails: str | None = None
     packages: tuple[str, ...] = ()
     sees: bool | None = None
@@ -156,29 +167,113 @@ class ImportProblem(Struct, frozen=True):
     name: str | None
 
 
+class Misfit(Struct, frozen=True):
+    """A call on the way to a generation whose arguments do not fit.
+
+    ``caller`` and ``line`` are the place, ``function`` is what is called, defined at
+    ``definition`` and ``definition_line``. ``passes`` and ``takes`` describe both sides, ``why``
+    says what is wrong.
+    """
+
+    caller: str
+    line: int
+    function: str
+    definition: str
+    definition_line: int
+    passes: str
+    takes: str
+    why: str
+
+
 class Imports(Struct, frozen=True):
-    """The summary of a static trace of the imports that a generation makes.
+    """The summary of a static trace of the imports that a generation makes, and of its calls.
 
     ``reached`` are the top-level names of the modules that it gets to; ``problems`` those imports
-    that nothing would catch. ``unknown`` is why there is no trace.
+    that nothing would catch; ``misfits`` those calls into another package that would raise a
+    TypeError. ``unknown`` is why there is no trace.
     """
 
     reached: tuple[str, ...]
     problems: tuple[ImportProblem, ...]
     unknown: str | None
+    misfits: tuple[Misfit, ...] = ()
 
 
 class DamagedFile(Struct, frozen=True):
-    """A compiled file that is gone (``bytes`` is null) or shorter than its RECORD says."""
+    """A file that is gone (``bytes`` is null) or not of the size that its RECORD says.
+
+    ``kind`` is ``compiled``, ``source`` or ``data``; ``module`` the name by which it would be
+    imported. ``used`` tells whether a generation loads it, ``problem`` why it then fails by it, or
+    is null where no harm was seen.
+    """
 
     distribution: str
     path: str
     recorded_bytes: int
     bytes: int | None
+    module: str | None = None
+    kind: str = "compiled"
+    used: bool = True
+    problem: str | None = "a generation loads it"
+
+
+class Shadow(Struct, frozen=True):
+    """A module that hides another of its name.
+
+    ``place`` is the kind of the folder that it lies in (see ``PathEntry``), or ``current-folder``:
+    then it hides the other only from what is started there. ``standard`` tells that it hides a
+    module of Python's own, ``used`` that a generation loads it. ``problem`` is what it asks of it
+    in vain, or null.
+    """
+
+    module: str
+    origin: str
+    hides: str
+    place: str
+    standard: bool
+    used: bool
+    problem: str | None
+
+
+class StartupEffect(Struct, frozen=True):
+    """What start-up code does: see ``effects`` in the probe's ``startup.py`` for the kinds."""
+
+    line: int
+    kind: str
+    detail: str | None
+    on_the_way: bool
+
+
+class StartupFile(Struct, frozen=True):
+    """Code that Python runs when it starts and that belongs to no distribution.
+
+    ``kind`` is ``sitecustomize``, ``usercustomize`` or ``pth``.
+    """
+
+    path: str
+    kind: str
+    effects: tuple[StartupEffect, ...]
+
+
+class StrayLibrary(Struct, frozen=True):
+    """A copy of MLX's library that the loader takes before the installed one.
+
+    ``lacks`` is a symbol that the installed mlx asks for and this one has not, or null.
+    """
+
+    path: str
+    lacks: str | None
 
 
 class Environment(Struct, frozen=True):
-    """What the probe saw in the target."""
+    """What the probe saw in the target.
+
+    ``torch_bytes`` are the sizes on disk of torch and of what it brings with it, by distribution,
+    as far as their RECORDs tell.
+    ``conda`` has the versions that conda believes to have installed, ``foreign_scripts`` the
+    commands in it that another Python would run, with that Python's path; ``stray_libraries`` are
+    copies of MLX's library in folders that a variable names.
+    """
 
     interpreter: Interpreter
     distributions: tuple[Distribution, ...]
@@ -191,6 +286,12 @@ class Environment(Struct, frozen=True):
     supported_model_types: tuple[str, ...] | None
     imports: Imports | None = None
     damaged: tuple[DamagedFile, ...] = ()
+    torch_bytes: dict[str, int] = msgspec.field(default_factory=dict)
+    shadows: tuple[Shadow, ...] = ()
+    startup: tuple[StartupFile, ...] = ()
+    conda: dict[str, str] = msgspec.field(default_factory=dict)
+    foreign_scripts: dict[str, str] = msgspec.field(default_factory=dict)
+    stray_libraries: tuple[StrayLibrary, ...] = ()
 
 
 class Process(Struct, frozen=True):
@@ -201,7 +302,11 @@ class Process(Struct, frozen=True):
 
 
 class Machine(Struct, frozen=True):
-    """The machine as it is now. Sizes are in bytes; total and available honour container limits."""
+    """The machine as it is now. Sizes are in bytes; total and available honour container limits.
+
+    ``apple_silicon`` tells of the hardware, whatever the Python is made for; ``virtual`` that macOS
+    runs in a virtual machine.
+    """
 
     os: str
     os_version: str | None
@@ -215,6 +320,8 @@ class Machine(Struct, frozen=True):
     gpu_budget_bytes: int | None
     gpu_budget_source: str | None
     processes: tuple[Process, ...]
+    apple_silicon: bool | None = None
+    virtual: bool | None = None
 
 
 class ModelFile(Struct, frozen=True):
@@ -225,6 +332,17 @@ class ModelFile(Struct, frozen=True):
     problem: str | None
 
 
+class Tokenizer(Struct, frozen=True):
+    """What the model's tokenizer files say. ``files`` are those of the known names that are there.
+
+    ``extra_special_tokens`` is the kind of that value: ``list``, ``object``, or null (none).
+    """
+
+    class_name: str | None
+    extra_special_tokens: str | None
+    files: tuple[str, ...]
+
+
 class Model(Struct, frozen=True):
     """The model that was asked about.
 
@@ -232,7 +350,7 @@ class Model(Struct, frozen=True):
     ``image_processor_named_by`` is the file that names the image processor class.
     ``weights_bytes`` is the size of the safetensors files, or what the card says.
     ``remote_processor`` and ``remote_config`` tell that its files name code of its own repository
-    for these (``auto_map``).
+    for these (``auto_map``). ``tokenizer`` is null where the model is not here.
     """
 
     id: str
@@ -248,10 +366,14 @@ class Model(Struct, frozen=True):
     cache: str
     remote_processor: bool = False
     remote_config: bool = False
+    tokenizer: Tokenizer | None = None
 
 
 class Facts(Struct, frozen=True):
-    """All that is known of one target, one model and one machine at one moment."""
+    """All that is known of one target, one model and one machine at one moment.
+
+    ``purpose`` is what the environment was looked at for.
+    """
 
     schema: str
     tool: str
@@ -261,6 +383,7 @@ class Facts(Struct, frozen=True):
     machine: Machine
     model: Model
     variables: dict[str, str]
+    purpose: Purpose = "image"
 
 
 def decode(text: bytes) -> Facts:

@@ -10,7 +10,7 @@ import msgspec
 
 from doctor import __version__, state
 from doctor.errors import CouldNot
-from doctor.facts import SCHEMA, Environment, Facts, Machine, Model, portable
+from doctor.facts import SCHEMA, Environment, Facts, Machine, Model, Purpose, portable
 from doctor.probes import environment, machine, model
 from doctor.target import Target
 
@@ -25,12 +25,17 @@ VARIABLES = (
     "PYTHONPATH",
     "PYTHONNOUSERSITE",
     "MLX_METAL_FAST_SYNCH",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "SYSTEM_VERSION_COMPAT",
 )
 SECRET_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
-def look(target: Target, model_name: str, variables: Mapping[str, str]) -> Facts:
-    """All facts of one target, one model and this machine.
+def look(
+    target: Target, model_name: str, variables: Mapping[str, str], purpose: Purpose = "image"
+) -> Facts:
+    """All facts of one target, one model and this machine, for one purpose.
 
     The target's interpreter works while the machine is looked at. Raises ``Refused`` where the
     target or the model cannot be examined.
@@ -42,10 +47,12 @@ def look(target: Target, model_name: str, variables: Mapping[str, str]) -> Facts
             "model_type": seen_model.type,
             "processor_class": seen_model.processor_class,
             "image_processor_type": seen_model.image_processor_type,
+            "purpose": purpose,
             "remote_processor": seen_model.remote_processor,
             "remote_config": seen_model.remote_config,
             "files_read": seen_model.found in ("cache", "folder"),
             "modules": environment.MODULES,
+            "folder": os.getcwd(),
             "notes": str(state.cache() / "notes" / state.name_of(target.python)),
         },
     )
@@ -74,6 +81,7 @@ def look(target: Target, model_name: str, variables: Mapping[str, str]) -> Facts
                 **{name: str(here(variables[name])) for name in VARIABLES if variables.get(name)},
                 **{name: "set" for name in SECRET_VARIABLES if variables.get(name)},
             },
+            purpose=purpose,
         )
     except msgspec.ValidationError as error:
         raise CouldNot(f"The probe's answer is not as expected: {error}") from error

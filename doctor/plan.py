@@ -155,7 +155,7 @@ def choose(
     for name in [wanted] if wanted is not None else recipes.names():
         lock = lock_for(facts, name)
         if lock is None:
-            obstacles.append(f"{name}: {_no_lock(facts, name)}")
+            obstacles.append(f"{name}: {no_lock(facts, name)}")
             continue
         actions: list[AnyAction] = [
             _install(facts, lock, set()),
@@ -178,7 +178,7 @@ def lock_for(facts: Facts, recipe: str) -> Lock | None:
     return recipes.load_lock(recipe, name) if name else None
 
 
-def _no_lock(facts: Facts, recipe: str) -> str:
+def no_lock(facts: Facts, recipe: str) -> str:
     """Why a recipe has no lock for this environment, in words."""
     interpreter = facts.environment.interpreter
     platform = recipes.platform_of(interpreter.markers)

@@ -26,6 +26,13 @@ DEFAULT = "torch-free"
 # The first macOS for which MLX has wheels since 0.30 (the tag macosx_14_0_arm64).
 OLDEST_MACOS = 14
 
+# The platforms of the locks, as uv names them. mlx's Linux wheels are built for glibc 2.35.
+UV_PLATFORMS = {
+    "macos-arm64": "aarch64-apple-darwin",
+    "linux-x86_64": "x86_64-manylinux_2_35",
+    "linux-aarch64": "aarch64-manylinux_2_35",
+}
+
 # Which distribution shows that a family of MLX's Linux backends is in use.
 LINUX_BACKENDS = {"mlx-cuda-12": "cuda12", "mlx-cuda": "cuda12", "mlx-cuda-13": "cuda13"}
 
@@ -33,7 +40,9 @@ LINUX_BACKENDS = {"mlx-cuda-12": "cuda12", "mlx-cuda": "cuda12", "mlx-cuda-13": 
 class Recipe(Struct, frozen=True):
     """A recipe as people read it.
 
-    ``unavailable`` says why some locks cannot exist, by the beginning of their names.
+    ``backends`` has what each family of MLX backends needs on top, ``unavailable`` says why some
+    locks cannot exist, by the beginning of their names, and ``proven`` when a lock last ran a
+    generation (a date).
     """
 
     name: str
@@ -41,14 +50,29 @@ class Recipe(Struct, frozen=True):
     for_whom: str
     promises: tuple[str, ...]
     requirements: tuple[str, ...]
+    backends: dict[str, tuple[str, ...]]
     locks: tuple[str, ...]
     unavailable: dict[str, str]
+    proven: dict[str, str]
 
     def why_not(self, lock: str) -> str | None:
         """Why there can be no lock of this name, where the recipe says so."""
         return next(
             (why for start, why in self.unavailable.items() if lock.startswith(start)), None
         )
+
+
+class Place(Struct, frozen=True):
+    """What one lock is for: a platform, a family of MLX backends and a Python (``3.11``)."""
+
+    platform: str
+    backend: str
+    python: str
+
+    @property
+    def name(self) -> str:
+        """The name of the locks for it."""
+        return f"{self.platform}-{self.backend}-py{self.python.replace('.', '')}"
 
 
 class LockedWheel(Struct, frozen=True):
@@ -87,8 +111,10 @@ def load(name: str) -> Recipe | None:
         for_whom=data["for_whom"],
         promises=tuple(data["promises"]),
         requirements=tuple(data["requirements"]),
+        backends={family: tuple(pins) for family, pins in data["backends"].items()},
         locks=tuple(locks),
         unavailable=dict(data.get("unavailable", {})),
+        proven={lock: proof["on"].isoformat() for lock, proof in data["verified"].items()},
     )
 
 
@@ -116,6 +142,16 @@ def backend_of(environment: Environment) -> str:
     return next((family for name, family in LINUX_BACKENDS.items() if name in everything), "cpu")
 
 
+def place_of(name: str) -> Place | None:
+    """What a lock of this name is for; null where it is no name of a lock."""
+    platform, _, rest = name.rpartition("-")[0].rpartition("-")
+    python = name.rpartition("-py3")[2]
+    if platform not in UV_PLATFORMS or not python.isdecimal():
+        return None
+    place = Place(platform=platform, backend=rest, python=f"3.{python}")
+    return place if place.name == name else None
+
+
 def lock_name(interpreter: Interpreter, backend: str) -> str | None:
     """The lock that fits an interpreter; null where no recipe can have one."""
     platform = platform_of(interpreter.markers)
@@ -123,8 +159,8 @@ def lock_name(interpreter: Interpreter, backend: str) -> str | None:
         return None
     if interpreter.macos and int(interpreter.macos.partition(".")[0]) < OLDEST_MACOS:
         return None
-    major, minor = interpreter.version.split(".")[:2]
-    return f"{platform}-{backend}-py{major}{minor}"
+    python = ".".join(interpreter.version.split(".")[:2])
+    return Place(platform=platform, backend=backend, python=python).name
 
 
 def load_lock(recipe: str, name: str) -> Lock | None:

@@ -13,8 +13,9 @@ import msgspec
 
 from doctor import __version__
 from doctor.actions import AnyAction, Install
-from doctor.facts import Facts, Pressure, Struct
-from doctor.findings import Finding, NotChecked, Verdict
+from doctor.facts import Facts, Pressure, Purpose, Struct
+from doctor.findings import Finding, NotChecked, Severity, Verdict
+from doctor.incidents import Incident, Mark
 from doctor.plan import Plan
 from doctor.registry import Examination
 from doctor.requirements import installed
@@ -98,7 +99,7 @@ class Proof(Struct, frozen=True):
 
 
 class CheckReport(Struct, frozen=True):
-    """What ``vlm-doctor check`` says."""
+    """What ``vlm-doctor check`` says; ``purpose`` is what it was asked for (``--for``)."""
 
     schema: Literal["vlm-doctor/report/1"]
     command: Literal["check"]
@@ -112,6 +113,7 @@ class CheckReport(Struct, frozen=True):
     plan: PlanReport
     seconds: float
     proof: Proof | None = None
+    purpose: Purpose = "image"
 
 
 StageName = Literal["import", "load", "see", "generate"]
@@ -212,14 +214,65 @@ class UndoReport(Struct, frozen=True):
     seconds: float
 
 
+class PinReport(Struct, frozen=True):
+    """A main pin of a recipe and the newest version at the user's index (null: none is there)."""
+
+    name: str
+    pinned: str
+    newest: str | None
+    newer: bool | None
+
+
+class YankedPin(Struct, frozen=True):
+    """A locked version that was withdrawn, and the index's reason."""
+
+    name: str
+    version: str
+    reason: str | None
+
+
+class GonePin(Struct, frozen=True):
+    """A locked version that the user's index does not have, and what uv says of it."""
+
+    name: str
+    version: str
+    reason: str
+
+
+class OutdatedReport(Struct, frozen=True):
+    """What has moved at the user's index since a lock was made."""
+
+    lock: str
+    pins: tuple[PinReport, ...]
+    yanked: tuple[YankedPin, ...]
+    gone: tuple[GonePin, ...]
+
+
+class ExportReport(Struct, frozen=True):
+    """A recipe as a file for another tool: its whole text, made from a lock."""
+
+    format: Literal["requirements", "pyproject", "conda"]
+    lock: str
+    text: str
+
+
 class RecipeReport(Struct, frozen=True):
-    """One recipe and the platforms that it is locked for."""
+    """One recipe and the platforms that it is locked for.
+
+    ``proven`` tells when a lock last ran a generation (a date), by the lock's name. ``outdated`` is
+    there with ``--outdated``, ``exported`` with ``--export``; ``no_lock`` then says why the recipe
+    has no lock for the environment in question.
+    """
 
     name: str
     summary: str
     for_whom: str
     requirements: tuple[str, ...]
     locks: tuple[str, ...]
+    proven: dict[str, str] = msgspec.field(default_factory=dict)
+    outdated: OutdatedReport | None = None
+    exported: ExportReport | None = None
+    no_lock: str | None = None
 
 
 class RecipesReport(Struct, frozen=True):
@@ -231,15 +284,51 @@ class RecipesReport(Struct, frozen=True):
     recipes: tuple[RecipeReport, ...]
 
 
+class IncidentReport(Struct, frozen=True):
+    """A known incident, and where a pasted text shows it (null where none was asked about).
+
+    ``codes`` are the findings that report it. ``mark`` tells how it was verified, ``sources`` are
+    issues as ``owner/repository#number``, ``line`` counts from 1.
+    """
+
+    id: str
+    title: str
+    severity: Severity
+    cause: str
+    remedy: str
+    codes: tuple[str, ...]
+    mark: Mark
+    sources: tuple[str, ...]
+    seen: str | None = None
+    line: int | None = None
+
+
+class ErrorSeen(Struct, frozen=True):
+    """An exception, or a crash, that the text shows: its type, message, and line (from 1)."""
+
+    type: str
+    message: str
+    line: int
+
+
 class ExplainReport(Struct, frozen=True):
-    """The page of one code."""
+    """The page of one code or incident, or what a pasted error is.
+
+    Of a pasted error ``incidents`` are those that it shows, the root first, and ``errors`` the
+    exceptions that were recognised in it, the last ones in their order; ``code`` and ``check`` are
+    those of the first incident, null where there is none. ``cut`` tells that only the end of a very
+    long text was looked at.
+    """
 
     schema: Literal["vlm-doctor/report/1"]
     command: Literal["explain"]
     tool: Tool
-    code: str
-    check: str
+    code: str | None
+    check: str | None
     page: str
+    incidents: tuple[IncidentReport, ...] = ()
+    errors: tuple[ErrorSeen, ...] = ()
+    cut: bool = False
 
 
 class ErrorDetail(Struct, frozen=True):
@@ -316,6 +405,24 @@ def plan_report(made: Plan, kept_bytes: int | None) -> PlanReport:
     )
 
 
+def incident_report(
+    incident: Incident, seen: str | None = None, line: int | None = None
+) -> IncidentReport:
+    """A known incident as reports show it."""
+    return IncidentReport(
+        id=incident.id,
+        title=incident.title,
+        severity=incident.severity,
+        cause=incident.cause,
+        remedy=incident.remedy,
+        codes=incident.codes,
+        mark=incident.mark,
+        sources=incident.sources,
+        seen=seen,
+        line=line,
+    )
+
+
 def check_report(
     facts: Facts,
     examination: Examination,
@@ -347,4 +454,5 @@ def check_report(
         plan=plan,
         seconds=round(seconds, 3),
         proof=proof,
+        purpose=facts.purpose,
     )

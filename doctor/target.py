@@ -56,6 +56,11 @@ def _named_python(python: str) -> str:
         found = shutil.which(path)
         if found:
             return found
+    if os.path.islink(path) and not os.path.exists(path):
+        raise Refused(
+            f"{python} has lost its Python: {lost_base(path) or os.readlink(path)} is gone.",
+            "Make the environment anew, for example with: vlm-doctor fix --new-venv DIR",
+        )
     if not os.path.exists(path):
         raise Refused(f"There is no Python interpreter at {python}.", "Check the path.")
     if not os.access(path, os.X_OK):
@@ -78,6 +83,22 @@ def _in_environment(folder: str, said: str) -> str:
         if path.exists():
             return os.path.abspath(path)
     raise Refused(f"{folder} (from {said}) is no Python environment: it has no bin/python.")
+
+
+def lost_base(python: str) -> str | None:
+    """The folder of the Python that an environment was made from, where it is gone; else null.
+
+    ``pyvenv.cfg`` names it as ``home``: an upgrade of the system's Python takes it away.
+    """
+    try:
+        text = (Path(python).parent.parent / "pyvenv.cfg").read_text(errors="replace")
+    except OSError:
+        return None
+    for line in text.splitlines():
+        key, _, value = line.partition("=")
+        if key.strip().lower() == "home" and not os.path.isdir(value.strip()):
+            return value.strip()
+    return None
 
 
 def _has_mlx_vlm() -> bool:

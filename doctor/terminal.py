@@ -28,6 +28,9 @@ class Paper(Protocol):
     def page(self, markdown: str) -> None:
         """Print a page of Markdown."""
 
+    def verbatim(self, text: str) -> None:
+        """Print the lines of a file as they are, however long."""
+
 
 def paper(stream: IO[str]) -> Paper:
     """The paper for a stream."""
@@ -70,6 +73,11 @@ class Plain:
     def page(self, markdown: str) -> None:
         """Print the page as it is written: Markdown is made to be read."""
         self._write(markdown)
+
+    def verbatim(self, text: str) -> None:
+        """Print the lines of a file."""
+        for line in text.splitlines():
+            self._write(clean(line))
 
     def _write(self, text: str) -> None:
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
@@ -125,3 +133,8 @@ class Terminal:
         from rich.markdown import Markdown
 
         self._console.print(Markdown(markdown))
+
+    def verbatim(self, text: str) -> None:
+        """Print the lines of a file; the terminal itself breaks them, so that they copy whole."""
+        for line in text.splitlines():
+            self._console.print(clean(line), soft_wrap=True)

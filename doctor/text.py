@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 from doctor.actions import Advice, Install, Remove
 from doctor.findings import Finding, Severity
+from doctor.incidents import MARKS
 from doctor.report import (
     CheckReport,
     ErrorReport,
     ExplainReport,
     FixReport,
+    IncidentReport,
+    OutdatedReport,
     PlanReport,
     RecipesReport,
     Report,
@@ -30,11 +33,16 @@ VERDICT_STYLE = {
     "degraded": "yellow",
     "healthy": "bold green",
 }
+PURPOSE_WORDS = {
+    "image": "a generation with this model",
+    "video": "a generation with videos and this model",
+    "server": "mlx-vlm's server with this model",
+}
 VERDICT_WORDS = {
-    "broken": "a generation with this model will not run here",
+    "broken": "{} will not run here",
     "unknown": "not everything that decides could be looked at",
-    "degraded": "it runs, but see the warnings",
-    "healthy": "a generation with this model runs here",
+    "degraded": "{} runs, but see the warnings",
+    "healthy": "{} runs here",
 }
 
 
@@ -101,6 +109,7 @@ def _finding(finding: Finding, out: Paper) -> None:
         (f"{finding.severity.value} ", SEVERITY_STYLE[finding.severity]),
         (finding.title, "bold"),
         f"  [{finding.code}]",
+        (f" {finding.incident}" if finding.incident else "", "dim"),
     )
     out.line(finding.cause, indent=2)
     for evidence in finding.evidence:
@@ -113,10 +122,8 @@ def _finding(finding: Finding, out: Paper) -> None:
 
 
 def _verdict(report: CheckReport, out: Paper) -> None:
-    out.line(
-        (report.verdict, VERDICT_STYLE[report.verdict]),
-        f": {VERDICT_WORDS[report.verdict]} ({report.seconds:.2f} s)",
-    )
+    words = VERDICT_WORDS[report.verdict].format(PURPOSE_WORDS[report.purpose])
+    out.line((report.verdict, VERDICT_STYLE[report.verdict]), f": {words} ({report.seconds:.2f} s)")
     if report.verdict == "broken":
         automatic = any(
             finding.fix.automatic and finding.severity is Severity.ERROR
@@ -246,12 +253,79 @@ def _undo(report: UndoReport, out: Paper) -> None:
 
 def _recipes(report: RecipesReport, out: Paper) -> None:
     for recipe in report.recipes:
+        if recipe.exported is not None:
+            out.verbatim(recipe.exported.text)
+            continue
         out.line((recipe.name, "bold"), f": {recipe.summary}")
-        out.line(f"for {recipe.for_whom}", indent=2)
-        for requirement in recipe.requirements:
-            out.line(requirement, indent=4)
-        out.line(f"locked for {len(recipe.locks)}: {', '.join(recipe.locks)}", indent=2)
+        if recipe.no_lock is not None:
+            out.line(("not asked ", "yellow"), recipe.no_lock, indent=2)
+        elif recipe.outdated is not None:
+            _outdated(recipe.outdated, out)
+        else:
+            out.line(f"for {recipe.for_whom}", indent=2)
+            for requirement in recipe.requirements:
+                out.line(requirement, indent=4)
+            out.line(f"locked for {len(recipe.locks)}: {', '.join(recipe.locks)}", indent=2)
+            proven = ", ".join(f"{lock} ({day})" for lock, day in recipe.proven.items())
+            out.line(f"ran a generation: {proven or 'none yet'}", indent=2)
+
+
+def _outdated(report: OutdatedReport, out: Paper) -> None:
+    out.line(f"{report.lock}, at your package index:", indent=2)
+    words = {True: "newer", False: "", None: "not there"}
+    out.table(
+        [
+            ("package", "pinned", "newest", ""),
+            *(
+                (pin.name, pin.pinned, pin.newest or "none", words[pin.newer])
+                for pin in report.pins
+            ),
+        ],
+        indent=4,
+    )
+    for yanked in report.yanked:
+        reason = f": {yanked.reason}" if yanked.reason else ""
+        out.line(("yanked ", "bold red"), f"{yanked.name} {yanked.version}{reason}", indent=2)
+    for gone in report.gone:
+        out.line(("gone ", "bold red"), f"{gone.name} {gone.version}: {gone.reason}", indent=2)
+    if not (report.yanked or report.gone):
+        out.line("None of the lock's versions was yanked.", indent=2)
 
 
 def _explain(report: ExplainReport, out: Paper) -> None:
-    out.page(report.page)
+    pasted = report.errors or any(incident.line for incident in report.incidents)
+    if report.page and not pasted:
+        out.page(report.page)
+        return
+    if report.cut:
+        out.line("The text is very long: only its end was looked at.")
+    for incident in report.incidents:
+        _incident(incident, out)
+    if report.incidents:
+        return
+    if report.errors:
+        last = report.errors[-1]
+        shown = f"{last.type}: {last.message}" if last.message else last.type
+        out.line(f"Recognised: {shown} (line {last.line})")
+    else:
+        out.line("No exception was recognised in the text.")
+    out.line("No incident is known that looks like this.")
+    out.line("vlm-doctor check and vlm-doctor smoke may still tell what is wrong.")
+
+
+def _incident(incident: IncidentReport, out: Paper) -> None:
+    out.line(
+        (f"{incident.severity.value} ", SEVERITY_STYLE[incident.severity]),
+        (incident.title, "bold"),
+        f"  [{incident.id}]",
+    )
+    out.line(incident.cause, indent=2)
+    out.line((f"line {incident.line}: ", "dim"), incident.seen or "", indent=4)
+    out.line(f"What helps: {incident.remedy}", indent=2)
+    if incident.codes:
+        out.line(f"vlm-doctor check reports it as {' or '.join(incident.codes)}.", indent=2)
+    known = MARKS[incident.mark]
+    if incident.sources:
+        known += f"; see {', '.join(incident.sources)}"
+    out.line((known[0].upper() + known[1:], "dim"), indent=2)
+    out.line("")

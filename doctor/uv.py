@@ -8,16 +8,35 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from doctor.errors import CouldNot
+from doctor.facts import Struct
 
 # uv's setting for each of pip's, for users who only ever told pip where their index is.
 PIP_SETTINGS = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX"}
+
+# The oldest macOS that MLX has wheels for.
+OLDEST_MACOS = "14.0"
+
+# uv's exit status where no set of versions meets what is asked; 2 is for all other failures.
+NO_SOLUTION = 1
+
+# How uv warns that a version was withdrawn (PEP 592), with the reason that the index gives.
+YANKED = re.compile(
+    r"^warning: `([^=`]+)==[^`]+` is yanked(?: \(reason: \"(.*)\"\))?", re.MULTILINE
+)
+
+INDEX_HINT = "Is there a network, and are uv's or pip's index settings right?"
+
+NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 Progress = Callable[[str], None]
 
@@ -27,6 +46,18 @@ FRAME = " \N{MULTIPLICATION SIGN}╰─▶│├"
 
 class InstallFailed(Exception):
     """uv could not do what it was asked; the message is its own, shortened."""
+
+
+class Resolution(Struct, frozen=True):
+    """What the index has for some requirements, each taken by itself, by canonical name.
+
+    ``versions`` are what uv picks, ``yanked`` the reasons (maybe empty) why a picked version was
+    withdrawn, ``unavailable`` why there is nothing to pick.
+    """
+
+    versions: dict[str, str]
+    yanked: dict[str, str]
+    unavailable: dict[str, str]
 
 
 def install(
@@ -81,6 +112,77 @@ def find_python(version: str) -> str | None:
     return path if result.returncode == 0 and path else None
 
 
+def resolve(requirements: Sequence[str], platform: str, python: str, deadline: float) -> Resolution:
+    """Ask the index for the best version of each requirement on a platform and a Python.
+
+    What they require in turn does not matter, only wheels count, and nothing is downloaded but
+    metadata. ``platform`` is uv's name, ``python`` is ``3.11``, ``deadline`` a time of
+    ``time.monotonic``. Raises ``CouldNot`` where the index does not answer.
+    """
+    command = [binary(), "pip", "compile", "-", "--no-deps", "--only-binary=:all:"]
+    command += ["--no-header", "--no-annotate", "--no-python-downloads", "--no-progress"]
+    # The wheels may be for another Python than this one: any interpreter will do.
+    command += ["--color=never", f"--python={sys.executable}"]
+    command += [f"--python-platform={platform}", f"--python-version={python}"]
+    # uv takes the oldest macOS from here; its own default is older than any wheel of MLX.
+    environment = {"MACOSX_DEPLOYMENT_TARGET": OLDEST_MACOS, **_environment(os.environ)}
+    code, output, errors = _finish(
+        command, "\n".join(requirements) + "\n", environment, deadline - time.monotonic()
+    )
+    if code not in (0, NO_SOLUTION):
+        raise CouldNot(f"The package index did not answer: {_why(errors.splitlines())}", INDEX_HINT)
+    if code == NO_SOLUTION:
+        # Which one it was, uv says in words only. Halving finds it.
+        if len(requirements) == 1:
+            name = NAME.match(requirements[0])
+            why = _why(errors.splitlines())
+            return Resolution(
+                versions={}, yanked={}, unavailable={name.group(0) if name else "?": why}
+            )
+        middle = len(requirements) // 2
+        halves = [
+            resolve(half, platform, python, deadline)
+            for half in (requirements[:middle], requirements[middle:])
+        ]
+        return Resolution(
+            versions=halves[0].versions | halves[1].versions,
+            yanked=halves[0].yanked | halves[1].yanked,
+            unavailable=halves[0].unavailable | halves[1].unavailable,
+        )
+    pins = (line.partition("==") for line in output.splitlines() if "==" in line)
+    return Resolution(
+        versions={name: version.strip() for name, _, version in pins},
+        yanked=dict(YANKED.findall(errors)),
+        unavailable={},
+    )
+
+
+def _finish(
+    command: Sequence[str], text: str, environment: Mapping[str, str], seconds: float
+) -> tuple[int, str, str]:
+    """Run a command to its end. Raises ``CouldNot`` where it takes longer than ``seconds``."""
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env=environment,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            output, errors = process.communicate(text, timeout=max(0.0, seconds))
+        except subprocess.TimeoutExpired:
+            end(process)
+            raise CouldNot("The package index did not answer in time.", INDEX_HINT) from None
+        except BaseException:
+            end(process)
+            raise
+    return process.returncode, output, errors
+
+
 def binary() -> str:
     """The uv program that came with the doctor. Raises ``CouldNot`` where it is gone."""
     import uv
@@ -112,15 +214,16 @@ def run(arguments: Sequence[str], progress: Progress) -> None:
         close_fds=False,
     )
     lines: list[str] = []
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            lines.append(line.rstrip())
-            progress(line.strip())
-        process.wait()
-    except BaseException:
-        end(process)
-        raise
+    with process:
+        try:
+            assert process.stderr is not None
+            for line in process.stderr:
+                lines.append(line.rstrip())
+                progress(line.strip())
+            process.wait()
+        except BaseException:
+            end(process)
+            raise
     if process.returncode != 0:
         raise InstallFailed(_why(lines) or f"uv ended with status {process.returncode}")
 

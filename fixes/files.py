@@ -1,15 +1,23 @@
-"""Install damaged packages anew."""
+"""Install damaged packages anew; leave alone what somebody changed."""
 
 from __future__ import annotations
 
 from packaging.utils import canonicalize_name
 
+from doctor.actions import Advice
 from doctor.facts import Facts
-from doctor.findings import Finding
+from doctor.findings import Finding, Severity
 from doctor.intents import Intents, UseRecipe
 
 
 def actions(finding: Finding, facts: Facts) -> Intents:
-    """The recipe, with every damaged distribution of it installed anew."""
-    names = {str(canonicalize_name(file.distribution)) for file in facts.environment.damaged}
+    """The recipe, with every distribution anew that a generation fails by; else advice."""
+    if finding.severity is not Severity.ERROR:
+        yield Advice(summary=finding.fix.summary, code=finding.code)
+        return
+    names = {
+        str(canonicalize_name(file.distribution))
+        for file in facts.environment.damaged
+        if file.problem
+    }
     yield UseRecipe(reinstall=tuple(sorted(names)))

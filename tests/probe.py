@@ -40,6 +40,7 @@ def ask(python: str | Path, **question: object) -> dict[str, Any]:
         "model_type": None,
         "processor_class": None,
         "image_processor_type": None,
+        "purpose": "image",
         "modules": [],
         "notes": None,
         **question,

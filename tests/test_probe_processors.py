@@ -20,6 +20,9 @@ from tests import probe
 imports = probe.module("imports")
 processors = probe.module("processors")
 readers = probe.module("processor_source")
+
+# What Pillow opens the first picture with.
+PICTURES = ["PIL.PngImagePlugin", "PIL.JpegImagePlugin"]
 tables = probe.module("transformers_tables")
 
 Install = Callable[[str, str], Path]
@@ -131,6 +134,7 @@ def test_the_reports_own_failure(processor: Ask, release: Install) -> None:
         ],
         "reads_image_processor_type": True,
         "reads_preprocessor_config": True,
+        "takes_videos": True,
         "unknown": None,
         "fails": None,
         "packages": [],
@@ -173,7 +177,7 @@ def test_a_type_that_nobody_knows(release: Install, notes: Any, model_type: str)
     assert (answer["name"], answer["provider"], answer["needs"]) == ("NoSuchProcessor", None, [])
     assert answer["unknown"]
     starts = processors.starts(finder, notes, question, answer)
-    assert starts == ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2"]
+    assert starts == ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2", *PICTURES]
 
 
 @pytest.mark.parametrize("model_type", [None, ""])
@@ -182,7 +186,7 @@ def test_no_type(release: Install, notes: Any, model_type: str | None) -> None:
     question = {"model_type": model_type}
     assert processors.processor(finder, notes, question) is None
     starts = processors.starts(finder, notes, question, None)
-    assert starts == ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2"]
+    assert starts == ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2", *PICTURES]
 
 
 @pytest.mark.parametrize(
@@ -309,7 +313,8 @@ def test_no_processor_without_both(release: Install, notes: Any, missing: str) -
 
 def test_the_starts_of_a_generation(release: Install, notes: Any) -> None:
     question = {"model_type": "qwen3_vl"}
-    common = ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2", "mlx_vlm.models.qwen3_vl"]
+    common = ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2", *PICTURES]
+    common += ["mlx_vlm.models.qwen3_vl", "transformers.models.qwen3_vl"]
     more = ["transformers.models.qwen3_vl.processing_qwen3_vl"]
     expected = {("0.7.10", "5.23.0"): common, ("0.3.9", "4.57.3"): common + more}
     for (mlx_vlm, transformers), starts in expected.items():

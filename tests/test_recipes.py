@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 
 from doctor import recipes
 from tests.conftest import UV
+from tools.recipes.writing import digest, read_proofs
 
 LOCKS = [
     (path.parent.name, path.stem) for path in sorted((recipes.FOLDER / "locks").glob("*/*.txt"))
@@ -107,3 +108,23 @@ def test_the_doctor_can_live_in_either_recipes_environment(recipe: str, tmp_path
 @pytest.mark.parametrize("name", ["../torch-free", "nothing", "", "torch-free.toml", "."])
 def test_what_is_no_recipe(name: str) -> None:
     assert recipes.load(name) is None
+
+
+@pytest.mark.parametrize("recipe", ["torch-free", "report-line"])
+def test_what_is_called_proven_are_these_very_locks(recipe: str) -> None:
+    proofs = read_proofs((recipes.FOLDER / f"{recipe}.toml").read_text())
+    assert proofs
+    for name, proof in proofs.items():
+        text = (recipes.FOLDER / "locks" / recipe / f"{name}.txt").read_text()
+        assert proof.pins == digest(text), name
+    found = recipes.load(recipe)
+    assert found is not None
+    assert found.proven == {name: proof.on.isoformat() for name, proof in proofs.items()}
+
+
+def test_a_place_has_the_name_of_its_locks() -> None:
+    for _, name in LOCKS:
+        place = recipes.place_of(name)
+        assert place is not None and place.name == name
+    for name in ("", "linux-x86_64-cpu", "linux-x86_64-cpu-py", "plan9-cpu-py311", "x-py3x"):
+        assert recipes.place_of(name) is None

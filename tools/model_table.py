@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import uv
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from doctor.probes import environment
@@ -118,9 +119,9 @@ def measured(result: dict[str, Any]) -> tuple[str, str]:
         return "blind", ""
     if "not supported" in error or "Unsupported model" in error:
         return "unsupported", error
-    if "torch" in said:
-        return "torch", error
-    return "code" if "custom code" in error else "fails", error
+    if "custom code" in error:
+        return "code", error
+    return "torch" if "torch" in said else "fails", error
 
 
 # What loading alone tells, of a model about whose files nothing is known.
@@ -224,7 +225,9 @@ def survey(release: dict[str, Any]) -> dict[str, Any]:
     listed = FOLDER / "plain.json"
     listed.write_text(json.dumps(plain))
     plainly = measure(python, listed, folders / "plain")
-    versions = {item["name"]: item["version"] for item in answer["distributions"]}
+    versions = {
+        str(canonicalize_name(item["name"])): item["version"] for item in answer["distributions"]
+    }
     torch = "torch" in versions and "torchvision" in versions
     rows = []
     for family, row in zip([*known, *others], answer["survey"], strict=True):

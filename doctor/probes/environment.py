@@ -15,7 +15,7 @@ from typing import IO
 
 from doctor import state
 from doctor.errors import Refused
-from doctor.target import Target
+from doctor.target import Target, lost_base
 
 PROBE = Path(__file__).parent.parent / "inside" / "probe"
 
@@ -129,6 +129,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _no_answer(target: Target, code: int, errors: bytes) -> Refused:
     """Why there was no answer: too old a Python, none at all, or one that fails."""
     version = _version(target.python)
+    base = lost_base(target.python)
+    if version is None and base is not None:
+        return Refused(
+            f"{target.python} does not start: the Python that its environment was made from, "
+            f"in {base}, is gone.",
+            "Make the environment anew, for example with: vlm-doctor fix --new-venv DIR",
+        )
     if version is None:
         return Refused(
             f"{target.python} is not a Python interpreter that works (exit status {code}).",

@@ -19,6 +19,9 @@ SYSCTL_NAMES = (
     "kern.memorystatus_vm_pressure_level",
     "iogpu.wired_limit_mb",
     "machdep.cpu.brand_string",
+    "hw.optional.arm64",
+    "hw.model",
+    "kern.hv_vmm_present",
 )
 PRESSURE_LEVELS: dict[str, Pressure] = {"1": "normal", "2": "warn", "4": "critical"}
 
@@ -74,6 +77,8 @@ def look() -> Machine:
         gpu_budget_bytes=budget,
         gpu_budget_source=source,
         processes=_biggest_processes() if crowded else (),
+        apple_silicon=is_apple_silicon(controls) if controls else None,
+        virtual=is_virtual(controls) if controls else None,
     )
 
 
@@ -89,6 +94,18 @@ def parse_sysctl(text: str) -> dict[str, str]:
     """``name: value`` lines of sysctl; names that it does not know are not in its output."""
     pairs = (line.partition(":") for line in text.splitlines())
     return {name.strip(): value.strip() for name, colon, value in pairs if colon}
+
+
+def is_apple_silicon(controls: dict[str, str]) -> bool:
+    """Whether the hardware is, also for a Python under Rosetta: Intel Macs have no such name."""
+    return controls.get("hw.optional.arm64") == "1"
+
+
+def is_virtual(controls: dict[str, str]) -> bool:
+    """Whether this macOS is a guest: its Metal is an imitation, where it has one."""
+    return controls.get("kern.hv_vmm_present") == "1" or controls.get("hw.model", "").startswith(
+        "VirtualMac"
+    )
 
 
 def gpu_budget(

@@ -14,13 +14,16 @@ import msgspec
 from huggingface_hub import constants
 
 from doctor.errors import Refused
-from doctor.facts import Model, ModelFile
+from doctor.facts import Model, ModelFile, Tokenizer
 
 DEFAULT = "mlx-community/Qwen3-VL-4B-Instruct-4bit"
 
 # The files of a model that checks look into. Real ones have a few kilobytes; no more is read.
 READ = ("config.json", "preprocessor_config.json", "processor_config.json")
 MOST_BYTES = 10_000_000
+
+# Where a tokenizer may lie: transformers' own file, then the older ones that have to be converted.
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "tekken.json", "vocab.json")
 
 _ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 
@@ -125,6 +128,18 @@ def _read(name: str, folder: Path, found: str, revision: str | None, cache: Path
         cache=str(cache),
         remote_processor=remote_processor,
         remote_config="AutoConfig" in _mapped(config),
+        tokenizer=_tokenizer(folder),
+    )
+
+
+def _tokenizer(folder: Path) -> Tokenizer:
+    _, head = _head(folder / "tokenizer_config.json")
+    tokens = head.get("extra_special_tokens")
+    kind = "list" if isinstance(tokens, list) else "object" if isinstance(tokens, dict) else None
+    return Tokenizer(
+        class_name=_text(head.get("tokenizer_class")),
+        extra_special_tokens=kind,
+        files=tuple(name for name in TOKENIZERS if (folder / name).is_file()),
     )
 
 

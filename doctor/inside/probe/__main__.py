@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 
 
@@ -17,16 +18,21 @@ def answer(question: dict) -> dict:
     """Everything that the doctor asks of an environment, as one JSON object.
 
     ``question`` holds ``model_type``, ``processor_class`` and ``image_processor_type`` (strings or
-    null: what the model's files say; see ``processors.processor``), ``modules`` (the names to find)
-    and ``notes`` (the file that keeps what was read in source files, or null). ``survey``, where it
-    is there, holds further questions about models (see ``model_survey``).
+    null: what the model's files say; see ``processors.processor``), ``purpose`` (``image``,
+    ``video`` or ``server``), ``modules`` (the names to find), ``notes`` (the file that keeps what
+    was read in source files, or null) and ``folder`` (the user's current one, or null).
+    ``survey``, where it is there, holds further questions about models (see ``model_survey``).
     """
+    import calls
     import damage
+    import disk
     import distributions
     import imports
     import interpreter
     import modules
     import processors
+    import shadows
+    import startup
     import transformers_tables
     from notes import Notes
 
@@ -34,12 +40,51 @@ def answer(question: dict) -> dict:
     finder = modules.Finder(search_path)
     notes = Notes(question["notes"])
     found, leftovers = distributions.find(search_path)
+    started = startup.find(search_path, finder, notes, damage.roots(found, notes))
+    if startup.extend(search_path, started):
+        finder = modules.Finder(search_path)
+        found, leftovers = distributions.find(search_path)
+    distributions.add_tags(found, notes)
     processor = processors.processor(finder, notes, question)
     starts = processors.starts(finder, notes, question, processor)
     incomplete = distributions.incomplete(found)
-    traced = imports.trace(finder, notes, starts, incomplete) if starts else None
+    tracer = imports.follow(finder, notes, starts, incomplete) if starts else None
+    traced = tracer.summary() if tracer else None
+    expected = damage.expected(found, notes, traced) if traced else []
+    changed = damage.find(expected, notes, finder)
+    near = damage.around(found, notes, traced) if traced else frozenset(["mlx_vlm"])
+    loaded = traced["modules"] if traced else {}
+    hiding = shadows.find(search_path, finder, notes, found, loaded, expected, near)
+    if tracer and traced and (changed or hiding):
+        doubtful = imports.Doubt(
+            modules={**damage.modules(changed), **shadows.modules(hiding)},
+            whole=frozenset(shadow["module"] for shadow in hiding),
+            around=near | shadows.around(hiding, finder),
+        )
+        starts += [name for name in doubtful.modules if processors.is_configuration(name, question)]
+        starts = shadows.starts(hiding) + starts
+        tracer = imports.follow(finder, notes, starts, incomplete, doubtful)
+    misfits: list = []
+    if tracer:
+        module = processors.model_module(finder, notes, question)
+        misfits = calls.follow(finder, notes, tracer, module, question["model_type"])
+        traced = tracer.summary()
+        damage.judge(changed, traced, finder, starts)
+        shadows.judge(hiding, traced)
+    elif hiding:
+        # There is no trace where what has the name of mlx_vlm is no package.
+        shadows.judge(hiding, {"modules": {}, "problems": [shadows.NOT_MLX_VLM]})
+    startup.judge(started, loaded, traced["taken"] if traced else set())
+    hiding += shadows.here(question.get("folder"), finder, near)
+    asks_loader = "LD_LIBRARY_PATH" in os.environ or "DYLD_LIBRARY_PATH" in os.environ
+    if asks_loader:
+        import libraries  # only where somebody directs the loader
+    described = interpreter.describe(search_path)
     result = {
-        "interpreter": interpreter.describe(search_path),
+        "interpreter": described,
+        "stray_libraries": libraries.strays(finder) if asks_loader else [],
+        "conda": distributions.of_conda(sys.prefix),
+        "foreign_scripts": distributions.foreign_scripts(described["scripts"], sys.executable),
         "distributions": found,
         "leftovers": leftovers,
         "modules": {name: finder.find(name) for name in question["modules"]},
@@ -48,8 +93,15 @@ def answer(question: dict) -> dict:
         "processor": processor,
         "image_processor": transformers_tables.image_processor(finder, notes, question),
         "supported_model_types": processors.supported_model_types(finder, notes),
-        "imports": traced,
-        "damaged": damage.find(found, notes, traced["reached"]) if traced else [],
+        "imports": traced
+        and {
+            **{key: traced[key] for key in ("reached", "problems", "unknown")},
+            "misfits": misfits,
+        },
+        "damaged": changed,
+        "shadows": hiding,
+        "startup": started,
+        "torch_bytes": disk.torch_bytes(found, notes),
     }
     if question.get("survey"):
         import model_survey

@@ -39,19 +39,58 @@ def find(search_path: list[dict]) -> tuple[list[dict], list[str]]:
     return found, leftovers
 
 
+def wheel_tags(text: str) -> list[str]:
+    """The tags of a WHEEL file that bind it to a Python or a platform; none of a pure one's."""
+    tags = re.findall(r"^Tag:\s*(\S+)\s*$", text, re.MULTILINE | re.IGNORECASE)
+    return [] if any(tag.endswith("-none-any") for tag in tags) else tags
+
+
+def add_tags(found: list[dict], notes) -> None:  # type: ignore[no-untyped-def]
+    """Add to each distribution the ``tags`` of the wheel that it came in."""
+    for distribution in found:
+        path = os.path.join(distribution["metadata"], "WHEEL")
+        distribution["tags"] = notes.of(path, wheel_tags) or []
+
+
+def of_conda(prefix: str) -> dict[str, str]:
+    """The versions that conda believes to have installed, by name (``conda-meta``)."""
+    try:
+        names = os.listdir(os.path.join(prefix, "conda-meta"))
+    except OSError:
+        return {}
+    # `<name>-<version>-<build>.json`
+    parts = (name[: -len(".json")].rsplit("-", 2) for name in names if name.endswith(".json"))
+    return {part[0]: part[1] for part in parts if len(part) == 3}
+
+
+def foreign_scripts(folder: str, executable: str) -> dict[str, str]:
+    """Commands in an environment that another Python would run, with that Python's path."""
+    own = {os.path.realpath(os.path.dirname(executable)), os.path.realpath(folder)}
+    foreign = {}
+    for name in ("pip", "pip3", "hf", "huggingface-cli", "mlx_vlm.generate", "mlx_vlm.server"):
+        line = _first_line(os.path.join(folder, name)) or ""
+        python = line[2:].strip().partition(" ")[0]
+        # Launchers of other kinds (`#!/bin/sh`, `#!/usr/bin/env python`) find their Python.
+        if line.startswith("#!/") and "python" in os.path.basename(python):
+            same = os.path.realpath(python) == os.path.realpath(executable)
+            if os.path.realpath(os.path.dirname(python)) not in own and not same:
+                foreign[name] = python
+    return foreign
+
+
 def incomplete(found: list[dict]) -> list[str]:
     """The top-level modules of distributions that require something that is not installed."""
-    names = {_canonical(distribution["name"]) for distribution in found}
+    names = {canonical(distribution["name"]) for distribution in found}
     modules: list[str] = []
     for distribution in found:
         required = (text for text in distribution["requires"] if ";" not in text)
         matches = (re.match(r"[A-Za-z0-9._-]+", text) for text in required)
-        if any(match and _canonical(match.group(0)) not in names for match in matches):
+        if any(match and canonical(match.group(0)) not in names for match in matches):
             modules += _top_level(distribution["metadata"])
     return modules
 
 
-def _canonical(name: str) -> str:
+def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

@@ -32,22 +32,68 @@ MOST_MODULES = 4000
 # Functions by which a module makes names that it does not write down.
 MAKES_NAMES = re.compile(r"'(?:globals|locals|vars|setattr|exec)'")
 
+# What transformers' `is_x_available` looks for, where it is not named like that.
+GATED_MODULES = {"vision": "PIL", "jinja": "jinja2"}
+
 ABSENCE_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
 
-def trace(finder: Finder, notes: Notes, starts: list[str], incomplete: list[str]) -> dict:
-    """``{"reached", "problems", "unknown"}`` of the imports from ``starts``.
+class Doubt:
+    """Modules whose files are not what they should be, and how far to follow for their sake.
+
+    ``modules`` gives their paths; of the top-level modules ``whole`` all is in doubt. The trace
+    follows into the top-level modules ``around``, and tells of problems there only where one of
+    these modules makes them.
+    """
+
+    def __init__(
+        self,
+        modules: dict[str, str],
+        whole: frozenset = frozenset(),
+        around: frozenset = frozenset(),
+    ) -> None:
+        self.modules = modules
+        self.whole = whole
+        self.around = around
+        self.tops = {name.partition(".")[0] for name in modules}
+        self._paths = set(modules.values())
+
+    def about(self, importer: str, module: str, name: str | None) -> bool:
+        """Whether a problem is one that these modules make."""
+        return (
+            importer in self._paths
+            or module in self.modules
+            or f"{module}.{name}" in self.modules
+            or module.partition(".")[0] in self.whole
+        )
+
+
+def trace(
+    finder: Finder,
+    notes: Notes,
+    starts: list[str],
+    incomplete: list[str],
+    doubt: Doubt | None = None,
+) -> dict:
+    """The summary of the imports from ``starts`` (see ``Tracer.summary``)."""
+    return follow(finder, notes, starts, incomplete, doubt).summary()
+
+
+def follow(
+    finder: Finder,
+    notes: Notes,
+    starts: list[str],
+    incomplete: list[str],
+    doubt: Doubt | None = None,
+) -> Tracer:
+    """A tracer that has followed the imports from ``starts``, and can follow more.
 
     ``incomplete`` are further top-level modules to follow into.
     """
-    tracer = _Tracer(finder, notes, FOLLOWED | set(incomplete))
+    tracer = Tracer(finder, notes, FOLLOWED | set(incomplete), doubt or Doubt({}))
     for start in starts:
         tracer.load(start, ("the doctor", 0))
-    return {
-        "reached": sorted(tracer.reached),
-        "problems": tracer.problems,
-        "unknown": tracer.unknown,
-    }
+    return tracer
 
 
 def summarise(text: str) -> dict:
@@ -60,7 +106,8 @@ def summarise(text: str) -> dict:
     ``[name, original, optional]``; ``dynamic`` tells that it makes names in other ways; ``lazy``
     maps names to the submodules that a lazy package takes them from, ``places`` some names to
     theirs, where there may be others too; ``hints`` are names that it only mentions, in its
-    ``__getattr__`` or for type checkers; ``error`` is a syntax error.
+    ``__getattr__`` or for type checkers; ``calls`` tells that it calls into another followed
+    package at once; ``error`` is a syntax error.
     """
     summary = _empty()
     try:
@@ -72,13 +119,14 @@ def summarise(text: str) -> dict:
         summary["dynamic"] = True
         return summary
     defines: set[str] = set()
-    _Body(summary, defines).visit_all(tree.body, optional=False)
+    _Body(summary, defines, constants=_constants(tree)).visit_all(tree.body, optional=False)
     if "global " in text or ":=" in text:
         for node in ast.walk(tree):
             if isinstance(node, ast.Global):
                 defines.update(node.names)
             elif isinstance(node, ast.NamedExpr) and isinstance(node.target, ast.Name):
                 defines.add(node.target.id)
+    summary["calls"] = _calls_others(tree)
     summary["uses"] = [use for use in summary["uses"] if use[1] in summary["aliases"]]
     summary["defines"] = sorted(defines)
     if summary["dynamic"]:
@@ -99,6 +147,7 @@ def _empty() -> dict:
         "lazy": {},
         "places": {},
         "hints": [],
+        "calls": False,
         "error": None,
     }
 
@@ -106,10 +155,17 @@ def _empty() -> dict:
 class _Body:
     """Walks the statements that run when a module is imported."""
 
-    def __init__(self, summary: dict, defines: set[str], gates: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        summary: dict,
+        defines: set[str],
+        gates: tuple[str, ...] = (),
+        constants: dict[str, bool] | None = None,
+    ) -> None:
         self._summary = summary
         self._defines = defines
         self._gates = gates
+        self._constants = constants or {}
         self._uses_count = True
 
     def visit_all(self, body: list, optional: bool) -> None:
@@ -141,8 +197,9 @@ class _Body:
             self._defines.add(node.name)
             if node.name == "__getattr__":
                 self._summary["dynamic"] = True
+            self._use_now(optional, *_computed_at_once(node))
             if isinstance(node, ast.ClassDef):
-                inner = _Body(self._summary, set(), self._gates)
+                inner = _Body(self._summary, set(), self._gates, self._constants)
                 inner._uses_count = self._uses_count
                 inner.visit_all(node.body, optional)
         elif isinstance(node, ast.If):
@@ -162,12 +219,14 @@ class _Body:
         elif isinstance(node, ast.Assign):
             for target in node.targets:
                 self._bind(target)
-            if self._uses_count and not (optional or self._gates):
-                self._use(node.value)
+            self._use_now(optional, node.value)
         elif isinstance(node, (ast.AnnAssign, ast.AugAssign)):
             self._bind(node.target)
-        elif isinstance(node, ast.Expr) and MAKES_NAMES.search(ast.dump(node)):
-            self._summary["dynamic"] = True
+            self._use_now(optional, node.value)
+        elif isinstance(node, ast.Expr):
+            if MAKES_NAMES.search(ast.dump(node)):
+                self._summary["dynamic"] = True
+            self._use_now(optional, node.value)
         elif isinstance(node, ast.Delete):
             pass  # deleted names stay listed: saying that a name is there errs on the silent side
         elif type(node).__name__ in ("Match", "TypeAlias"):
@@ -195,10 +254,12 @@ class _Body:
                 ]
 
     def _visit_if(self, node: ast.If, optional: bool) -> None:
-        verdict = _condition(node.test)
+        verdict = condition(node.test)
+        if isinstance(node.test, ast.Name):
+            verdict = self._constants.get(node.test.id, verdict)
         gates = _gates(node.test)
         if gates is not None:
-            inner = _Body(self._summary, self._defines, self._gates + gates)
+            inner = _Body(self._summary, self._defines, self._gates + gates, self._constants)
             inner.visit_all(node.body, optional)
         elif verdict is not False:
             self.visit_all(node.body, optional or verdict is None)
@@ -218,8 +279,13 @@ class _Body:
         self.visit_all(node.orelse, optional or caught)
         self.visit_all(node.finalbody, optional)
 
+    def _use_now(self, optional: bool, *values: ast.expr | None) -> None:
+        """Note what expressions take from modules, unless that may fail or may not happen."""
+        if self._uses_count and not (optional or self._gates):
+            for value in filter(None, values):
+                self._use(value)
+
     def _use(self, value: ast.AST) -> None:
-        """Note what an expression that is computed at once takes from modules."""
         if isinstance(value, (ast.Lambda, ast.GeneratorExp, ast.IfExp, ast.BoolOp)):
             return
         if isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name):
@@ -240,19 +306,46 @@ class _Body:
             self._summary["dynamic"] = True
 
 
+def _computed_at_once(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> list:
+    """What a definition computes when it is met: decorators, bases, defaults."""
+    if isinstance(node, ast.ClassDef):
+        return [*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)]
+    defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+    return [*node.decorator_list, *defaults]
+
+
 def _catches(node: ast.Try, errors: set[str]) -> bool:
+    """Whether one of these errors ends here; a handler that always raises only explains it."""
     for handler in node.handlers:
-        if handler.type is None:
-            return True
-        for name in ast.walk(handler.type):
-            if isinstance(name, ast.Name) and name.id in errors:
-                return True
-            if isinstance(name, ast.Attribute) and name.attr in errors:
-                return True
+        names = ast.walk(handler.type) if handler.type else ()
+        named = {getattr(name, "id", getattr(name, "attr", None)) for name in names}
+        if handler.type is None or named & errors:
+            return not any(isinstance(statement, ast.Raise) for statement in handler.body)
     return False
 
 
-def _condition(test: ast.expr) -> bool | None:
+def _constants(tree: ast.Module) -> dict[str, bool]:
+    """The names that a module sets to one truth value and to nothing else, at any place."""
+    values: dict[str, set] = {}
+    waiting: list[ast.stmt] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Try):
+            waiting += [*node.body, *node.orelse, *node.finalbody]
+            waiting += [inner for handler in node.handlers for inner in handler.body]
+        elif isinstance(node, ast.If):
+            waiting += node.body + node.orelse
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            value = node.value.value if isinstance(node.value, ast.Constant) else None
+            values.setdefault(node.targets[0].id, set()).add(value)
+    return {
+        name: True in found
+        for name, found in values.items()
+        if found in ({True}, {False}) and not any(type(value) is not bool for value in found)
+    }
+
+
+def condition(test: ast.expr) -> bool | None:
     """The truth of a condition that only this interpreter decides; null for any other."""
     if isinstance(test, ast.Name) and test.id == "TYPE_CHECKING":
         return False
@@ -261,10 +354,10 @@ def _condition(test: ast.expr) -> bool | None:
     if isinstance(test, ast.Constant):
         return bool(test.value)
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        inner = _condition(test.operand)
+        inner = condition(test.operand)
         return None if inner is None else not inner
     if isinstance(test, ast.BoolOp):
-        values = [_condition(value) for value in test.values]
+        values = [condition(value) for value in test.values]
         decided = isinstance(test.op, ast.Or)
         if decided in values:
             return decided
@@ -301,8 +394,27 @@ def _gates(test: ast.expr) -> tuple[str, ...] | None:
     if isinstance(test, ast.Call) and isinstance(test.func, ast.Name) and not test.args:
         match = re.fullmatch(r"is_(\w+)_available", test.func.id)
         if match and not match.group(1).startswith("torch"):
-            return ("PIL" if match.group(1) == "vision" else match.group(1),)
+            return (GATED_MODULES.get(match.group(1), match.group(1)),)
     return None
+
+
+def _calls_others(tree: ast.Module) -> bool:
+    """Whether a module calls what it imports from a followed package, when it is imported itself.
+
+    mlx is left out: it is called everywhere, and its stubs show what is there.
+    """
+    others: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            if (node.module or "").partition(".")[0] in FOLLOWED - {"mlx"}:
+                others.update(alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, (ast.Expr, ast.Assign)) and isinstance(node.value, ast.Call):
+            root: ast.expr = node.value.func
+            while isinstance(root, ast.Attribute):
+                root = root.value
+            if isinstance(root, ast.Name) and root.id in others:
+                return True
+    return False
 
 
 def _lazy_names(tree: ast.Module) -> dict[str, str]:
@@ -359,7 +471,7 @@ def _hints(tree: ast.Module) -> list[str]:
             for inner in ast.walk(node):
                 if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
                     hints.add(inner.value)
-        elif isinstance(node, ast.If) and _condition(node.test) is False:
+        elif isinstance(node, ast.If) and condition(node.test) is False:
             declared = _empty()
             _Body(declared, hints).visit_all(node.body, optional=True)
             hints.update(name for name, *_ in declared["siblings"])
@@ -371,24 +483,96 @@ def _index(node: ast.Subscript) -> object:
     return source.literal(inner) if isinstance(inner, ast.expr) else None
 
 
-class _Tracer:
+class Tracer:
     """Follows imports from module to module, and notes those that would fail."""
 
-    def __init__(self, finder: Finder, notes: Notes, followed: frozenset | set) -> None:
+    def __init__(
+        self,
+        finder: Finder,
+        notes: Notes,
+        followed: frozenset | set,
+        doubt: Doubt,
+    ) -> None:
         self._finder = finder
         self._notes = notes
-        self._followed = followed
+        self._surely_followed = followed
+        self._followed = followed | doubt.around
+        self._doubt = doubt
+        self._files_around: set[str] = set()
         self._loaded: dict[str, dict | None] = {}
         self._standard: dict[str, bool] = {}
         self._named: set[tuple] = set()
         self.reached: set[str] = set()
         self.problems: list[dict] = []
         self.unknown: str | None = None
+        self.attempted: set[str] = set()
+
+    def modules(self) -> dict[str, str]:
+        """The files of the modules that are loaded, Python's own aside."""
+        return {
+            name: found["origin"]
+            for name, found in self._loaded.items()
+            if found and not self._is_standard(name)
+        }
+
+    def taken(self) -> set[str]:
+        """The names that are imported from modules, with their modules'."""
+        return {f"{module}.{name}" for module, name in self._named}
+
+    def summary(self) -> dict:
+        """``{"reached", "problems", "unknown", "modules", "attempted", "taken"}``.
+
+        ``modules`` gives the files of all modules that are loaded, ``taken`` the names that are
+        imported from them, as ``module.name``. With a doubt, ``attempted`` has the modules whose
+        failure would be caught.
+        """
+        return {
+            "reached": sorted(self.reached),
+            "problems": self.problems,
+            "unknown": self.unknown,
+            "modules": self.modules(),
+            "attempted": sorted(self.attempted),
+            "taken": self.taken(),
+        }
+
+    def has(self, module: str) -> bool:
+        """Whether a module was imported on the way."""
+        return bool(self._loaded.get(module))
+
+    def sources(self, tops: tuple[str, ...]) -> list[str]:
+        """The source files of the modules that were imported from some packages."""
+        return sorted(
+            found["origin"]
+            for name, found in self._loaded.items()
+            if found and name.partition(".")[0] in tops and found["origin"].endswith(".py")
+        )
+
+    def callers(self, tops: tuple[str, ...]) -> list[str]:
+        """The modules of some packages that call into another one while they are imported."""
+        return sorted(
+            name
+            for name, found in self._loaded.items()
+            if found
+            and name.partition(".")[0] in tops
+            and found["origin"].endswith(".py")
+            and (self._notes.of(found["origin"], summarise) or {}).get("calls")
+        )
+
+    def lacks(self, module: str, name: str) -> bool:
+        """Whether a module that is there surely has no such attribute."""
+        found = self._finder.find(module)
+        if found is None or found["kind"] == "extension":
+            return self._stub_lacks(module, name)
+        return (
+            self.home(module, name, 0) == ""
+            and self._finder.find(module + "." + name) is None
+            and not self._extends_path(module)
+        )
 
     def load(self, name: str, place: tuple[str, int]) -> bool:
         """Import a module and the packages above it; whether it is there."""
         parts = name.split(".")
-        if self._is_standard(name):
+        if self._is_standard(name) and not (parts[0] in self._followed and self._finder.find(name)):
             parts = parts[:1]  # `os.path` is no module of a package, and the rest is Python's own
         for count in range(1, len(parts) + 1):
             if not self._load_one(".".join(parts[:count]), place):
@@ -411,49 +595,89 @@ class _Tracer:
             self._loaded[name] = {}
             return True
         if found is None:
-            self._problem(place, name, None)
+            self.problem(place, name, None)
             return False
         if not self._is_standard(name):
             self.reached.add(top)
         if top in self._followed and found["origin"].endswith(".py"):
             summary = self._notes.of(found["origin"], summarise)
             if summary is None or summary["error"]:
-                self._problem(place, name, None)
+                self.problem(place, name, None)
                 return False
             self._follow(name, found, summary)
         return True
 
     def _follow(self, name: str, found: dict, summary: dict) -> None:
+        if name.partition(".")[0] not in self._surely_followed:
+            self._files_around.add(found["origin"])
         package = name if found["kind"] == "package" else name.rpartition(".")[0]
         for line, level, module, names, optional, gates in summary["imports"]:
             if optional or not all(map(self._finder.find, gates)):
+                self._attempt(absolute(package, level, module), names or ())
                 continue
             place = (found["origin"], line)
-            target = _absolute(package, level, module)
+            target = absolute(package, level, module)
             if target is None:
-                self._problem(place, "." * level + module, None)
+                self.problem(place, "." * level + module, None)
             elif self.load(target, place):
                 for wanted in names or ():
-                    self.take(target, wanted, place)
+                    # A package that takes its own submodule: the name is there by that alone.
+                    own = f"{target}.{wanted}"
+                    if target == name and self._finder.find(own):
+                        self.load(own, place)
+                    else:
+                        self.take(target, wanted, place)
         for line, alias, attribute in summary["uses"]:
-            if self._stub_lacks(summary["aliases"][alias], attribute):
-                self._problem((found["origin"], line), summary["aliases"][alias], attribute)
+            used = summary["aliases"][alias]
+            if self._stub_lacks(used, attribute) or self._has_lost(used, attribute):
+                self.problem((found["origin"], line), used, attribute)
+
+    def _attempt(self, module: str | None, names: list[str] | tuple) -> None:
+        """Note what an import that may fail would load of the packages with doubtful files."""
+        if not module or module.partition(".")[0] not in self._doubt.tops:
+            return
+        for target in (module, *(f"{module}.{name}" for name in names)):
+            found = None if target in self.attempted else self._finder.find(target)
+            if found is None:
+                continue
+            self.attempted.add(target)
+            summary = self._notes.of(found["origin"], summarise)
+            package = target if found["kind"] == "package" else target.rpartition(".")[0]
+            for _, level, inner, wanted, *_ in summary["imports"] if summary else ():
+                self._attempt(absolute(package, level, inner), wanted or ())
+
+    def _has_lost(self, module: str, name: str) -> bool:
+        """Whether a module whose file is not as it was installed has no such name (any more)."""
+        if module not in self._doubt.modules or self.home(module, name, 0) != "":
+            return False
+        return self._finder.find(f"{module}.{name}") is None and not self._extends_path(module)
 
     def _stub_lacks(self, module: str, name: str) -> bool:
-        """Whether a module is compiled and comes with a stub, in which there is no such name."""
-        found = self._finder.find(module)
-        if found is None or found["kind"] != "extension":
+        """Whether a module is compiled and comes with a stub, in which there is no such name.
+
+        The modules inside of a compiled one have no file of their own, only a stub.
+        """
+        above, inner = module, []
+        while above and self._finder.find(above) is None:
+            above, _, last = above.rpartition(".")
+            inner.insert(0, last)
+        found = self._finder.find(above) if above else None
+        if found is None or found["kind"] != "extension" or name.startswith("_"):
             return False
-        stubs = os.path.join(os.path.dirname(found["origin"]), module.rpartition(".")[2])
-        stub = self._notes.of(os.path.join(stubs, "__init__.pyi"), summarise)
+        folder = os.path.join(os.path.dirname(found["origin"]), above.rpartition(".")[2], *inner)
+        stub = self._notes.of(os.path.join(folder, "__init__.pyi"), summarise)
+        if not stub and inner:
+            stub = self._notes.of(folder + ".pyi", summarise)
         if not stub or stub["error"] or stub["dynamic"] or not stub["defines"]:
             return False
         siblings = {bound for bound, *_ in stub["siblings"]}
-        if name in stub["defines"] or name in siblings or name in IN_EVERY_MODULE:
+        if name in stub["defines"] or name in siblings:
             return False
         if any("*" in (names or ()) for _, _, _, names, *_ in stub["imports"]):
             return False
-        return not os.path.exists(os.path.join(stubs, name + ".pyi"))
+        return not any(
+            os.path.exists(os.path.join(folder, name + end)) for end in (".pyi", "/__init__.pyi")
+        )
 
     def _is_made(self, name: str) -> bool:
         """Whether a module without a file may be there all the same.
@@ -494,23 +718,23 @@ class _Tracer:
         self._named.add((module, name))
         if name == "*":
             return
-        home = self._home(module, name, 0)
+        home = self.home(module, name, 0)
         if home == "":
             if self._finder.find(module + "." + name) is not None:
                 self.load(module + "." + name, place)
             elif not self._extends_path(module):
-                self._problem(place, module, name)
+                self.problem(place, module, name)
         elif home is not None and home != module:
             self.load(home, place)
 
-    def _home(self, module: str, name: str, depth: int) -> str | None:
+    def home(self, module: str, name: str, depth: int) -> str | None:
         """The module that a name comes from: empty where there is no such name, null if unclear."""
         found = self._finder.find(module)
         if found is not None and found["kind"] == "extension":
             return "" if self._stub_lacks(module, name) else None
         if found is None or not found["origin"].endswith(".py"):
             return "" if found is not None and found["kind"] == "namespace" else None
-        if self._is_standard(module):
+        if self._is_standard(module) and not (depth and self._doubt.modules):
             return None
         summary = self._notes.of(found["origin"], summarise)
         if summary is None or summary["error"] or depth > 8:
@@ -527,8 +751,10 @@ class _Tracer:
         package = module if found["kind"] == "package" else module.rpartition(".")[0]
         for _, level, target, names, *_ in summary["imports"]:
             if names and "*" in names:
-                star = _absolute(package, level, target)
-                home = self._home(star, name, depth + 1) if star else None
+                star = absolute(package, level, target)
+                if star and self._takes(star, module, name):
+                    continue  # it has the name from here
+                home = self.home(star, name, depth + 1) if star else None
                 if home != "":
                     return home
         if not summary["dynamic"]:
@@ -542,6 +768,16 @@ class _Tracer:
         if closed and name not in summary["hints"]:
             return ""
         return self._lazy_home(module, found["origin"], name)
+
+    def _takes(self, importer: str, module: str, name: str) -> bool:
+        """Whether a module imports the name from the other module."""
+        found = self._finder.find(importer)
+        summary = found and self._notes.of(found["origin"], summarise)
+        package = importer if found and found["kind"] == "package" else importer.rpartition(".")[0]
+        return any(
+            name in (names or ()) and absolute(package, level, target) == module
+            for _, level, target, names, *_ in (summary or {"imports": ()})["imports"]
+        )
 
     def _submodule(self, module: str, name: str) -> str | None:
         """The full name of a submodule that a lazy table names, whole or from its package on."""
@@ -585,13 +821,16 @@ class _Tracer:
             self._standard[top] = found is not None and self._finder.is_standard(found["origin"])
         return self._standard[top]
 
-    def _problem(self, place: tuple[str, int], module: str, name: str | None) -> None:
+    def problem(self, place: tuple[str, int], module: str, name: str | None) -> None:
+        """Note an import, or a name taken from a module, that fails."""
         problem = {"importer": place[0], "line": place[1], "module": module, "name": name}
+        if place[0] in self._files_around and not self._doubt.about(place[0], module, name):
+            return
         if problem not in self.problems:
             self.problems.append(problem)
 
 
-def _absolute(package: str, level: int, module: str) -> str | None:
+def absolute(package: str, level: int, module: str) -> str | None:
     """The absolute name of an import; null for a relative one that leaves all packages."""
     if not level:
         return module

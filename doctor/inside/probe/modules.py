@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _imp
 import os
 import re
 from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, SOURCE_SUFFIXES
@@ -37,10 +38,16 @@ class Finder:
         found = self._find(name)
         return found and {"origin": found["origin"], "kind": found["kind"]}
 
+    def asked(self) -> set[str]:
+        """The names that were looked for until now."""
+        return set(self._found)
+
     def _find(self, name: str) -> dict | None:
         if name not in self._found:
             parent, _, part = name.rpartition(".")
             above = self._find(parent) if parent else {"folders": self._folders}
+            if not parent and _imp.is_frozen(name):  # found before the search path is asked
+                above = {"folders": self.standard_folders + self._folders}
             found = self._in_folders(part, above["folders"]) if above else None
             if found is None and not parent and name in self._editable_modules():
                 folder, part = os.path.split(self._editable_modules()[name])
@@ -65,6 +72,15 @@ class Finder:
                         for key, value in table.items() if isinstance(table, dict) else ():
                             self._editable[str(key)] = str(value)
         return self._editable
+
+    def names(self, folder: str) -> frozenset[str]:
+        """The names in a folder; none where it cannot be listed."""
+        return self._listing(folder)
+
+    def in_folder(self, name: str, folder: str) -> dict | None:
+        """As ``find`` would find a top-level module if there were only this folder."""
+        found = self._in_folders(name, [folder])
+        return found and {"origin": found["origin"], "kind": found["kind"]}
 
     def package_folder(self, name: str) -> str | None:
         """The folder of a regular package, or null."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import sys
@@ -44,6 +45,7 @@ class Notes:
     def __init__(self, path: str | None) -> None:
         self._path = path
         self._kept: dict = {}
+        self._results: dict = {}
         self._checked: dict = {}
         self._fresh = False
         if path:
@@ -51,7 +53,7 @@ class Notes:
                 with open(path, encoding="utf-8") as file:
                     content = json.load(file)
                 if content["made_by"] == _readers():
-                    self._kept = dict(content["files"])
+                    self._kept, self._results = dict(content["files"]), dict(content["results"])
             except (OSError, ValueError, KeyError, TypeError, RecursionError):
                 pass
 
@@ -68,6 +70,42 @@ class Notes:
             notes[key] = reader(text, *arguments)
             self._fresh = True
         return notes[key]
+
+    def size(self, path: str) -> int | None:
+        """The size of a file in bytes, asked once; null where it is not there."""
+        if self._checked.get(path) is not None:
+            return self._kept[path][0]
+        try:
+            return os.stat(path).st_size
+        except (OSError, ValueError):
+            return None
+
+    def of_all(self, name: str, compute, holds):  # type: ignore[no-untyped-def]
+        """``compute()``, new or noted: something that is told by many files together.
+
+        It is noted for as long as all files are as they were that were looked at until now, and
+        those that ``compute`` looks at besides, and ``holds(result)`` is true.
+        """
+        before = set(self._checked)
+        seen = hashlib.sha256(repr(self._states(before)).encode()).hexdigest()
+        kept = self._results.get(name)
+        if kept and kept["seen"] == seen:
+            same = kept["more"] == self._states(path for path, *_ in kept["more"])
+            if same and holds(kept["result"]):
+                return kept["result"]
+        result = compute()
+        more = self._states(set(self._checked) - before)
+        self._results[name] = {"seen": seen, "more": more, "result": result}
+        self._fresh = True
+        return result
+
+    def _states(self, paths) -> list:  # type: ignore[no-untyped-def]
+        """The size and time of each file, null where there is none."""
+        result = []
+        for path in sorted(paths):
+            there = self._file(path) is not None
+            result.append([path, *(self._kept[path][:2] if there else (None, None))])
+        return result
 
     def _file(self, path: str) -> dict | None:
         if path in self._checked:
@@ -88,10 +126,11 @@ class Notes:
         if not (self._path and self._fresh):
             return
         temporary = self._path + "." + str(os.getpid())
+        content = {"made_by": _readers(), "files": self._kept, "results": self._results}
         try:
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
             with open(temporary, "w", encoding="utf-8") as file:
-                json.dump({"made_by": _readers(), "files": self._kept}, file)
+                json.dump(content, file)
             os.replace(temporary, self._path)
         except OSError:
             with contextlib.suppress(OSError):

@@ -162,6 +162,24 @@ def imports_within(text: str) -> list[str]:
     return sorted(names)
 
 
+def video_imports(text: str) -> list[str]:
+    """The modules that functions about videos import when they are called."""
+    tree = source.parse(text)
+    found: set[str] = set()
+    for function in tree.body if tree else ():
+        if not isinstance(function, ast.FunctionDef) or "video" not in function.name:
+            continue
+        inside = guarded_nodes(function)
+        for node in ast.walk(function):
+            if id(node) in inside:
+                continue
+            if isinstance(node, ast.Import):
+                found.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module)
+    return sorted(found)
+
+
 def outline(text: str, class_name: str) -> dict | None:
     """What a processor class shows of how it is loaded; null where the file does not define it.
 
@@ -170,9 +188,10 @@ def outline(text: str, class_name: str) -> dict | None:
     that it has a loader of its own: ``free`` are the classes that prepare pictures
     which that uses, with the functions of the same file that it calls; ``guarded`` those that it
     uses in a ``try`` that survives their absence. ``reads_file`` tells that the file mentions
-    ``preprocessor_config.json``. A class of another package whose ``from_pretrained`` the file
-    replaces is defined here too, as ``patched``. ``calls_original`` tells that this replacement
-    falls back to the original: ``"always"``, or the name of the flag without which it does.
+    ``preprocessor_config.json``, ``videos`` that it mentions videos. A class of another package
+    whose ``from_pretrained`` the file replaces is defined here too, as ``patched``.
+    ``calls_original`` tells that this replacement falls back to the original: ``"always"``, or the
+    name of the flag without which it does.
     """
     patch = class_name + ".from_pretrained = "
     if "class " + class_name not in text and patch not in text:
@@ -209,6 +228,7 @@ def outline(text: str, class_name: str) -> dict | None:
         "free": sorted(name for name in free if PREPARES.fullmatch(name)),
         "guarded": sorted(name for name in guarded if PREPARES.fullmatch(name)),
         "reads_file": "preprocessor_config.json" in text,
+        "videos": "video" in text.lower(),
         "patched": node is None,
         "calls_original": _calls_original(loader, set(originals)) if loader else None,
     }

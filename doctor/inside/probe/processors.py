@@ -60,27 +60,64 @@ def starts(finder: Finder, notes: Notes, question: dict, processor: dict | None)
     # transformers renders every chat template with jinja2, and asks for it only then
     # (transformers/utils/chat_template_utils.py).
     result = ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2"]
+    # Pillow loads what reads a format when it meets the first picture, and passes over what fails.
+    result += ["PIL.PngImagePlugin", "PIL.JpegImagePlugin"]
     model_type = (question.get("model_type") or "").lower()
-    module = "mlx_vlm.models." + _remapping(mlx_vlm, notes).get(model_type, model_type)
-    if model_type and finder.find(module):
+    module = model_module(finder, notes, question)
+    if module:
         result.append(module)
+    # The tokenizer's way goes by the type's configuration, wherever transformers knows the type.
+    of_type = "transformers.models." + model_type
+    if model_type and finder.find(of_type):
+        result.append(of_type)
     if processor and processor["provider"] == "transformers":
         folder, file = os.path.split(processor["source"][: -len(".py")])
         result.append("transformers.models." + os.path.basename(folder) + "." + file)
-    return result
+    return result + _starts_for(finder, notes, mlx_vlm, question.get("purpose") or "image")
+
+
+def _starts_for(finder: Finder, notes: Notes, mlx_vlm: str, purpose: str) -> list[str]:
+    """What videos or the server begin with, besides what a picture does."""
+    if purpose == "server":
+        # Up to 0.4 a module; then a package, whose `main` imports the command line when it runs.
+        modules = ["mlx_vlm.server", "mlx_vlm.server.cli"]
+        return modules[:1] + [module for module in modules[1:] if finder.find(module)]
+    if purpose == "video":
+        # Up to 0.6 videos have a module of their own; from 0.5 on `utils` reads them.
+        path = os.path.join(mlx_vlm, "utils.py")
+        own = ["mlx_vlm.video_generate"]
+        reads = notes.of(path, processor_source.video_imports) or []
+        return [module for module in own if finder.find(module)] + reads
+    return []
+
+
+def is_configuration(module: str, question: dict) -> bool:
+    """Whether this is transformers' configuration of the asked model type: it is loaded lazily."""
+    model_type = (question.get("model_type") or "").lower()
+    return module == f"transformers.models.{model_type}.configuration_{model_type}"
+
+
+def model_module(finder: Finder, notes: Notes, question: dict) -> str | None:
+    """The module of mlx-vlm that has the asked model type; null where there is none."""
+    mlx_vlm = finder.package_folder("mlx_vlm")
+    model_type = (question.get("model_type") or "").lower()
+    if mlx_vlm is None or not model_type:
+        return None
+    module = "mlx_vlm.models." + _remapping(mlx_vlm, notes).get(model_type, model_type)
+    return module if finder.find(module) else None
 
 
 def processor(finder: Finder, notes: Notes, question: dict) -> dict | None:
     """The processor of the asked model type, and what it needs to load.
 
     ``{"name", "provider", "source", "needs", "reads_image_processor_type",
-    "reads_preprocessor_config", "unknown", "fails", "packages", "sees", "prompts"}``. ``needs``
-    lists ``{"class_name", "backends", "source"}``. ``unknown`` is the reason where it could not be
-    told; then nothing may be concluded. ``fails`` is why loading ends in an error that no backend
-    helps with, ``packages`` are those that it asks for and that are not there. ``sees`` tells
-    whether a picture would reach the model, ``prompts`` whether mlx-vlm makes a prompt with a
-    picture for this type; null where they could not be told. Null where mlx-vlm or transformers is
-    not there or no model type was asked for.
+    "reads_preprocessor_config", "unknown", "fails", "packages", "sees", "prompts",
+    "takes_videos"}``. ``needs`` lists ``{"class_name", "backends", "source"}``. ``unknown`` is the
+    reason where it could not be told; then nothing may be concluded. ``fails`` is why loading ends
+    in an error that no backend helps with, ``packages`` are those that it asks for and that are not
+    there. ``sees`` tells whether a picture would reach the model, ``prompts`` whether mlx-vlm makes
+    a prompt with a picture for this type; null where they could not be told. Null where mlx-vlm or
+    transformers is not there or no model type was asked for.
 
     The question's ``processor_class``, ``image_processor_type``, ``remote_processor`` and
     ``remote_config`` are what the model's files name; ``files_read`` tells that they were read, so
@@ -370,6 +407,7 @@ class _Loading:
             "reads_image_processor_type": takes_class,
             "reads_preprocessor_config": takes_class or shown["reads_file"],
             "sees": True if pictures or used else None,
+            "takes_videos": shown["videos"],
         }
 
     def _keeps_replacement(self, path: str, flag: str) -> bool | None:
@@ -386,7 +424,7 @@ class _Loading:
         return True
 
     def _used(self, shown: dict) -> list[str]:
-        """The classes that prepare pictures and videos, without which it cannot be loaded.
+        """The classes without which it cannot be loaded, or not be used for videos.
 
         A class with a ``from_pretrained`` of its own uses those that it names there. Those that it
         asks for in a ``try`` count where the processor has them among its attributes, since a
@@ -394,6 +432,7 @@ class _Loading:
         ``ProcessorMixin``, which takes the parts that the class or its ``__init__`` names.
         """
         attributes = shown["attributes"]
+        videos = self._question.get("purpose") == "video"
         if shown["loads_itself"]:
             return [
                 *shown["free"],
@@ -402,7 +441,8 @@ class _Loading:
                     for attribute, class_name in AUTO_CLASSES.items()
                     if class_name in shown["guarded"]
                     and class_name not in shown["free"]
-                    and attribute in attributes
+                    # A processor that survives without its part for videos has none then.
+                    and (attribute in attributes or (videos and attribute == "video_processor"))
                 ),
             ]
         by_name = self._notes.of(
@@ -562,6 +602,7 @@ def _answer(name: str | None, unknown: str | None = None, fails: str | None = No
         "packages": [],
         "sees": None,
         "prompts": None,
+        "takes_videos": None,
     }
 
 

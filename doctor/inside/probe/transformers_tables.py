@@ -22,7 +22,34 @@ def describe(finder: Finder, notes: Notes) -> dict | None:
         "torchvision_needs_torch": notes.of(
             os.path.join(folder, "utils", "import_utils.py"), torchvision_needs_torch
         ),
+        "least": _least(folder, notes),
     }
+
+
+def _least(folder: str, notes: Notes) -> dict[str, str]:
+    """The least releases of torch and jinja2 that transformers accepts when it comes to use them.
+
+    They stand in no metadata: it takes an older torch for absent, and refuses an older jinja2 when
+    a chat template is filled in.
+    """
+    utils = os.path.join(folder, "utils")
+    found = {
+        "torch": notes.of(os.path.join(utils, "import_utils.py"), least_torch),
+        "jinja2": notes.of(os.path.join(utils, "chat_template_utils.py"), least_jinja2),
+    }
+    return {name: version for name, version in found.items() if version}
+
+
+def least_torch(text: str) -> str | None:
+    """The release below which torch is disabled, from the warning that says so."""
+    match = re.search(r"PyTorch >= (\d+(?:\.\d+)*) is required but found", text)
+    return match.group(1) if match else None
+
+
+def least_jinja2(text: str) -> str | None:
+    """The release below which no chat template is filled in, from the error that says so."""
+    match = re.search(r"requires jinja2>=(\d+(?:\.\d+)*) to be installed", text)
+    return match.group(1) if match else None
 
 
 def _enforced(folder: str, notes: Notes) -> list[dict] | None:

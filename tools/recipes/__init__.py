@@ -1,0 +1,1 @@
+"""Making the recipes: locks, sizes, extras and proofs (``make recipes``)."""
