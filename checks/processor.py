@@ -11,7 +11,7 @@ and answers, and has never seen the picture.
   does not help with. Either the model's processor is code of its own repository, which mlx-vlm does
   not run unless it is told to (`contains custom code which must be executed`), or mlx-vlm's
   processor hands something on that the installed transformers refuses (`unexpected keyword argument
-  'padding'`).
+  'padding'`), or it asks for a package that nobody requires (`Package num2words is required`).
 
 The doctor follows what `mlx_vlm.load` does in the source of the installed mlx-vlm and transformers,
 with the class names that the model's own files give. Which releases run which models:
@@ -36,12 +36,15 @@ def check(facts: Facts) -> CheckResult:
         value=processor.name or "none",
         source=facts.model.path or facts.model.id,
     )
-    if processor.fails is not None:
+    reason = processor.fails
+    if reason is None and processor.packages:
+        reason = f"it asks for {' and '.join(processor.packages)}, which is not installed"
+    if reason is not None:
         yield Finding(
             code="processor-fails",
             severity=Severity.ERROR,
             title=f"The processor of {facts.model.type} fails here",
-            cause=_sentence(processor.fails),
+            cause=_sentence(reason),
             evidence=(
                 named
                 if processor.source is None
@@ -55,7 +58,7 @@ def check(facts: Facts) -> CheckResult:
                 "more models",
                 automatic=True,
             )
-            if processor.provider is None
+            if processor.provider is None or processor.packages
             else Fix(
                 id="versions",
                 summary="another pair of mlx-vlm and transformers: docs/models.md tells which",

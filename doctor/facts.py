@@ -126,9 +126,9 @@ class Processor(Struct, frozen=True):
 
     ``reads_preprocessor_config`` tells whether it reads that file at all,
     ``reads_image_processor_type`` whether the class named there matters. ``fails`` is why it ends
-    in an error that no backend helps with. ``sees`` tells whether a picture would reach the model,
-    ``prompts`` whether mlx-vlm makes a prompt with a picture for this type, ``takes_videos``
-    whether the processor mentions videos.
+    in an error that no backend helps with, ``packages`` are those that it asks for and that are not
+    there. ``sees`` tells whether a picture would reach the model, ``prompts`` whether mlx-vlm makes
+    a prompt with a picture for this type, ``takes_videos`` whether the processor mentions videos.
     """
 
     name: str | None
@@ -140,6 +140,7 @@ class Processor(Struct, frozen=True):
     unknown: str | None
     takes_videos: bool | None = None
     fails: str | None = None
+    packages: tuple[str, ...] = ()
     sees: bool | None = None
     prompts: bool | None = None
 

@@ -137,6 +137,7 @@ def test_the_reports_own_failure(processor: Ask, release: Install) -> None:
         "takes_videos": True,
         "unknown": None,
         "fails": None,
+        "packages": [],
         "sees": True,
         "prompts": True,
     }
@@ -693,3 +694,52 @@ def test_the_modules_that_functions_import() -> None:
         "    try:\n        import cv2\n    except ImportError:\n        pass\n"
     )
     assert readers.imports_within(text) == ["scipy", "soundfile"]
+
+
+@pytest.mark.parametrize(
+    ("test", "asked"),
+    [
+        ("not num2words", ["num2words"]),
+        ("num2words is None", ["num2words"]),
+        ("not is_soundfile_available()", ["soundfile"]),
+        ("not is_torch_available()", []),  # that is a backend
+        ("not tokenizer", []),
+        ("num2words", []),
+    ],
+)
+def test_the_packages_that_a_processor_asks_for(test: str, asked: list[str]) -> None:
+    text = (
+        "if is_num2words_available():\n    from num2words import num2words\n"
+        "else:\n    num2words = None\n"
+        f"class P:\n    def __init__(self, tokenizer):\n        if {test}:\n"
+        "            raise ImportError('it is required')\n"
+    )
+    assert readers.asks_for_packages(text, "P") == asked
+    assert readers.asks_for_packages(text, "Q") == []
+
+
+def test_another_name_for_a_class() -> None:
+    assert readers.alias_of("Sam31Processor = Sam3Processor\n", "Sam31Processor") == "Sam3Processor"
+    assert readers.alias_of("A = make()\nB = B\n", "A") is None
+    assert readers.alias_of("A = make()\nB = B\n", "B") is None
+
+
+def test_with_torch_and_torchvision_mlx_vlms_own_processor_is_taken(
+    release: Install, notes: Any, tmp_path: Path
+) -> None:
+    """Measured: with torch LLaVA fails in this pair, and runs without."""
+    both = {"torch/__init__.py": "", "torchvision/__init__.py": ""}
+    folders = [release("mlx-vlm", "0.6.3"), release("transformers", "5.5.4")]
+    question = {"model_type": "llava"}
+    bare = processors.processor(probe.finder(*folders), notes, question)
+    assert (bare["provider"], bare["fails"]) == ("transformers", None)
+    folders.append(probe.write(tmp_path, both))
+    full = processors.processor(probe.finder(*folders), notes, question)
+    assert full["provider"] == "mlx-vlm"
+    assert "`padding`" in full["fails"]
+
+
+def test_smolvlm_asks_for_a_package_that_nobody_requires(processor: Ask) -> None:
+    """Measured with torch and torchvision: "Package `num2words` is required"."""
+    assert processor("0.3.9", "4.57.3", "smolvlm")["packages"] == ["num2words"]
+    assert processor("0.7.10", "5.23.0", "smolvlm")["packages"] == []

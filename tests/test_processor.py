@@ -65,6 +65,14 @@ def test_a_processor_of_mlx_vlm_that_fails_in_this_pair_of_releases() -> None:
     assert isinstance(advice, Advice)
 
 
+def test_a_package_that_nobody_requires() -> None:
+    facts = with_processor(recorded("matched"), packages=("num2words",))
+    finding = only(facts)
+    assert finding.code == "processor-fails"
+    assert "num2words" in finding.cause
+    assert list(fix.actions(finding, facts)) == [UseRecipe()]
+
+
 def test_nothing_is_said_where_it_could_not_be_told() -> None:
     facts = with_processor(recorded("torch-free"), sees=False, unknown="it could not be read")
     assert list(processor.check(facts)) == []

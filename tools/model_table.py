@@ -5,7 +5,8 @@ torch. The doctor's probe says for every kind of model what it needs there, and 
 every family in ``models/families.json`` is really loaded and shown a picture
 (``models/measure.py``). Written are ``docs/models.md``, for people, ``docs/models.json``, with what
 was predicted and measured side by side, and ``doctor/model_releases.json``: the first release that
-has each kind of model.
+has each kind of model. With ``--torch`` the same is done in environments with torch and torchvision
+(6 GB each on Linux), and only ``tests/recorded/processors-with-torch.json`` is written.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import uv
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from doctor.probes import environment
@@ -32,6 +34,7 @@ FOLDER = ROOT / ".cache" / "models"
 DATA = ROOT / "tools" / "models"
 TABLE = ROOT / "docs" / "models.md"
 RESULTS = ROOT / "docs" / "models.json"
+WITH_TORCH = ROOT / "tests" / "recorded" / "processors-with-torch.json"
 FIRST = ROOT / "doctor" / "model_releases.json"
 UV = os.fsdecode(uv.find_uv_bin())
 MLX = "mlx[cpu]" if sys.platform == "linux" else "mlx"
@@ -82,14 +85,14 @@ def question(family: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def predicted(row: dict[str, Any]) -> tuple[str, str]:
+def predicted(row: dict[str, Any], torch: bool) -> tuple[str, str]:
     """What the probe's answer foretells: a word of ``WORDS``, and why."""
     processor = row["processor"]
     if not row["supported"]:
         return "unsupported", ""
     if processor is None:
         return "unknown", "there is no mlx-vlm or no transformers"
-    if processor["needs"]:
+    if processor["needs"] and not torch:
         return "torch", ", ".join(need["class_name"] for need in processor["needs"])
     if {"torch", "torchvision"} & set(row["missing"]):
         return "torch", "it imports " + ", ".join(row["missing"])
@@ -97,6 +100,8 @@ def predicted(row: dict[str, Any]) -> tuple[str, str]:
         return "code" if "trust_remote_code" in processor["fails"] else "fails", processor["fails"]
     if processor["unknown"]:
         return "unknown", processor["unknown"]
+    if processor["packages"]:
+        return "fails", "it asks for " + ", ".join(processor["packages"])
     if processor["sees"] is False:
         return "blind", "no processor class is known for it"
     if processor["prompts"] is False:
@@ -114,10 +119,13 @@ def measured(result: dict[str, Any]) -> tuple[str, str]:
         return "blind", ""
     if "not supported" in error or "Unsupported model" in error:
         return "unsupported", error
-    if "torch" in said:
-        return "torch", error
-    return "code" if "custom code" in error else "fails", error
+    if "custom code" in error:
+        return "code", error
+    return "torch" if "torch" in said else "fails", error
 
+
+# What loading alone tells, of a model about whose files nothing is known.
+LOADING = {"runs", "torch"}
 
 # Both of a pair mean that no generation with a picture runs.
 BROKEN = {"torch", "blind", "code", "fails", "unsupported"}
@@ -169,15 +177,26 @@ def ask(python: Path, questions: list[dict[str, Any]]) -> dict[str, Any]:
     return {**answer, "survey": surveyed}
 
 
-def measure(python: Path, folder: Path, *only: str) -> dict[str, Any]:
-    """Load the processors of all families for real in an environment (``models/measure.py``)."""
+def plain_family(row: dict[str, Any]) -> dict[str, Any]:
+    """A model about whose files nothing is known: only whether its processor loads is measured."""
+    name = row["processor"] and row["processor"]["name"]
+    return {
+        "model": row["model_type"],
+        "type": row["model_type"],
+        "processor_class": name,
+        "only_load": "its marks for pictures are not known",
+    }
+
+
+def measure(python: Path, listed: Path, folder: Path, *only: str) -> dict[str, Any]:
+    """Load the processors of listed families for real in an environment (``measure.py``)."""
     variables = {
         **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
         "PYTHONHASHSEED": "0",  # chance decides which missing backend is named
         "PYTHONPYCACHEPREFIX": str(FOLDER / "bytecode"),
     }
     output = subprocess.run(
-        [str(python), str(DATA / "measure.py"), str(DATA / "families.json"), str(folder), *only],
+        [str(python), str(DATA / "measure.py"), str(listed), str(folder), *only],
         check=True,
         env=variables,
         stdout=subprocess.PIPE,
@@ -196,13 +215,29 @@ def survey(release: dict[str, Any]) -> dict[str, Any]:
     types = ask(python, [])["supported_model_types"]
     others = [{"model_type": one} for one in types if one not in {q["model_type"] for q in asked}]
     answer = ask(python, asked + others)
-    really = measure(python, FOLDER / "folders" / release["name"])
-    versions = {item["name"]: item["version"] for item in answer["distributions"]}
+    folders = FOLDER / "folders" / release["name"]
+    really = measure(python, DATA / "families.json", folders)
+    plain = [
+        plain_family(row)
+        for row in answer["survey"][len(known) :]
+        if row["supported"] and row["vision"]
+    ]
+    listed = FOLDER / "plain.json"
+    listed.write_text(json.dumps(plain))
+    plainly = measure(python, listed, folders / "plain")
+    versions = {
+        str(canonicalize_name(item["name"])): item["version"] for item in answer["distributions"]
+    }
+    torch = "torch" in versions and "torchvision" in versions
     rows = []
     for family, row in zip([*known, *others], answer["survey"], strict=True):
-        foretold, why = predicted(row)
+        foretold, why = predicted(row, torch)
         name = family.get("model")
         happened, error = measured(really[name]) if name in really else (None, "")
+        if name is None and row["model_type"] in plainly and foretold in LOADING:
+            happened, error = measured(plainly[row["model_type"]])
+            if happened not in LOADING:
+                happened, error = None, ""  # the plain folder may lack what it needs
         if name is None and not (row["supported"] and row["vision"]):
             continue  # a helper, or a model of text alone
         rows.append(
@@ -215,12 +250,17 @@ def survey(release: dict[str, Any]) -> dict[str, Any]:
                 "why": why,
                 "measured": happened,
                 "error": _shown(error),
-                "imports": row["missing"] if foretold != "unsupported" else [],
+                "imports": sorted({*row["missing"], *(row["processor"] or {}).get("packages", ())})
+                if foretold != "unsupported"
+                else [],
                 "imports_when_used": row["later"] if foretold != "unsupported" else [],
             }
         )
     text_types = sum(row["supported"] and not row["vision"] for row in answer["survey"])
-    names = ("mlx-vlm", "transformers", "tokenizers", "huggingface-hub", "mlx", "mlx-lm")
+    names = (
+        *("mlx-vlm", "transformers", "tokenizers", "huggingface-hub"),
+        *("mlx", "mlx-lm", "torch", "torchvision"),
+    )
     return {
         "name": release["name"],
         "versions": {name: versions[name] for name in names if name in versions},
@@ -304,7 +344,8 @@ def render(results: list[dict[str, Any]]) -> str:
         "what `vlm-doctor check` reads in the source of the installed packages; what was measured "
         "is marked. Measured means: the processor of a model's folder (the file and class names of "
         "the real repositories, a tokenizer of single bytes, no weights) was loaded as "
-        "`mlx_vlm.load` does it, and shown a picture.",
+        "`mlx_vlm.load` does it, and shown a picture. For the types without a model's name, and a "
+        "few others, it was only loaded.",
         "",
         *(f"- {word}: {meaning}" for word, meaning in LEGEND.items()),
         "- + name: a further package that an import on the way asks for and that mlx-vlm does not "
@@ -323,6 +364,19 @@ def render(results: list[dict[str, Any]]) -> str:
             )
     lines += ["", "## Notes", ""]
     lines += [f"{number}. {note}" for note, number in notes.items()]
+    later = {
+        (row["type"], name)
+        for result in results
+        for row in result["rows"]
+        for name in row["imports_when_used"]
+    }
+    lines += [
+        "",
+        "Asked for only when a function of the model's folder is called, and not required by "
+        "mlx-vlm: "
+        + ", ".join(f"{name} (`{model_type}`)" for model_type, name in sorted(later))
+        + ".",
+    ]
     counts = ", ".join(
         f"{result['types_without_eyes']} in {result['versions']['mlx-vlm']}"
         for result in results
@@ -371,7 +425,7 @@ def _cell(row: dict[str, Any], notes: dict[str, int]) -> str:
     if row["predicted"] != "unsupported":
         extra = [name for name in row["imports"] if name not in ("torch", "torchvision")]
         word += "".join(f" + {name}" for name in extra)
-    if row["measured"]:
+    if row["measured"] and row["predicted"] != "unknown":
         right = agree(row["predicted"], row["measured"])
         word += " ✓" if right else " ✗"
         if not right:
@@ -391,11 +445,17 @@ def _note(notes: dict[str, int], text: str) -> str:
 def main() -> None:
     """Make the environments, ask, measure, and write."""
     data = json.loads((DATA / "releases.json").read_text())
+    with_torch = sys.argv[1:] == ["--torch"]
     results = []
-    for release in data["pairs"]:
+    for release in data["with_torch" if with_torch else "pairs"]:
         print(f"{release['name']} …", file=sys.stderr)
         results.append(survey(release))
-    RESULTS.write_text(json.dumps({"made_by": "make models", "releases": results}, indent=1) + "\n")
+    made_by = "make models" if not with_torch else "tools/model_table.py --torch"
+    (WITH_TORCH if with_torch else RESULTS).write_text(
+        json.dumps({"made_by": made_by, "releases": results}, indent=1) + "\n"
+    )
+    if with_torch:
+        return
     TABLE.write_text(render(results))
     first = first_releases(data["wheels"])
     FIRST.write_text(json.dumps({"made_by": "make models", "first_seen": first}, indent=1) + "\n")

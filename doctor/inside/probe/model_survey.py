@@ -6,6 +6,7 @@ One process answers for all: what the kinds have in common is read once.
 from __future__ import annotations
 
 import os
+import sys
 
 import imports
 import processor_source
@@ -65,4 +66,5 @@ def _later(finder: Finder, notes: Notes, folder: str | None) -> set[str]:
         if file.endswith(".py"):
             path = os.path.join(folder or "", file)
             names.update(notes.of(path, processor_source.imports_within) or ())
+    names -= set(sys.builtin_module_names)
     return {name for name in names if finder.find(name) is None}

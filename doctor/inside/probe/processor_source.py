@@ -23,6 +23,9 @@ PREPARES = re.compile(r"\w*(?:Image|Video)Processor(?:Fast|Pil)?$")
 INSTALLER = "install_auto_processor_patch"
 INSTALLER_PARAMETERS = ("target_model_types", "processor_cls")
 
+# The methods by which a processor loads its parts; the second is what ``ProcessorMixin`` calls.
+LOADERS = ("from_pretrained", "_get_arguments_from_pretrained")
+
 ABSENT_BACKEND_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
 
@@ -134,6 +137,12 @@ def relative_imports(text: str) -> list:
     ]
 
 
+def alias_of(text: str, name: str) -> str | None:
+    """The name that a module's name is another one for (``Sam31Processor = Sam3Processor``)."""
+    match = re.search(rf"^{re.escape(name)} = (\w+)$", text, re.MULTILINE)
+    return match.group(1) if match and match.group(1) != name else None
+
+
 def imports_within(text: str) -> list[str]:
     """The top-level modules that a file's functions import, when they are called."""
     tree = source.parse(text)
@@ -176,7 +185,7 @@ def outline(text: str, class_name: str) -> dict | None:
 
     ``attributes`` are its parts, ``parts`` the class names that it gives for them (one, or the slow
     and the fast one). ``bases`` are the classes that it inherits from. ``loads_itself`` tells
-    that it has a ``from_pretrained`` of its own: ``free`` are the classes that prepare pictures
+    that it has a loader of its own: ``free`` are the classes that prepare pictures
     which that uses, with the functions of the same file that it calls; ``guarded`` those that it
     uses in a ``try`` that survives their absence. ``reads_file`` tells that the file mentions
     ``preprocessor_config.json``, ``videos`` that it mentions videos. A class of another package
@@ -205,9 +214,9 @@ def outline(text: str, class_name: str) -> dict | None:
     if node is None and loader is None:
         return None
     for inner in node.body if node else ():
-        if isinstance(inner, ast.FunctionDef) and inner.name == "from_pretrained":
+        if isinstance(inner, ast.FunctionDef) and inner.name in LOADERS:
             loader = inner
-    free, guarded, _ = _names(loader, functions) if loader else (set(), set(), set())
+    free, guarded = _names(loader, functions) if loader else (set(), set())
     originals = re.findall(
         r"^(\w+) = " + re.escape(class_name) + r"\.from_pretrained\b", text, re.MULTILINE
     )
@@ -294,8 +303,8 @@ def _value_set(body: list, name: str) -> object:
 
 def _names(
     function: ast.FunctionDef, functions: dict[str, ast.FunctionDef], depth: int = 3
-) -> tuple[set[str], set[str], set[str]]:
-    """The names that a function and those that it calls use freely, guarded, and altogether."""
+) -> tuple[set[str], set[str]]:
+    """The names that a function and those that it calls use freely, and those used guarded."""
     inside = guarded_nodes(function)
     free: set[str] = set()
     guarded: set[str] = set()
@@ -303,11 +312,11 @@ def _names(
         if isinstance(node, ast.Name):
             names = {node.id}
             if depth and node.id in functions and functions[node.id] is not function:
-                deeper_free, deeper_guarded, _ = _names(functions[node.id], functions, depth - 1)
+                deeper_free, deeper_guarded = _names(functions[node.id], functions, depth - 1)
                 guarded |= deeper_guarded
                 names |= deeper_free
             (guarded if id(node) in inside else free).update(names)
-    return free, guarded, free | guarded
+    return free, guarded
 
 
 def guarded_nodes(function: ast.AST) -> set[int]:
@@ -357,6 +366,51 @@ def _parts(node: ast.ClassDef) -> dict[str, list]:
             if isinstance(names, (list, tuple)):
                 parts[attribute[: -len("_class")]] = list(names)
     return parts
+
+
+def asks_for_packages(text: str, class_name: str) -> list[str]:
+    """The packages without which making a processor of a class ends in an error.
+
+    ``__init__`` raises where ``is_x_available()`` is false, or where a name that the module imports
+    only if it can is null: so SmolVLM's asks for num2words.
+    """
+    if "class " + class_name not in text or "raise" not in text:
+        return []
+    tree = source.parse(text)
+    optional = {
+        alias.asname or alias.name: (inner.module or "").partition(".")[0]
+        for node in (tree.body if tree else ())
+        if isinstance(node, (ast.If, ast.Try))
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.ImportFrom) and not inner.level
+        for alias in inner.names
+    }
+    asked = set()
+    for node in ast.walk(tree) if tree else ():
+        if not (isinstance(node, ast.ClassDef) and node.name == class_name):
+            continue
+        for function in node.body:
+            if not (isinstance(function, ast.FunctionDef) and function.name == "__init__"):
+                continue
+            for statement in function.body:
+                if isinstance(statement, ast.If) and isinstance(statement.body[0], ast.Raise):
+                    asked.add(_missed(statement.test, optional))
+    return sorted(name for name in asked if name)
+
+
+def _missed(test: ast.expr, optional: dict[str, str]) -> str | None:
+    """The package whose absence a condition tests for; null for any other condition."""
+    subject = None
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        subject = test.operand
+    elif isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is):
+        subject = test.left
+    if isinstance(subject, ast.Name):
+        return optional.get(subject.id)
+    if isinstance(subject, ast.Call) and isinstance(subject.func, ast.Name):
+        match = re.fullmatch(r"is_(\w+)_available", subject.func.id)
+        return match.group(1) if match and not match.group(1).startswith("torch") else None
+    return None
 
 
 def _is_name(node: ast.AST, name: str) -> bool:

@@ -111,11 +111,11 @@ def processor(finder: Finder, notes: Notes, question: dict) -> dict | None:
     """The processor of the asked model type, and what it needs to load.
 
     ``{"name", "provider", "source", "needs", "reads_image_processor_type",
-    "reads_preprocessor_config", "unknown", "fails", "sees", "prompts",
-    "takes_videos"}``. ``needs`` lists
-    ``{"class_name", "backends", "source"}``. ``unknown`` is the reason where it could not be told;
-    then nothing may be concluded. ``fails`` is why loading ends in an error that no backend helps
-    with. ``sees`` tells whether a picture would reach the model, ``prompts`` whether mlx-vlm makes
+    "reads_preprocessor_config", "unknown", "fails", "packages", "sees", "prompts",
+    "takes_videos"}``. ``needs`` lists ``{"class_name", "backends", "source"}``. ``unknown`` is the
+    reason where it could not be told; then nothing may be concluded. ``fails`` is why loading ends
+    in an error that no backend helps with, ``packages`` are those that it asks for and that are not
+    there. ``sees`` tells whether a picture would reach the model, ``prompts`` whether mlx-vlm makes
     a prompt with a picture for this type; null where they could not be told. Null where mlx-vlm or
     transformers is not there or no model type was asked for.
 
@@ -173,7 +173,7 @@ class _Loading:
     def answer(self) -> dict:
         registered, own = self._registered()
         described = self._describe(own, "mlx-vlm") if own else None
-        if described and not described["unknown"] and not described["needs"]:
+        if described and not described["unknown"] and not self._lacks(described):
             return described
         if described and self._is_patched(own):
             return described
@@ -184,7 +184,8 @@ class _Loading:
         path = self._find_class(name) if name else None
         if name and path:
             other = self._describe((path, name), "transformers")
-            return other if described is None or _loads(other) else described
+            loads = not (other["unknown"] or other["fails"] or self._lacks(other))
+            return other if described is None or loads else described
         by_name = self._registered_by_name(name)
         if by_name:
             return self._describe(by_name, "mlx-vlm")
@@ -193,6 +194,13 @@ class _Loading:
         if registered:
             return _answer(registered, unknown="what mlx-vlm registers for it could not be read")
         return self._without_class(name)
+
+    def _lacks(self, described: dict) -> bool:
+        """Whether a processor cannot be loaded, since something that it needs is not there."""
+        backends = {name for need in described["needs"] for name in need["backends"]}
+        return any(self._finder.find(name) is None for name in backends) or bool(
+            described["packages"]
+        )
 
     def _without_class(self, name: str | None) -> dict:
         """Neither mlx-vlm nor transformers has a processor class for this model."""
@@ -280,6 +288,9 @@ class _Loading:
         """The file that defines a class, following relative imports within mlx-vlm."""
         if self._notes.of(path, processor_source.outline, name):
             return path, name
+        alias = self._notes.of(path, processor_source.alias_of, name) if depth else None
+        if alias:
+            return self._definition(path, alias, depth - 1)
         relative = self._notes.of(path, processor_source.relative_imports) or ()
         for level, module, names in relative if depth else ():
             for original, here in names:
@@ -359,10 +370,10 @@ class _Loading:
             original = None if kept else self._find_class(name)
             if original:
                 return self._describe((original, name), "transformers")
+        defined = self._find_class(name) if shown["patched"] else path
         needs = []
         if provider == "transformers" or shown["patched"]:
             # What transformers requires of the processor class itself (``@requires``).
-            defined = path if provider == "transformers" else self._find_class(name)
             backends = self._backends.of(defined, name) if defined else None
             needs.append(
                 {
@@ -378,6 +389,9 @@ class _Loading:
                 return _answer(name, unknown="what " + class_name + " needs could not be told")
             needs.append(need)
         takes_class = "AutoImageProcessor" in used
+        asked = (
+            self._notes.of(defined, processor_source.asks_for_packages, name) if defined else None
+        )
         called = self._notes.of(path, processor_source.call_outline, name) or {"takes": []}
         pictures = {"image_processor", "images", "image"} & {*shown["attributes"], *called["takes"]}
         refused = self._refused_keyword(found, used) if provider == "mlx-vlm" else None
@@ -389,6 +403,7 @@ class _Loading:
             "provider": provider,
             "source": path,
             "needs": [need for need in needs if need["backends"]],
+            "packages": [name for name in asked or () if self._finder.find(name) is None],
             "reads_image_processor_type": takes_class,
             "reads_preprocessor_config": takes_class or shown["reads_file"],
             "sees": True if pictures or used else None,
@@ -533,6 +548,9 @@ class _Loading:
         )
         if not (shown and shown["passes_on"] and checks and used):
             return None
+        bound = self._notes.of(os.path.join(self._folder, "__init__.py"), processor_source.binds)
+        if "ImageProcessor" in (bound or ()) or any(self._definition(path, one) for one in used):
+            return None  # an image processor of mlx-vlm's own
         files = [self._file_of(one) for one in used if one not in AUTO_FILES]
         if "AutoImageProcessor" in used:
             files += [file for _, file in self._image_processors()]
@@ -571,11 +589,6 @@ def call_keywords(text: str) -> list[str]:
     return []
 
 
-def _loads(described: dict) -> bool:
-    """Whether a processor surely loads without further backends."""
-    return described["unknown"] is None and described["fails"] is None and not described["needs"]
-
-
 def _answer(name: str | None, unknown: str | None = None, fails: str | None = None) -> dict:
     return {
         "name": name,
@@ -586,6 +599,7 @@ def _answer(name: str | None, unknown: str | None = None, fails: str | None = No
         "reads_preprocessor_config": None,
         "unknown": unknown,
         "fails": fails,
+        "packages": [],
         "sees": None,
         "prompts": None,
         "takes_videos": None,
