@@ -577,7 +577,7 @@ def test_a_second_look_reads_its_notes_and_says_the_same(tmp_path: Path, monkeyp
     first = walk(work, cache)
     assert first == ["gone", *NO_KEY]
     with monkeypatch.context() as patch:
-        patch.setattr(calls, "_Walk", None)
+        patch.setattr(probe.module("walk"), "Walk", None)
         assert walk(work, cache) == first
 
 
