@@ -644,6 +644,18 @@ TABLE = (
         ("import pic.image\nx = pic.image.Resampling", TABLE, True),
         ("import pic.image as p\nx = p.Resampling", "", False),
         ("from pic.image import OLD", OLD, True),
+        (
+            "import pic.image\nx = pic.image.Resampling",
+            "class Image:\n    def __getattr__(self, name): return name\n",
+            False,
+        ),
+        (
+            "import pic.image\nx = pic.image.Resampling",
+            "import sys, types\nclass M(types.ModuleType):\n"
+            "    def __getattr__(self, name):\n        return name\n"
+            "def put():\n    sys.modules[__name__].__class__ = M\nput()\n",
+            True,
+        ),
         ("from pic.image import Resampling", OLD, False),
         ("import pic.image\nx = pic.image", "", True),
         ("import pic.image\ntry:\n    x = pic.image.a\nexcept Exception:\n    pass", "", True),

@@ -117,6 +117,7 @@ class _Body:
         self._defines = defines
         self._gates = gates
         self._uses_count = True
+        self._of_modules = True
 
     def visit_all(self, body: list, optional: bool) -> None:
         for statement in body:
@@ -145,13 +146,15 @@ class _Body:
             )
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             self._defines.add(node.name)
-            if node.name == "__getattr__":
+            if node.name == "__getattr__" and self._of_modules:
                 given = _given_names(node)
                 self._defines.update(given or ())
                 self._summary["dynamic"] |= given is None
             if isinstance(node, ast.ClassDef):
                 inner = _Body(self._summary, set(), self._gates)
                 inner._uses_count = self._uses_count
+                # A class that others may put in the place of a module.
+                inner._of_modules = any("Module" in ast.dump(base) for base in node.bases)
                 inner.visit_all(node.body, optional)
         elif isinstance(node, ast.If):
             self._visit_if(node, optional)
