@@ -607,6 +607,12 @@ def test_a_module_that_came_is_followed(tmp_path: Path) -> None:
         assert walk(work, cache) == ["late.f: it takes at most 0 by position"]
 
 
+def test_texts_do_not_grow_for_ever(tmp_path: Path) -> None:
+    body = "a = 'text'\n" + "a = f'{a}{a}'\n" * 60 + "(1, [2]) in kwargs\nimport gone"
+    probe.write(tmp_path, case(body))
+    assert walk(tmp_path) == ["gone"]
+
+
 def test_hostile_sources_end(tmp_path: Path) -> None:
     many = "".join(f"def g{n}():\n    g{n + 1}()\n    g{n + 1}()\n" for n in range(200))
     files = case("g0()", many + "def g200():\n    g0()\n")

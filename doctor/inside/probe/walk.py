@@ -50,6 +50,7 @@ from values import (
 MOST_STEPS = 200_000
 MOST_DEPTH = 40
 MOST_VISITS = 20
+MOST_CHARACTERS = 1000
 
 # How a list of statements ends: it goes on, it surely leaves the function or loop, or it may have
 # left, so that nothing that follows is sure.
@@ -478,6 +479,8 @@ class Walk:
             if not simple or not isinstance(value, Known) or not isinstance(value.value, str):
                 return UNKNOWN
             text += value.value
+            if len(text) > MOST_CHARACTERS:
+                return UNKNOWN
         return Known(text)
 
     def _of_tuple(self, node: ast.Tuple, frame: _Frame) -> Value:
