@@ -6,13 +6,15 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from doctor import stand_in
+from doctor import pictures, smoke, stand_in
+from doctor.probes import environment
 from tests.conftest import MLX_EXTRA, Doctor, Fixed, make_environment, remove_packages, tree
 
 TORCH_FREE = ("mlx-vlm==0.7.10", f"mlx{MLX_EXTRA}==0.32.4")
@@ -27,6 +29,114 @@ def clone(environment: Path, to: Path) -> Path:
 def site_packages(python: Path) -> Path:
     (folder,) = (python.parent.parent / "lib").glob("python3*/site-packages")
     return folder
+
+
+# Runs the doctor's generation, and writes down which lines of the packages were run.
+LINES = """
+import json, runpy, sys
+generation, job, events, lines = sys.argv[1:]
+seen = set()
+
+def follow(frame, event, argument):
+    path = frame.f_code.co_filename
+    if "site-packages" not in path:
+        return None
+    def line(frame, event, argument):
+        seen.add((path, frame.f_lineno))
+        return line
+    return line(frame, event, argument)
+
+sys.argv = [generation, job, events]
+sys.settrace(follow)
+try:
+    runpy.run_path(generation, run_name="__main__")
+finally:
+    sys.settrace(None)
+    with open(lines, "w") as file:
+        json.dump(sorted(seen), file)
+"""
+
+# Follows the same generation without running it, in the same Python.
+WALKED = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import imports, interpreter, modules, walk
+from notes import Notes
+finder, notes = modules.Finder(interpreter.search_path()), Notes(None)
+module = "mlx_vlm.models.qwen3_vl"
+tracer = imports.follow(finder, notes, ["mlx_vlm", "mlx_vlm.prompt_utils", module], [])
+seen = []
+
+class Watched(walk.Walk):
+    def _statement(self, node, frame):
+        seen.append([*self._place(node, frame), node.end_lineno])
+        return super()._statement(node, frame)
+
+watched = Watched(finder, notes, tracer)
+watched.generation(module, "qwen3_vl")
+print(json.dumps({"seen": seen, "misfits": watched.misfits, "lacking": watched.lacking}))
+"""
+
+
+def test_what_is_followed_is_what_runs(tmp_path: Path) -> None:
+    """Every statement that the doctor takes for sure is one that a real generation runs."""
+    python = str(make_environment(tmp_path / "e", *TORCH_FREE))
+    walked = subprocess.run(
+        [python, "-I", "-S", "-c", WALKED, str(environment.PROBE)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    followed = json.loads(walked.stdout)
+    assert followed["misfits"] == followed["lacking"] == []
+    job = {
+        "model": str(stand_in.FOLDER),
+        "image": None,
+        "prompt": None,
+        "expected": None,
+        "examination": None,
+        "pictures": pictures.__file__,
+        "max_tokens": 20,
+    }
+    (tmp_path / "job").write_text(json.dumps(job))
+    paths = [str(smoke.GENERATION), *(str(tmp_path / name) for name in ("job", "events", "lines"))]
+    subprocess.run([python, "-c", LINES, *paths], check=True, capture_output=True)
+    real = {(path, line) for path, line in json.loads((tmp_path / "lines").read_text())}
+    followed_lines = {tuple(one) for one in followed["seen"]}
+    assert len(followed_lines) > 300
+    # The first line of what has many is not always the one that Python counts; and Python makes
+    # nothing of a text, a `pass`, a `global` or the head of a `try`.
+    missed = [
+        (path, first)
+        for path, first, last in sorted(followed_lines)
+        if not any((path, line) in real for line in range(first, last + 1))
+        and not is_nothing(path, first)
+    ]
+    assert missed == []
+
+
+def is_nothing(path: str, line: int) -> bool:
+    text = Path(path).read_text().splitlines()[line - 1].strip()
+    return text.startswith(('"', "'", 'r"', "pass", "global", "nonlocal", "try:"))
+
+
+def test_a_call_that_does_not_fit_is_seen_and_mended(doctor: Doctor, tmp_path: Path) -> None:
+    """mlx-vlm 0.6.0 gives mlx-lm's make_logits_processors more than 0.29.1 takes."""
+    python = make_environment(
+        tmp_path / "e", "mlx-vlm==0.6.0", f"mlx{MLX_EXTRA}==0.32.4", "transformers==5.23.0"
+    )
+    make_environment(tmp_path / "e", "mlx-lm==0.29.1", without_dependencies=True)
+    target = ("--python", str(python))
+    failed = doctor.json("smoke", *target)
+    stages = {stage["name"]: stage for stage in failed.report["stages"]}
+    assert stages["see"]["passed"]
+    assert "make_logits_processors() takes" in stages["generate"]["error"]
+    found = doctor.json("check", *target)
+    assert found.report["verdict"] == "broken"
+    (finding,) = [one for one in found.report["findings"] if one["severity"] == "error"]
+    assert finding["title"].startswith("mlx-lm 0.29.1 is installed")
+    assert any("make_logits_processors" in one["fact"] for one in finding["evidence"])
+    assert doctor.json("fix", "--yes", *target).report["outcome"] == "fixed"
 
 
 def test_the_reports_environment_is_diagnosed_repaired_and_proven(

@@ -577,7 +577,7 @@ def test_a_second_look_reads_its_notes_and_says_the_same(tmp_path: Path, monkeyp
     first = walk(work, cache)
     assert first == ["gone", *NO_KEY]
     with monkeypatch.context() as patch:
-        patch.setattr(calls, "_Walk", None)
+        patch.setattr(probe.module("walk"), "Walk", None)
         assert walk(work, cache) == first
 
 
@@ -605,6 +605,12 @@ def test_a_module_that_came_is_followed(tmp_path: Path) -> None:
     probe.write(work, {"late.py": "def f(): pass"})
     for _ in range(2):
         assert walk(work, cache) == ["late.f: it takes at most 0 by position"]
+
+
+def test_texts_do_not_grow_for_ever(tmp_path: Path) -> None:
+    body = "a = 'text'\n" + "a = f'{a}{a}'\n" * 60 + "(1, [2]) in kwargs\nimport gone"
+    probe.write(tmp_path, case(body))
+    assert walk(tmp_path) == ["gone"]
 
 
 def test_hostile_sources_end(tmp_path: Path) -> None:

@@ -612,6 +612,85 @@ def test_a_compiled_module_is_believed_by_its_stub(
     assert problems(tmp_path) == [("mlx.core", name) for name in expected]
 
 
+ENUMS = "class Resampling:\n    BOX = 1\n"
+OLD = (
+    "def __getattr__(name):\n"
+    "    if name == 'OLD':\n"
+    "        return 1\n"
+    "    else:\n"
+    "        names = {'OLDER': 2}\n"
+    "        if name in names:\n"
+    "            return names[name]\n"
+    "    raise AttributeError(name)\n"
+)
+ANY = "def __getattr__(name):\n    if name == 'a':\n        return 1\n    return __import__(name)\n"
+TABLE = (
+    "table = {}\ntable['Resampling'] = 1\n"
+    "def __getattr__(name):\n"
+    "    if name in table:\n"
+    "        return table[name]\n"
+    "    raise AttributeError(name)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "image", "runs"),
+    [
+        ("import pic.image\nx = pic.image.Resampling.BOX", ENUMS, True),
+        ("import pic.image\nx = pic.image.Resampling.BOX", "", False),
+        ("import pic.image\nx = pic.image.Resampling", OLD, False),
+        ("import pic.image\nx = pic.image.OLD, pic.image.OLDER", OLD, True),
+        ("import pic.image\nx = pic.image.json", ANY, True),
+        ("import pic.image\nx = pic.image.Resampling", TABLE, True),
+        ("import pic.image as p\nx = p.Resampling", "", False),
+        ("from pic.image import OLD", OLD, True),
+        (
+            "import pic.image\nx = pic.image.Resampling",
+            "class Image:\n    def __getattr__(self, name): return name\n",
+            False,
+        ),
+        (
+            "import pic.image\nx = pic.image.Resampling",
+            "import sys, types\nclass M(types.ModuleType):\n"
+            "    def __getattr__(self, name):\n        return name\n"
+            "def put():\n    sys.modules[__name__].__class__ = M\nput()\n",
+            True,
+        ),
+        ("from pic.image import Resampling", OLD, False),
+        ("import pic.image\nx = pic.image", "", True),
+        ("import pic.image\ntry:\n    x = pic.image.a\nexcept Exception:\n    pass", "", True),
+        ("import sys\nif sys.maxsize:\n    import pic.image as p\nx = p.a", "a = 1", True),
+        (
+            "import sys\nif sys.maxsize:\n    import pic.image as p\nelse:\n    import pic as p\n"
+            "x = p.a",
+            "a = 1",
+            True,
+        ),
+        ("import pic.image as p\nimport json as p\nx = p.dumps", "", True),
+    ],
+)
+def test_what_is_taken_from_a_module_at_once(
+    tmp_path: Path, text: str, image: str, runs: bool
+) -> None:
+    probe.write(tmp_path, {"app.py": text, "pic/__init__.py": "", "pic/image.py": image})
+    assert (problems(tmp_path) == []) is runs
+    assert really_imports(tmp_path) is runs
+
+
+def test_what_is_taken_where_a_package_is_there(tmp_path: Path) -> None:
+    text = (
+        "from other import is_pic_available\n"
+        "if is_pic_available():\n    import pic.image\n    x = pic.image.Resampling\n"
+    )
+    files = {"app.py": text, "other.py": "def is_pic_available(): return {}\n"}
+    probe.write(tmp_path, {**files, "other.py": files["other.py"].format(False)})
+    assert problems(tmp_path) == [] and really_imports(tmp_path)
+    probe.write(tmp_path, {"pic/__init__.py": "", "pic/image.py": ""})
+    probe.write(tmp_path, {"other.py": files["other.py"].format(True)})
+    assert problems(tmp_path) == [("pic.image", "Resampling")]
+    assert not really_imports(tmp_path)
+
+
 def test_a_compiled_module_for_another_python_is_missing(tmp_path: Path) -> None:
     files = {"app.py": "import mlx.core", "mlx/core.cpython-36m-x86_64-linux-gnu.so": ""}
     probe.write(tmp_path, files)

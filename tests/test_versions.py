@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from checks import versions
-from doctor.facts import Facts, ImportProblem, Imports
+from doctor.facts import Facts, ImportProblem, Imports, Misfit
 from doctor.findings import Finding, NotChecked, Severity
 from doctor.intents import RemoveBroken, UseRecipe
 from fixes import versions as fix
@@ -86,6 +86,40 @@ def test_a_broken_import_without_a_broken_requirement() -> None:
     found = findings(facts)["A"]
     assert (found.code, found.severity) == ("import-broken", Severity.ERROR)
     assert "from transformers.processing_utils import Gone" in found.title
+
+
+def with_misfit(facts: Facts) -> Facts:
+    misfit = Misfit(
+        caller="mlx_vlm/generate/ar.py",
+        line=270,
+        function="mlx_lm.sample_utils.make_logits_processors",
+        definition="mlx_lm/sample_utils.py",
+        definition_line=72,
+        passes="7 by position",
+        takes="(logit_bias, repetition_penalty, repetition_context_size)",
+        why="it takes at most 3 by position",
+    )
+    imports = Imports(reached=("mlx_vlm",), problems=(), unknown=None, misfits=(misfit,))
+    return replace(facts, environment=replace(facts.environment, imports=imports))
+
+
+def test_a_call_that_does_not_fit_makes_a_broken_requirement_an_error() -> None:
+    facts = with_version(recorded("report"), "mlx-lm", "0.21.4")
+    assert findings(facts)["mlx-lm"].severity is Severity.WARNING
+    (found,) = findings(with_misfit(facts)).values()
+    assert (found.code, found.severity) == ("versions-conflict", Severity.ERROR)
+    sources = [evidence.source for evidence in found.evidence]
+    assert sources[-2:] == ["mlx_vlm/generate/ar.py:270", "mlx_lm/sample_utils.py:72"]
+
+
+def test_a_call_that_does_not_fit_without_a_broken_requirement() -> None:
+    facts = with_misfit(recorded("report"))
+    (found,) = findings(facts).values()
+    assert (found.code, found.severity) == ("call-unfitting", Severity.ERROR)
+    caller, callee = found.evidence
+    assert "at most 3" in caller.value and "7 by position" in caller.value
+    assert callee.value == "(logit_bias, repetition_penalty, repetition_context_size)"
+    assert list(fix.actions(found, facts)) == [UseRecipe()]
 
 
 def test_imports_that_could_not_be_traced_are_said() -> None:

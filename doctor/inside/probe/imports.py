@@ -100,14 +100,14 @@ def summarise(text: str) -> dict:
     """What a module's source does when it is imported.
 
     ``imports`` lists ``[line, level, module, names or null, optional, gates]``, where ``gates``
-    are the modules that must be there for the import to be made. ``uses`` lists ``[line, alias,
-    attribute]``: what is taken from imported modules at once, and ``aliases`` says which modules
-    those are. ``defines`` has the names that it binds, ``siblings`` what ``from . import`` binds:
-    ``[name, original, optional]``; ``dynamic`` tells that it makes names in other ways; ``lazy``
-    maps names to the submodules that a lazy package takes them from, ``places`` some names to
-    theirs, where there may be others too; ``hints`` are names that it only mentions, in its
-    ``__getattr__`` or for type checkers; ``calls`` tells that it calls into another followed
-    package at once; ``error`` is a syntax error.
+    are the modules that must be there for the import to be made. ``uses`` lists ``[line, name,
+    attribute, gates]``: what is taken from imported modules at once, and ``aliases`` says which
+    modules the first parts of those names are. ``defines`` has the names that it binds,
+    ``siblings`` what ``from . import`` binds: ``[name, original, optional]``; ``dynamic`` tells
+    that it makes names in other ways; ``lazy`` maps names to the submodules that a lazy package
+    takes them from, ``places`` some names to theirs, where there may be others too; ``hints`` are
+    names that it only mentions, in its ``__getattr__`` or for type checkers; ``calls`` tells that
+    it calls into another followed package at once; ``error`` is a syntax error.
     """
     summary = _empty()
     try:
@@ -127,7 +127,9 @@ def summarise(text: str) -> dict:
             elif isinstance(node, ast.NamedExpr) and isinstance(node.target, ast.Name):
                 defines.add(node.target.id)
     summary["calls"] = _calls_others(tree)
-    summary["uses"] = [use for use in summary["uses"] if use[1] in summary["aliases"]]
+    summary["uses"] = [
+        use for use in summary["uses"] if summary["aliases"].get(use[1].partition(".")[0])
+    ]
     summary["defines"] = sorted(defines)
     if summary["dynamic"]:
         summary["lazy"] = _lazy_names(tree)
@@ -167,6 +169,7 @@ class _Body:
         self._gates = gates
         self._constants = constants or {}
         self._uses_count = True
+        self._of_modules = True
 
     def visit_all(self, body: list, optional: bool) -> None:
         for statement in body:
@@ -179,8 +182,8 @@ class _Body:
                 self._summary["imports"].append(
                     [node.lineno, 0, alias.name, None, optional, self._gates]
                 )
-                if alias.asname or "." not in alias.name:
-                    self._summary["aliases"][alias.asname or alias.name] = alias.name
+                if not optional:
+                    self._alias(alias)
         elif isinstance(node, ast.ImportFrom):
             names = [alias.name for alias in node.names]
             if node.level == 1 and not node.module:
@@ -195,12 +198,16 @@ class _Body:
             )
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             self._defines.add(node.name)
-            if node.name == "__getattr__":
-                self._summary["dynamic"] = True
+            if node.name == "__getattr__" and self._of_modules:
+                given = _given_names(node)
+                self._defines.update(given or ())
+                self._summary["dynamic"] |= given is None
             self._use_now(optional, *_computed_at_once(node))
             if isinstance(node, ast.ClassDef):
                 inner = _Body(self._summary, set(), self._gates, self._constants)
                 inner._uses_count = self._uses_count
+                # A class that others may put in the place of a module.
+                inner._of_modules = any("Module" in ast.dump(base) for base in node.bases)
                 inner.visit_all(node.body, optional)
         elif isinstance(node, ast.If):
             self._visit_if(node, optional)
@@ -231,6 +238,14 @@ class _Body:
             pass  # deleted names stay listed: saying that a name is there errs on the silent side
         elif type(node).__name__ in ("Match", "TypeAlias"):
             self._summary["dynamic"] = True
+
+    def _alias(self, alias: ast.alias) -> None:
+        """Note which module a name stands for; nothing of one that stands for several."""
+        module = alias.name if alias.asname else alias.name.partition(".")[0]
+        name = alias.asname or module
+        known = self._summary["aliases"].setdefault(name, module)
+        if known != module:
+            self._summary["aliases"][name] = ""
 
     def _import_each(self, node: ast.For, optional: bool) -> None:
         """The imports of ``for name in ("a", "b"): __import__(name)``, as requests has it."""
@@ -281,15 +296,16 @@ class _Body:
 
     def _use_now(self, optional: bool, *values: ast.expr | None) -> None:
         """Note what expressions take from modules, unless that may fail or may not happen."""
-        if self._uses_count and not (optional or self._gates):
+        if self._uses_count and not optional:
             for value in filter(None, values):
                 self._use(value)
 
     def _use(self, value: ast.AST) -> None:
         if isinstance(value, (ast.Lambda, ast.GeneratorExp, ast.IfExp, ast.BoolOp)):
             return
-        if isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name):
-            self._summary["uses"].append([value.lineno, value.value.id, value.attr])
+        owner = _dotted(value.value) if isinstance(value, ast.Attribute) else None
+        if isinstance(value, ast.Attribute) and owner is not None:
+            self._summary["uses"].append([value.lineno, owner, value.attr, self._gates])
         for node in ast.iter_child_nodes(value):
             self._use(node)
 
@@ -312,6 +328,59 @@ def _computed_at_once(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDe
         return [*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)]
     defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
     return [*node.decorator_list, *defaults]
+
+
+def _dotted(node: ast.expr) -> str | None:
+    """A name, with dots or without; null for any other expression."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        owner = _dotted(node.value)
+        return owner and owner + "." + node.attr
+    return None
+
+
+def _given_names(node: ast.stmt) -> set[str] | None:
+    """The names that a module's ``__getattr__`` can give, and more; null where it can give any.
+
+    One that compares the name with constants, and raises in the end, gives none but those.
+    """
+    if not isinstance(node, ast.FunctionDef) or len(node.args.args) != 1:
+        return None
+    if not isinstance(node.body[-1], ast.Raise):
+        return None
+    tables = {
+        target.id
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Assign) and source.literal(inner.value) is not None
+        for target in inner.targets
+        if isinstance(target, ast.Name)
+    }
+    waiting: list[ast.stmt] = list(node.body)
+    while waiting:
+        statement = waiting.pop()
+        if isinstance(statement, ast.If):
+            test = statement.test
+            if not (isinstance(test, ast.Compare) and len(test.ops) == 1):
+                return None
+            against = test.comparators[0]
+            constant = isinstance(against, ast.Name) and against.id in tables
+            if not (
+                isinstance(test.left, ast.Name)
+                and test.left.id == node.args.args[0].arg
+                and isinstance(test.ops[0], (ast.Eq, ast.In))
+                and (constant or source.literal(against) is not None)
+            ):
+                return None
+            # What is given under the condition is one of the constants.
+            waiting += statement.orelse
+        elif not isinstance(statement, (ast.Raise, ast.Assign, ast.Expr)):
+            return None
+    return {
+        inner.value
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Constant) and isinstance(inner.value, str)
+    }
 
 
 def _catches(node: ast.Try, errors: set[str]) -> bool:
@@ -627,10 +696,11 @@ class Tracer:
                         self.load(own, place)
                     else:
                         self.take(target, wanted, place)
-        for line, alias, attribute in summary["uses"]:
-            used = summary["aliases"][alias]
-            if self._stub_lacks(used, attribute) or self._has_lost(used, attribute):
-                self.problem((found["origin"], line), used, attribute)
+        for line, used, attribute, gates in summary["uses"]:
+            alias, dot, inner = used.partition(".")
+            module = summary["aliases"][alias] + dot + inner
+            if all(map(self._finder.find, gates)) and self.lacks(module, attribute):
+                self.problem((found["origin"], line), module, attribute)
 
     def _attempt(self, module: str | None, names: list[str] | tuple) -> None:
         """Note what an import that may fail would load of the packages with doubtful files."""
@@ -645,12 +715,6 @@ class Tracer:
             package = target if found["kind"] == "package" else target.rpartition(".")[0]
             for _, level, inner, wanted, *_ in summary["imports"] if summary else ():
                 self._attempt(absolute(package, level, inner), wanted or ())
-
-    def _has_lost(self, module: str, name: str) -> bool:
-        """Whether a module whose file is not as it was installed has no such name (any more)."""
-        if module not in self._doubt.modules or self.home(module, name, 0) != "":
-            return False
-        return self._finder.find(f"{module}.{name}") is None and not self._extends_path(module)
 
     def _stub_lacks(self, module: str, name: str) -> bool:
         """Whether a module is compiled and comes with a stub, in which there is no such name.

@@ -134,7 +134,7 @@ class Library:
         else:
             return None
         paths = [os.path.join(folder, "__init__.pyi"), folder + ".pyi"]
-        return next((path for path in paths if self._notes.of(path, scopes.size)), None)
+        return next((path for path in paths if self._notes.watch(path)), None)
 
     def _inner(self, module: str, name: str) -> bool:
         """Whether a compiled module has a module of its own by a name, as its stubs show."""
@@ -259,7 +259,7 @@ class Library:
             ):
                 return None
             scope = self.scope(one.module)
-            text = (read(scope.path) or "") if scope else ""
+            text = scope.text if scope else ""
             if re.search(r"\b(?:self|cls)\." + re.escape(name) + r"\b", text):
                 return None
         return False
@@ -317,7 +317,7 @@ class Library:
     def stored_once(self, made_by: Class, name: str) -> bool:
         """Whether only one statement of a class's own module ever stores an attribute."""
         scope = self.scope(made_by.module)
-        text = (read(scope.path) or "") if scope else ""
+        text = scope.text if scope else ""
         return len(re.findall(r"\." + re.escape(name) + r"\s*(?::[^=\n]+)?=(?!=)", text)) == 1
 
     def is_stored(self, name: str) -> bool:
@@ -333,9 +333,9 @@ class Library:
             patched: set[str] = set()
             stored: set[str] = set()
             for path in self._tracer.sources(PACKAGES):
-                found = self._notes.of(path, stores) or ((), ())
-                patched.update(found[0])
-                stored.update(found[1])
+                in_classes, elsewhere = stores(read(path) or "")
+                patched |= in_classes
+                stored |= elsewhere
             self._stores = patched, stored | patched
         return self._stores
 
@@ -345,21 +345,31 @@ class Library:
         return absolute(package, node.level, node.module or "")
 
 
-def stores(text: str) -> list[list[str]]:
+def stores(text: str) -> tuple[set[str], set[str]]:
     """The attributes that a module stores in modules and classes, and in anything but ``self``.
 
     What is stored into is told by its name: that of something imported, or that of a class.
     """
-    stored = re.findall(r"([\w.\])]+)\.(\w+)\s*=(?!=)", text)
-    stored += re.findall(r"setattr\(\s*([^,()]+),\s*['\"](\w+)['\"]", text)
-    imported: set[str] = set()
-    for line in re.findall(r"^\s*(?:from [\w.]+ )?import ([^\n(]+|\([^)]*)", text, re.MULTILINE):
-        imported.update(re.findall(r"\w+", line))
+    stored = re.findall(r"setattr\(\s*([^,()]+),\s*['\"](\w+)['\"]", text)
+    for match in re.finditer(r"\.(\w+)\s*=(?!=)", text):
+        before = text[max(0, match.start() - 100) : match.start()]
+        owner = re.search(r"[\w.\])]+$", before)
+        if owner:
+            stored.append((owner.group(), match.group(1)))
+    outside = [(owner, name) for owner, name in stored if owner not in ("self", "cls")]
+    imported = _imported(text) if outside else set()
     patched = {
         name
-        for owner, name in stored
+        for owner, name in outside
         if owner.partition(".")[0] in imported
-        or (re.search(r"^_*[A-Z]|cls$|class|module", owner.rpartition(".")[2]) and owner != "cls")
+        or re.search(r"^_*[A-Z]|cls$|class|module", owner.rpartition(".")[2])
     }
-    others = {name for owner, name in stored if owner not in ("self", "cls")}
-    return [sorted(patched), sorted(others - patched)]
+    return patched, {name for _, name in outside}
+
+
+def _imported(text: str) -> set[str]:
+    """The names that a module imports, and more."""
+    names: set[str] = set()
+    for line in re.findall(r"^[ \t]*(?:from [\w.]+ )?import ([^\n(]+|\([^)]*)", text, re.MULTILINE):
+        names.update(re.findall(r"\w+", line))
+    return names

@@ -80,6 +80,10 @@ class Notes:
         except (OSError, ValueError):
             return None
 
+    def watch(self, path: str) -> bool:
+        """Look at a file, so that what is noted depends on it; whether it is there."""
+        return self._file(path) is not None
+
     def of_all(self, name: str, compute, holds):  # type: ignore[no-untyped-def]
         """``compute()``, new or noted: something that is told by many files together.
 

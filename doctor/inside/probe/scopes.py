@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import imports
 import source
@@ -17,17 +18,17 @@ class Scope:
     the place of one that runs under a condition that cannot be told, or binds in another way.
     """
 
-    def __init__(self, name: str, found: dict, tree: ast.Module) -> None:
+    def __init__(self, name: str, found: dict, text: str, tree: ast.Module) -> None:
         self.name = name
         self.path = found["origin"]
         self.package = name if found["kind"] == "package" else name.rpartition(".")[0]
+        self.text = text
         self.tree = tree
         self.bindings: dict[str, list[ast.stmt | None]] = {}
         self._bind_all(tree.body, certain=True)
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Global):
-                for changed in node.names:
-                    self.bindings.setdefault(changed, []).append(None)
+        for names in re.findall(r"^\s+global ([^\n#;]+)", text, re.MULTILINE):
+            for changed in re.findall(r"\w+", names):
+                self.bindings.setdefault(changed, []).append(None)
 
     def binding(self, name: str) -> ast.stmt | None:
         """The one statement that surely gives a name its value; null if there is no such one."""
@@ -80,19 +81,11 @@ class Scope:
 
 def scope(name: str, found: dict | None, notes: Notes) -> Scope | None:
     """The scope of a module's source file; null where there is none that can be parsed."""
-    if (
-        found is None
-        or not found["origin"].endswith(".py")
-        or notes.of(found["origin"], size) is None
-    ):
+    if found is None or not found["origin"].endswith(".py") or not notes.watch(found["origin"]):
         return None
-    tree = source.parse(read(found["origin"]) or "")
-    return Scope(name, found, tree) if tree else None
-
-
-def size(text: str) -> int:
-    """The length of a file: what is noted is that it was read, at its size and time."""
-    return len(text)
+    text = read(found["origin"])
+    tree = source.parse(text) if text is not None else None
+    return Scope(name, found, text or "", tree) if tree else None
 
 
 def _is_overload(node: ast.FunctionDef) -> bool:

@@ -212,7 +212,7 @@ def compared(operation: str, left: Value, right: Value) -> bool | None:
         verdict = same(left, right)
         return None if verdict is None else verdict is (operation == "Is")
     if operation in ("In", "NotIn"):
-        if isinstance(right, Options) and isinstance(left, Known):
+        if isinstance(right, Options) and isinstance(left, Known) and isinstance(left.value, str):
             if left.value in right.perhaps or (right.open and left.value not in right.items):
                 return None
             return (left.value in right.items) is (operation == "In")
