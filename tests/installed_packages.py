@@ -64,7 +64,7 @@ def make(folder: Path) -> Path:
 def runs(python: Path) -> bool:
     """Whether a real run succeeds, with the variables that are set now."""
     # A Python that start-up code ends with status 0 has not run anything either.
-    command = [python, "-c", RUN + "; print('ran')"]
+    command = [str(python), "-c", RUN + "; print('ran')"]
     result = subprocess.run(command, capture_output=True, check=False, timeout=60)
     return result.stdout.endswith(b"ran\n")
 

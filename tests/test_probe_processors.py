@@ -200,7 +200,8 @@ def test_no_processor_without_both(release: Install, notes: Any, missing: str) -
 
 def test_the_starts_of_a_generation(release: Install, notes: Any) -> None:
     question = {"model_type": "qwen3_vl"}
-    common = ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2", "mlx_vlm.models.qwen3_vl"]
+    common = ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2", *PICTURES, "mlx_vlm.models.qwen3_vl"]
+    common += ["transformers.models.qwen3_vl"]
     more = ["transformers.models.qwen3_vl.processing_qwen3_vl"]
     expected = {("0.7.10", "5.23.0"): common, ("0.3.9", "4.57.3"): common + more}
     for (mlx_vlm, transformers), starts in expected.items():
