@@ -87,6 +87,14 @@ def test_wrong_usage_is_one_line_and_2(doctor: Doctor, words: list[str]) -> None
         assert document.report["exit_code"] == 2
 
 
+def test_a_setting_of_the_hubs_that_nobody_can_read_is_named(doctor: Doctor) -> None:
+    run = doctor("check", "--python", sys.executable, HF_HUB_DOWNLOAD_TIMEOUT="soon")
+    assert run.code == 2
+    assert "'soon'" in run.err
+    assert "HF_HUB_DOWNLOAD_TIMEOUT" in run.err
+    assert len(run.err.splitlines()) <= 3
+
+
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["check", "--help"]])
 def test_help(doctor: Doctor, words: list[str]) -> None:
     run = doctor(*words)

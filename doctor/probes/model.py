@@ -8,10 +8,10 @@ import os
 import re
 import stat
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
-from huggingface_hub import constants
 
 from doctor.errors import Refused
 from doctor.facts import Model, ModelFile, Tokenizer
@@ -38,11 +38,35 @@ class Card(msgspec.Struct, frozen=True):
     weights_bytes: int | None = None
 
 
+def _hub() -> ModuleType:
+    """What huggingface-hub calls things, and where its cache is.
+
+    It reads its settings when it is imported. Raises ``Refused`` where it cannot read one; a
+    generation ends there too.
+    """
+    try:
+        from huggingface_hub import constants
+    except ValueError as error:
+        word = str(error).rpartition(": ")[2].strip("'\"")
+        named = [
+            name
+            for name, value in sorted(os.environ.items())
+            if value.strip() == word and name.startswith(("HF_", "HUGGINGFACE_"))
+        ]
+        raise Refused(
+            f"huggingface-hub cannot read its settings: {error}.",
+            f"Mend or unset {' or '.join(named) or 'the HF_ variable with this value'}; a "
+            "generation fails for it too.",
+        ) from None
+    return constants
+
+
 def look(name: str) -> Model:
     """The model ``name``: a folder, or a Hub id in the local cache, or a well-known id.
 
     Raises ``Refused`` where ``name`` is neither a folder nor a possible id.
     """
+    constants = _hub()
     cache = Path(constants.HF_HUB_CACHE)
     if not name.strip():
         raise Refused("--model takes a Hub id or a model's folder, and it is empty.")

@@ -55,15 +55,21 @@ def answer(question: dict) -> dict:
     near = damage.around(found, notes, traced) if traced else frozenset(["mlx_vlm"])
     loaded = traced["modules"] if traced else {}
     hiding = shadows.find(search_path, finder, notes, found, loaded, expected, near)
-    if tracer and traced and (changed or hiding):
-        doubtful = imports.Doubt(
-            modules={**damage.modules(changed), **shadows.modules(hiding)},
+    doubtful = damage.modules(changed)
+    if (
+        tracer
+        and traced
+        and (hiding or doubtful or any(file["kind"] == "compiled" for file in changed))
+    ):
+        followed = not hiding and imports.FOLLOWED.issuperset(damage.tops(changed))
+        doubt = imports.Doubt(
+            modules={**doubtful, **shadows.modules(hiding)},
             whole=frozenset(shadow["module"] for shadow in hiding),
-            around=near | shadows.around(hiding, finder),
+            around=frozenset() if followed else near | shadows.around(hiding, finder),
         )
-        starts += [name for name in doubtful.modules if processors.is_configuration(name, question)]
+        starts += [name for name in doubtful if processors.is_configuration(name, question)]
         starts = shadows.starts(hiding) + starts
-        tracer = imports.follow(finder, notes, starts, incomplete, doubtful)
+        tracer = imports.follow(finder, notes, starts, incomplete, doubt)
     misfits: list = []
     if tracer:
         module = processors.model_module(finder, notes, question)

@@ -214,6 +214,15 @@ def _rows(text: str) -> list[tuple[str, int | None]]:
     return [(name, int(size) if size.isdigit() else None) for name, _, size in rows]
 
 
+def tops(changed: list[dict]) -> set[str]:
+    """The top-level modules, or folders of libraries, of the code that differs."""
+    return {
+        (file["module"] or os.path.basename(file["path"])).partition(".")[0]
+        for file in changed
+        if file["kind"] != "data"
+    }
+
+
 def modules(changed: list[dict]) -> dict[str, str]:
     """The paths of what differs by module, for the second trace."""
     return {file["module"]: file["path"] for file in changed if file["module"]}
@@ -224,7 +233,12 @@ def judge(changed: list[dict], traced: dict, finder: Finder, starts: list[str]) 
 
     ``problem`` says why a generation fails by it, or is null. ``traced`` is the second trace.
     """
-    import libraries  # only where something differs
+    for file in changed:
+        file["used"], file["problem"] = False, None
+    changed = [file for file in changed if file["kind"] != "data"]
+    if not changed:
+        return
+    import libraries  # only where code differs
 
     failing = {(one["module"], one["name"]) for one in traced["problems"]}
     at_fault = {module for module, _ in failing}
