@@ -48,6 +48,9 @@ def make(folder: str, kind: str, sizes: dict) -> None:
     configured = module.ModelConfig.from_dict(config)
     parts = ["text", "vision", "perceiver", "projector", "audio"]
     configured = utils.update_module_configs(configured, module, config, parts)
+    # The same weights every time: of some, the noise that a model says is no UTF-8, and older
+    # releases of mlx-vlm end there.
+    mx.random.seed(0)
     model = module.Model(configured)
     mx.eval(model.parameters())
     mx.save_safetensors(
