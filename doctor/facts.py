@@ -284,6 +284,14 @@ class AlteredFile(Struct, frozen=True):
     kind: str
 
 
+class MissingLibrary(Struct, frozen=True):
+    """A shared library that ``needed_by`` loads, and that is nowhere; it belongs in ``folder``."""
+
+    name: str
+    needed_by: str
+    folder: str
+
+
 class Environment(Struct, frozen=True):
     """What the probe saw in the target.
 
@@ -314,6 +322,7 @@ class Environment(Struct, frozen=True):
     stray_libraries: tuple[StrayLibrary, ...] = ()
     altered: tuple[AlteredFile, ...] | None = None
     mlx_library: str | None = None
+    missing_libraries: tuple[MissingLibrary, ...] = ()
 
 
 class Process(Struct, frozen=True):
