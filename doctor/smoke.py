@@ -15,9 +15,9 @@ import psutil
 
 from doctor import pictures, stand_in, state, uv
 from doctor.errors import CouldNot, Refused
-from doctor.facts import Struct
+from doctor.facts import Facts, Struct
 from doctor.probes import machine
-from doctor.reports import SCHEMA, TargetReport, Tool
+from doctor.reports import SCHEMA, TargetReport, Tool, target_report
 from doctor.reports.smoke import Answer, SmokeModel, SmokeReport, Stage, StageName
 
 GENERATION = Path(__file__).parent / "inside" / "generation"
@@ -56,6 +56,31 @@ class Job(Struct, frozen=True):
         if self.image is not None or self.prompt is not None or self.expected is not None:
             return None
         return "examination" if self.model is None else "for_other_models"
+
+
+def is_here(facts: Facts) -> bool:
+    """Whether the model itself is on this machine, with its weights."""
+    return facts.model.path is not None and facts.model.weights_bytes is not None
+
+
+def job_of(
+    facts: Facts, image: str | None = None, prompt: str | None = None, expected: str | None = None
+) -> Job:
+    """What to generate for these facts: with the real model if it is here, else the stand-in."""
+    path = facts.model.path if is_here(facts) else None
+    return Job(
+        model=None if path is None else os.path.expanduser(path),
+        model_id=stand_in.NAME if path is None else facts.model.id,
+        image=image,
+        prompt=prompt,
+        expected=expected,
+    )
+
+
+def of_target(facts: Facts, job: Job | None = None) -> SmokeReport:
+    """Generate in the environment that the facts are about, and report; raises as ``run`` does."""
+    python = os.path.expanduser(facts.environment.interpreter.executable)
+    return run(python, job or job_of(facts), target_report(facts))
 
 
 def run(python: str, job: Job, target: TargetReport | None = None) -> SmokeReport:

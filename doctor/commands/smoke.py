@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 
-from doctor import proof, repair, stand_in
-from doctor import smoke as generation
+from doctor import proof, repair, smoke
 from doctor.commands.options import add_model, add_target, model_of, target_of
 from doctor.errors import Refused
 from doctor.look import look
-from doctor.reports import target_report
 from doctor.reports.smoke import SmokeReport
 from doctor.terminal import say
 
@@ -27,21 +25,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> tuple[SmokeReport, int]:
     """Generate once, with the real model where it is here, else with the stand-in."""
     facts = look(target_of(options), model_of(options), os.environ)
-    real = facts.model.path is not None and facts.model.weights_bytes is not None
-    if options.model is not None and facts.model.found == "folder" and not real:
+    if options.model is not None and facts.model.found == "folder" and not smoke.is_here(facts):
         raise Refused(f"{options.model} has no weights (no *.safetensors).")
-    job = generation.Job(
-        model=os.path.expanduser(facts.model.path) if real and facts.model.path else None,
-        model_id=facts.model.id if real else stand_in.NAME,
-        image=options.image,
-        prompt=options.prompt,
-        expected=options.expect,
-    )
+    job = smoke.job_of(facts, options.image, options.prompt, options.expect)
     say(f"Generating with {job.model_id} …")
-    interpreter = facts.environment.interpreter
-    report = generation.run(os.path.expanduser(interpreter.executable), job, target_report(facts))
+    report = smoke.of_target(facts, job)
     if report.passed:
-        proof.remember(facts, os.path.expanduser(interpreter.prefix))
-    elif generation.compiler_is_missing(report):
+        proof.remember(facts, os.path.expanduser(facts.environment.interpreter.prefix))
+    elif smoke.compiler_is_missing(report):
         say(repair.NO_COMPILER)
     return report, 0 if report.passed else 1
