@@ -61,7 +61,8 @@ _VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+|[A-Z][A-Z0-9]+")
 _NO_SECRET = re.compile(r"(?:set|none|null|true|false|yes|no|on|off|\d{0,5})", re.IGNORECASE)
 
 _PRIVATE_KEY = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+    re.DOTALL | re.I,
 )
 # What the issuers of tokens say that theirs look like.
 _TOKEN = re.compile(
@@ -76,13 +77,15 @@ _TOKEN = re.compile(
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"\b(?:Bearer|Basic|Digest)[ =:]+([\w.~+/=-]{6,})", re.IGNORECASE)
+_CALLED = (
+    r"(?:[A-Za-z0-9]+[_-])*(?:token|secret|passw(?:or)?d|passphrase|credentials?|api_?key"
+    r"|access_?key|signature|authorization)"
+)
 _ASSIGNED = re.compile(
-    r"(?<![A-Za-z0-9])(?:[A-Za-z0-9]+[_-])*"
-    r"(?:token|secret|passw(?:or)?d|passphrase|credentials?|api_?key|access_?key|signature"
-    r"|authorization)(?:['\"]?\s*[=:]\s*['\"]?|(?<=[A-Za-z])\s+(?=\S*\d\S*$))"
-    r"([^\s'\",;&()<>\[\]{}]{6,})",
+    rf"(?<![A-Za-z0-9]){_CALLED}['\"]?\s*[=:]\s*['\"]?([^\s'\",;&()<>\[\]{{}}]{{6,}})",
     re.IGNORECASE,
 )
+_OPTION = re.compile(rf"--{_CALLED}[\s=]+['\"]?([^\s'\"-][^\s'\"]{{5,}})", re.IGNORECASE)
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^\s/?#'\"<>@]*)@([^\s'\"<>,;)\]]*)")
 _MAIL = re.compile(
     r"(?<![\w.+-])[\w.+-]+@(?:[^\W_][\w-]*\.)+[^\W\d_]{2,}(?![\w-])",
@@ -106,7 +109,12 @@ _ESCAPE = re.compile(
     r"\\u\{?([0-9A-Fa-f]{4})\}?|\\x([0-9A-Fa-f]{2})|&#x([0-9A-Fa-f]{1,6});|&#(\d{1,7});"
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{7,}={0,2}")
+# Null characters, and the marks that text in UTF-16 begins with, also as bytes one by one.
+_MARKS = re.compile("\0|\ufeff|\ufffe|\xff\xfe|\xfe\xff")
+# Pieces of it, between what may be separators: as base64 is written usually, or for URLs.
+_PIECES = tuple(re.compile(piece) for piece in (r"[^/]+", r"[^-_/]+", r"[^+/]+"))
 _HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{2}){5,}(?![0-9A-Za-z])")
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _QUAD = re.compile(r"\d+(?:\.\d+){3}")
 
 
@@ -246,7 +254,7 @@ class Redactor:
         """The text without what tells whose it is."""
         done = self._done.get(text)
         if done is None:
-            done = self._done[text] = self._decoded(self._plain(text), 0)
+            done = self._done[text] = self._plain(self._decoded(text, 0))
         return done
 
     # What is secret, and what stands for it.
@@ -271,7 +279,7 @@ class Redactor:
             self._names.add(name)
 
     def _learn_secret(self, secret: str) -> None:
-        if len(secret) >= SHORTEST_SECRET:
+        if len(secret) >= SHORTEST_SECRET and secret.casefold() not in self._public:
             self._secrets.add(secret)
         else:
             self._learn_name(secret)
@@ -285,7 +293,7 @@ class Redactor:
         if "/" in text or "\\" in text:
             for found in _HOME.finditer(text):
                 self._learn_name(found[2])
-        for pattern, group in ((_TOKEN, 0), (_BEARER, 1), (_ASSIGNED, 1)):
+        for pattern, group in ((_TOKEN, 0), (_BEARER, 1), (_ASSIGNED, 1), (_OPTION, 1)):
             for found in pattern.finditer(text):
                 if _is_value(found[group]):
                     self._learn_secret(found[group])
@@ -310,7 +318,7 @@ class Redactor:
 
     def _plain(self, text: str) -> str:
         """The text without what stands in it as it is."""
-        if "-----BEGIN" in text:
+        if "-----" in text:
             text = _PRIVATE_KEY.sub(lambda found: self._instead("key", found[0]), text)
         if self._secret_pattern is not None:
             text = self._secret_pattern.sub(
@@ -319,15 +327,19 @@ class Redactor:
         if "://" in text:
             text = _URL.sub(self._url, text)
         text = _TOKEN.sub(lambda found: self._instead("secret", found[0]), text)
-        for pattern in (_BEARER, _ASSIGNED):
+        for pattern in (_BEARER, _ASSIGNED, _OPTION):
             text = pattern.sub(self._assigned, text)
         if "@" in text:
-            text = _MAIL.sub(lambda found: self._instead("mail", found[0]), text)
+            text = _MAIL.sub(self._mail, text)
         text = self._addresses(text)
         text = self._places(text)
         if self._name_pattern is not None:
             text = self._name_pattern.sub(self._name, text)
         return text
+
+    def _mail(self, found: re.Match[str]) -> str:
+        """An e-mail address; what looks like one in ``git@host`` is everybody's."""
+        return found[0] if found[0].startswith("git@") else self._instead("mail", found[0])
 
     def _url(self, found: re.Match[str]) -> str:
         """A URL with credentials: its host and path are as private as they are."""
@@ -417,18 +429,22 @@ class Redactor:
         for start, stop, inner in _inner(text):
             if start < end:
                 continue
-            plain = self._plain(inner)
-            plain = self._decoded(plain, depth + 1)
+            plain = self._plain(self._decoded(inner, depth + 1))
             if plain != inner:
                 result += [text[end:start], _tidy(plain)]
                 end = stop
         return "".join([*result, text[end:]])
 
 
-def _inner(text: str) -> Iterator[tuple[int, int, str]]:
+@functools.lru_cache(maxsize=200_000)
+def _inner(text: str) -> tuple[tuple[int, int, str], ...]:
     """What parts of a text (from, to) are when they are decoded; longer parts first."""
+    return tuple(_parts(text))
+
+
+def _parts(text: str) -> Iterator[tuple[int, int, str]]:
     if "\0" in text:
-        yield 0, len(text), text.replace("\0", "").replace("\ufeff", "").replace("\ufffe", "")
+        yield 0, len(text), _MARKS.sub("", text)
     if "%" in text and _PERCENT.search(text):
         yield 0, len(text), unquote(text, errors="replace")
     if ("\\" in text or "&#" in text) and _ESCAPE.search(text):
@@ -440,14 +456,16 @@ def _inner(text: str) -> Iterator[tuple[int, int, str]]:
         if decoded is not None:
             yield found.start(), found.end(), decoded
     for found in _BASE64.finditer(text):
+        if found[0].islower() and found[0].isalpha():
+            continue  # a word: in base64, letters make capitals and digits
         yield from _from_base64(found.start(), found[0])
 
 
 def _from_base64(start: int, run: str) -> Iterator[tuple[int, int, str]]:
     """What a run of letters is as base64; also a part of it, between what may be separators."""
     pieces = {(0, len(run))}
-    for separators in (r"[^/]+", r"[^-_/]+", r"[^+/]+"):
-        pieces |= {(found.start(), found.end()) for found in re.finditer(separators, run)}
+    for pieces_between in _PIECES:
+        pieces |= {found.span() for found in pieces_between.finditer(run)}
     for first, last in sorted(pieces, key=lambda piece: piece[0] - piece[1]):
         piece = run[first:last].rstrip("=").replace("-", "+").replace("_", "/")
         if len(piece) < 6 or len(piece) % 4 == 1:
@@ -583,13 +601,14 @@ def _packages(value: object) -> tuple[frozenset[str], frozenset[str]]:
 
     def add(item: object) -> None:
         if isinstance(item, Mapping):
-            if {"name", "version", "requires"} <= item.keys():
+            if {"name", "version", "requires"} <= item.keys() and _NAME.fullmatch(item["name"]):
                 words.update(_WORD.findall(str(item["name"]).casefold()))
                 for text in (item["version"], *(item["requires"] or ())):
                     quads.update(_QUAD.findall(str(text)))
             if isinstance(item.get("modules"), Mapping):
                 for name in item["modules"]:
-                    words.update(_WORD.findall(str(name).casefold()))
+                    if _NAME.fullmatch(name):
+                        words.update(_WORD.findall(name.casefold()))
             for inner in item.values():
                 add(inner)
         elif isinstance(item, (list, tuple)):
