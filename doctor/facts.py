@@ -390,7 +390,10 @@ def decode(text: bytes) -> Facts:
     """Facts from their JSON; raises ``msgspec.ValidationError`` or ``msgspec.DecodeError``."""
     facts = msgspec.json.decode(text, type=Facts)
     if facts.schema != SCHEMA:
-        raise msgspec.ValidationError(f"the schema is {facts.schema!r}, not {SCHEMA!r}")
+        known = SCHEMA.rpartition("/")[0]
+        newer = " (of a newer doctor)" if facts.schema.startswith(known) else ""
+        shown = facts.schema[:60]
+        raise msgspec.ValidationError(f"the schema is {shown!r}{newer}, not {SCHEMA!r}")
     return facts
 
 
