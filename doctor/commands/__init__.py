@@ -24,6 +24,7 @@ SUMMARIES = {
     "explain": "Explain a finding's code or an incident, or say what a pasted error is.",
     "recipes": "Show the recipes.",
     "bundle": "Write one file for support: the facts, without what is private.",
+    "compare": "Say what differs between two bundles, and what of it decides.",
 }
 
 
