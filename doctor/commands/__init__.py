@@ -25,6 +25,7 @@ SUMMARIES = {
     "recipes": "Show the recipes.",
     "bundle": "Write one file for support: the facts, without what is private.",
     "compare": "Say what differs between two bundles, and what of it decides.",
+    "report": "Show many machines in one table, from the bundles that they sent.",
 }
 
 
