@@ -20,7 +20,15 @@ from doctor.reports.compare import Difference, Group, GroupName, Side, Swapped
 
 replace = msgspec.structs.replace
 
-_OF_FILES = ("damaged", "shadows", "startup", "stray_libraries", "leftovers", "foreign_scripts")
+_OF_FILES = (
+    "damaged",
+    "altered",
+    "shadows",
+    "startup",
+    "stray_libraries",
+    "leftovers",
+    "foreign_scripts",
+)
 _OF_PYTHON = ("interpreter",)
 # What depends on the model that was asked about, as well as on the packages.
 _OF_MODEL_AND_PACKAGES = ("processor", "image_processor")
@@ -50,6 +58,11 @@ def compare(a: Facts, b: Facts) -> Comparison:
     """Compare two sets of facts by what the checks say of them and of their mixtures."""
     of_a, of_b = (registry.examine(facts, registry.names()) for facts in (a, b))
     only_a, only_b = _only(of_a, of_b), _only(of_b, of_a)
+    # What a generation did says nothing of a mixture in which it was not run.
+    a_not_run, b_not_run = (replace(facts, generation=None) for facts in (a, b))
+    before_a, before_b = (
+        registry.examine(facts, registry.names()) for facts in (a_not_run, b_not_run)
+    )
     found: dict[GroupName, list[Difference]] = {}
     for difference in _differences(a, b):
         codes = _naming(difference, (*only_a, *only_b))
@@ -57,14 +70,14 @@ def compare(a: Facts, b: Facts) -> Comparison:
     groups = []
     for name, differences in found.items():
         others = [other for other in found if other in _ENTANGLED and other != name]
-        a_with_b = _swapped(a, b, name, "model" in found, of_a)
-        b_with_a = _swapped(b, a, name, "model" in found, of_b)
+        a_with_b = _swapped(a_not_run, b_not_run, name, "model" in found, before_a)
+        b_with_a = _swapped(b_not_run, a_not_run, name, "model" in found, before_b)
         groups.append(
             Group(
                 name=name,
                 differences=len(differences),
                 exact=name not in _ENTANGLED or not others,
-                decides=_decides(of_a, a_with_b) or _decides(of_b, b_with_a),
+                decides=_decides(before_a, a_with_b) or _decides(before_b, b_with_a),
                 a_with_b=a_with_b,
                 b_with_a=b_with_a,
             )
@@ -208,6 +221,7 @@ def _files(facts: Facts) -> dict[str, str]:
         file.path: "gone" if file.bytes is None else f"{file.bytes} bytes"
         for file in environment.damaged
     }
+    result |= {file.path: "other content" for file in environment.altered or ()}
     result |= {shadow.origin: f"hides {shadow.module}" for shadow in environment.shadows}
     result |= {file.path: f"runs when Python starts ({file.kind})" for file in environment.startup}
     result |= {library.path: "another copy of MLX" for library in environment.stray_libraries}

@@ -17,7 +17,7 @@ from doctor import pictures, stand_in, state, uv
 from doctor.errors import CouldNot, Refused
 from doctor.facts import Facts, Struct
 from doctor.probes import machine
-from doctor.reports import SCHEMA, TargetReport, Tool, target_report
+from doctor.reports import SCHEMA, TargetReport, Tool
 from doctor.reports.smoke import Answer, SmokeModel, SmokeReport, Stage, StageName
 
 GENERATION = Path(__file__).parent / "inside" / "generation"
@@ -27,6 +27,7 @@ STAGES: tuple[StageName, ...] = ("import", "load", "see", "generate")
 # measured with torch on a slow disk) and MLX's CPU backend compiles its kernels (7 s); a real model
 # has to be read from disk.
 TIME_LIMIT = 600.0
+TIMED_OUT = f"it took longer than {TIME_LIMIT:.0f} seconds and was ended"
 # The longest sentence of the doctor's own model has 16 tokens; a real model describes a picture in
 # more words, and has to get to the number.
 MOST_TOKENS = 160
@@ -58,29 +59,12 @@ class Job(Struct, frozen=True):
         return "examination" if self.model is None else "for_other_models"
 
 
-def is_here(facts: Facts) -> bool:
-    """Whether the model itself is on this machine, with its weights."""
-    return facts.model.path is not None and facts.model.weights_bytes is not None
-
-
-def job_of(
-    facts: Facts, image: str | None = None, prompt: str | None = None, expected: str | None = None
-) -> Job:
-    """What to generate for these facts: with the real model if it is here, else the stand-in."""
-    path = facts.model.path if is_here(facts) else None
-    return Job(
-        model=None if path is None else os.path.expanduser(path),
-        model_id=stand_in.NAME if path is None else facts.model.id,
-        image=image,
-        prompt=prompt,
-        expected=expected,
-    )
-
-
-def of_target(facts: Facts, job: Job | None = None) -> SmokeReport:
-    """Generate in the environment that the facts are about, and report; raises as ``run`` does."""
-    python = os.path.expanduser(facts.environment.interpreter.executable)
-    return run(python, job or job_of(facts), target_report(facts))
+def job_of(facts: Facts) -> Job:
+    """The real model where it is here whole enough to be tried, else the stand-in."""
+    path = facts.model.path
+    if path is None or facts.model.weights_bytes is None:
+        return Job(model=None, model_id=stand_in.NAME)
+    return Job(model=os.path.expanduser(path), model_id=facts.model.id)
 
 
 def run(python: str, job: Job, target: TargetReport | None = None) -> SmokeReport:
@@ -194,7 +178,7 @@ def _child(python: str, work: Path) -> str | None:
         _, errors = process.communicate(timeout=TIME_LIMIT)
     except subprocess.TimeoutExpired:
         uv.end(process)
-        return f"it took longer than {TIME_LIMIT:.0f} seconds and was ended"
+        return TIMED_OUT
     except BaseException:
         uv.end(process)
         raise

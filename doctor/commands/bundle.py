@@ -8,13 +8,13 @@ import os
 import time
 from pathlib import Path
 
-from doctor import bundle, redaction, saved, smoke
+from doctor import bundle, deep, redaction, saved, smoke
 from doctor.commands import explain
 from doctor.commands.options import add_model, add_target, model_of, target_of
 from doctor.errors import Refused
 from doctor.facts import Purpose
 from doctor.look import look
-from doctor.reports import SCHEMA, Tool
+from doctor.reports import SCHEMA, Tool, target_report
 from doctor.reports.bundle import BundleReport
 from doctor.reports.smoke import SmokeReport
 from doctor.terminal import say
@@ -33,6 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         choices=("image", "video", "server"),
         help="what is to run: pictures (the default), videos, or mlx-vlm's server",
     )
+    parser.add_argument("--deep", action="store_true", help="look as check --deep does")
     parser.add_argument("--smoke", action="store_true", help="run a generation, for its result")
     parser.add_argument("--error", metavar="FILE", help="add an error (-: standard input)")
     parser.add_argument("--facts", metavar="FILE", help="of saved facts instead")
@@ -48,15 +49,18 @@ def run(options: argparse.Namespace) -> tuple[BundleReport, int]:
     error = None if options.error is None else explain.explain_error(options.error)[0]
     generated: SmokeReport | None = None
     if options.facts is not None:
-        if options.python or options.venv or options.smoke:
-            raise Refused("--facts goes with no --python, no --venv and no --smoke.")
+        if options.python or options.venv or options.smoke or options.deep:
+            raise Refused("--facts goes with no --python, --venv, --smoke and --deep.")
         facts = saved.read(Path(options.facts), options.model, options.purpose)
     else:
         purpose: Purpose = options.purpose or "image"
         facts = look(target_of(options), model_of(options), os.environ, purpose)
+        if options.deep:
+            facts = deep.deepen(facts)
         if options.smoke:
             say("Generating …")
-            generated = smoke.of_target(facts)
+            python = os.path.expanduser(facts.environment.interpreter.executable)
+            generated = smoke.run(python, smoke.job_of(facts), target_report(facts))
     manifest = bundle.write(path, facts, redaction.identity(os.environ), generated, error)
     return BundleReport(
         schema=SCHEMA,

@@ -29,6 +29,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         choices=("image", "video", "server"),
         help="what is to run: pictures (the default), videos, or mlx-vlm's server",
     )
+    parser.add_argument(
+        "--deep", action="store_true", help="compare the contents of files, and run a generation"
+    )
     parser.add_argument("--only", metavar="C,…", help="only these checks or codes")
     parser.add_argument("--skip", metavar="C,…", help="not these checks or codes")
     parser.add_argument("--facts", metavar="FILE", help="judge saved facts, or a bundle")
@@ -45,6 +48,8 @@ def run(options: argparse.Namespace) -> tuple[CheckReport, int]:
     if path is not None:
         if options.python or options.venv:
             raise Refused("--facts judges saved facts; it goes with no --python and no --venv.")
+        if options.deep:
+            raise Refused("--deep looks at an environment; it goes with no --facts.")
         from doctor import saved
 
         facts = saved.read(path, options.model, options.purpose)
@@ -56,6 +61,10 @@ def run(options: argparse.Namespace) -> tuple[CheckReport, int]:
         if unfinished.is_there(prefix):
             # A fix that was begun and did not end: what is there is in between.
             gaps.append(NotChecked(check="journal", reason=unfinished.NOTICE))
+        if options.deep:
+            from doctor import deep  # only where it is asked for: it imports all that a smoke needs
+
+            facts = deep.deepen(facts)
     if options.save_facts is not None:
         _save(Path(options.save_facts), facts)
     examination = registry.examine(facts, chosen, unwanted, settings.ignores(Path.cwd()), gaps)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 
-from doctor import proof, repair, smoke
+import msgspec
+
+from doctor import proof, repair
+from doctor import smoke as generation
 from doctor.commands.options import add_model, add_target, model_of, target_of
 from doctor.errors import Refused
 from doctor.look import look
+from doctor.reports import target_report
 from doctor.reports.smoke import SmokeReport
 from doctor.terminal import say
 
@@ -25,13 +29,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> tuple[SmokeReport, int]:
     """Generate once, with the real model where it is here, else with the stand-in."""
     facts = look(target_of(options), model_of(options), os.environ)
-    if options.model is not None and facts.model.found == "folder" and not smoke.is_here(facts):
+    job = generation.job_of(facts)
+    if options.model is not None and facts.model.found == "folder" and job.model is None:
         raise Refused(f"{options.model} has no weights (no *.safetensors).")
-    job = smoke.job_of(facts, options.image, options.prompt, options.expect)
+    job = msgspec.structs.replace(
+        job, image=options.image, prompt=options.prompt, expected=options.expect
+    )
     say(f"Generating with {job.model_id} …")
-    report = smoke.of_target(facts, job)
+    interpreter = facts.environment.interpreter
+    report = generation.run(os.path.expanduser(interpreter.executable), job, target_report(facts))
     if report.passed:
-        proof.remember(facts, os.path.expanduser(facts.environment.interpreter.prefix))
-    elif smoke.compiler_is_missing(report):
+        proof.remember(facts, os.path.expanduser(interpreter.prefix))
+    elif generation.compiler_is_missing(report):
         say(repair.NO_COMPILER)
     return report, 0 if report.passed else 1
