@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -20,6 +20,10 @@ Purpose = Literal["image", "video", "server"]
 
 Pressure = Literal["normal", "warn", "critical"]
 FileState = Literal["ok", "missing", "broken", "not-an-object", "too-large", "unreadable"]
+
+
+# Bytes, lines. No machine has more, and none has less; a hostile file might say so.
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,7 +174,7 @@ class ImportProblem(Struct, frozen=True):
     """
 
     importer: str
-    line: int
+    line: Count
     module: str
     name: str | None
 
@@ -184,10 +188,10 @@ class Misfit(Struct, frozen=True):
     """
 
     caller: str
-    line: int
+    line: Count
     function: str
     definition: str
-    definition_line: int
+    definition_line: Count
     passes: str
     takes: str
     why: str
@@ -217,8 +221,8 @@ class DamagedFile(Struct, frozen=True):
 
     distribution: str
     path: str
-    recorded_bytes: int
-    bytes: int | None
+    recorded_bytes: Count
+    bytes: Count | None
     module: str | None = None
     kind: str = "compiled"
     used: bool = True
@@ -246,7 +250,7 @@ class Shadow(Struct, frozen=True):
 class StartupEffect(Struct, frozen=True):
     """What start-up code does: see ``effects`` in the probe's ``startup.py`` for the kinds."""
 
-    line: int
+    line: Count
     kind: str
     detail: str | None
     on_the_way: bool
@@ -314,7 +318,7 @@ class Environment(Struct, frozen=True):
     supported_model_types: tuple[str, ...] | None
     imports: Imports | None = None
     damaged: tuple[DamagedFile, ...] = ()
-    torch_bytes: dict[str, int] = msgspec.field(default_factory=dict)
+    torch_bytes: dict[str, Count] = msgspec.field(default_factory=dict)
     shadows: tuple[Shadow, ...] = ()
     startup: tuple[StartupFile, ...] = ()
     conda: dict[str, str] = msgspec.field(default_factory=dict)
@@ -329,7 +333,7 @@ class Process(Struct, frozen=True):
     """A process (or the processes of one name together) and the memory that it holds, in bytes."""
 
     name: str
-    resident_bytes: int
+    resident_bytes: Count
 
 
 class Machine(Struct, frozen=True):
@@ -343,12 +347,12 @@ class Machine(Struct, frozen=True):
     os_version: str | None
     arch: str
     chip: str | None
-    ram_total_bytes: int | None
-    ram_available_bytes: int | None
-    swap_total_bytes: int | None
-    swap_used_bytes: int | None
+    ram_total_bytes: Count | None
+    ram_available_bytes: Count | None
+    swap_total_bytes: Count | None
+    swap_used_bytes: Count | None
     memory_pressure: Pressure | None
-    gpu_budget_bytes: int | None
+    gpu_budget_bytes: Count | None
     gpu_budget_source: str | None
     processes: tuple[Process, ...]
     apple_silicon: bool | None = None
@@ -393,7 +397,7 @@ class Model(Struct, frozen=True):
     image_processor_type: str | None
     image_processor_named_by: str | None
     files: dict[str, ModelFile]
-    weights_bytes: int | None
+    weights_bytes: Count | None
     cache: str
     remote_processor: bool = False
     remote_config: bool = False
@@ -442,7 +446,10 @@ def decode(text: bytes) -> Facts:
     """Facts from their JSON; raises ``msgspec.ValidationError`` or ``msgspec.DecodeError``."""
     facts = msgspec.json.decode(text, type=Facts)
     if facts.schema != SCHEMA:
-        raise msgspec.ValidationError(f"the schema is {facts.schema!r}, not {SCHEMA!r}")
+        known = SCHEMA.rpartition("/")[0]
+        newer = " (of a newer doctor)" if facts.schema.startswith(known) else ""
+        shown = facts.schema[:60]
+        raise msgspec.ValidationError(f"the schema is {shown!r}{newer}, not {SCHEMA!r}")
     return facts
 
 

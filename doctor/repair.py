@@ -37,7 +37,7 @@ SPARE_DISK = 200_000_000
 
 
 class Request(Struct, frozen=True):
-    """What the user asked of ``fix``."""
+    """What the user asked of ``fix``; ``saved`` are facts of elsewhere, to be planned for only."""
 
     target: Target
     model: str
@@ -47,6 +47,7 @@ class Request(Struct, frozen=True):
     offline: bool = False
     wheels: str | None = None
     force: bool = False
+    saved: Facts | None = None
 
 
 class Failed(Exception):
@@ -77,6 +78,9 @@ class Repair:
 
     def run(self) -> FixReport:
         """Examine, plan, apply, examine again, prove. Raises ``Refused`` where it may not begin."""
+        if self._request.saved is not None:
+            assert self._request.dry_run
+            return self._guarded(self._request.saved, "")
         facts = look(self._request.target, self._request.model, self._variables)
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
         if self._request.dry_run:
@@ -98,7 +102,9 @@ class Repair:
 
     def _repair(self, facts: Facts, prefix: str) -> FixReport:
         examination = registry.examine(facts, registry.names())
-        self._before = check_report(facts, examination, PlanReport(actions=()), 0.0)
+        elsewhere = self._request.saved is not None
+        nothing = PlanReport(actions=())
+        self._before = check_report(facts, examination, nothing, 0.0, elsewhere=elsewhere)
         errors = examination.errors()
         by_hand = [finding for finding in errors if not finding.fix.automatic]
         if by_hand:
@@ -106,7 +112,7 @@ class Repair:
             return self._report("rolled-back", reason)
         anew = False
         if not errors and self._request.recipe is None:
-            known = proof.recall(facts, prefix)
+            known = None if elsewhere else proof.recall(facts, prefix)
             if known is not None and known.unchanged:
                 return self._report("nothing-to-do", None)
             if self._request.dry_run:
@@ -123,7 +129,7 @@ class Repair:
         made = plan.make(
             facts, examination.findings, self._request.recipe, self._request.force, anew
         )
-        self._plan = plan_report(made, _kept_bytes(made, facts))
+        self._plan = plan_report(made, None if elsewhere else _kept_bytes(made, facts))
         if not made.steps:
             if not errors:
                 return self._report("nothing-to-do", None)
