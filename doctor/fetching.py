@@ -206,6 +206,6 @@ def _certificates(variables: Mapping[str, str]) -> ssl.SSLContext:
 
 def _no_certificates() -> ssl.SSLContext:
     """For hosts that the user trusts without any; what comes is known by its hash all the same."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context

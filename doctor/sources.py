@@ -141,6 +141,11 @@ def addresses(environ: Mapping[str, str], folder: Path) -> list[str]:
     ]
 
 
+def several(environ: Mapping[str, str], folder: Path) -> bool:
+    """Whether there is more than one index. ``environ`` is what ``variables`` gave."""
+    return any(meaning == "extra" for meaning, _, _ in _uv(environ, folder))
+
+
 def _is_false(value: str) -> bool:
     return value.strip().lower() in ("", "0", "false", "no", "off", "n", "f")
 
@@ -155,7 +160,8 @@ def _uv(environ: Mapping[str, str], folder: Path) -> list[tuple[str, str, str]]:
                 found.append((meaning, value, name))
         else:
             separator = "," if meaning == "folder" else None
-            found += [(meaning, item.strip(), name) for item in value.split(separator)]
+            items = (item.strip() for item in value.split(separator))
+            found += [(meaning, item, name) for item in items if item]
     for file, table in _files(environ, folder):
         found += [(meaning, value, str(file)) for meaning, value in _of_table(table)]
         inner = table.get("pip")

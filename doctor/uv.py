@@ -27,8 +27,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-# All indexes are asked for every package: uv would stop at the first that has one of its name, such
-# as PyTorch's with its old copies of numpy. That is safe where only what has a known hash is taken.
+# Where there are several indexes, all are asked for every package: uv would stop at the first that
+# has one of its name, such as PyTorch's with its old copies of numpy. That is safe where only what
+# has a known hash is taken.
 EVERY_INDEX = ("--index-strategy", "unsafe-best-match")
 
 # What another of the user's projects may need, and what would let something else in than asked for.
@@ -102,7 +103,9 @@ def install(
         file = Path(folder) / "requirements.txt"
         file.write_text(requirements)
         command = ["pip", "install", "--python", python, "--no-deps", "--require-hashes"]
-        command += ["--no-build", *EVERY_INDEX, "--requirements", str(file)]
+        command += ["--no-build", "--requirements", str(file)]
+        if sources.several(_environment(python), Path.cwd()):
+            command += EVERY_INDEX
         for name in reinstall:
             command += ["--reinstall-package", name]
         if offline:
@@ -179,9 +182,10 @@ def locate(
     Platform, Python and deadline are as for ``resolve``. Raises ``CouldNot`` where the index does
     not answer, or does not have all of them.
     """
-    code, output, errors = _compile(
-        requirements.splitlines(), platform, python, deadline, "--format=pylock.toml", *EVERY_INDEX
-    )
+    options = ["--format=pylock.toml"]
+    if sources.several(_environment(), Path.cwd()):
+        options += EVERY_INDEX
+    code, output, errors = _compile(requirements.splitlines(), platform, python, deadline, *options)
     if code == NO_SOLUTION:
         raise CouldNot(
             f"The package index does not have all that is locked: {_why(errors.splitlines())}",
