@@ -17,7 +17,19 @@ from types import FrameType
 import msgspec
 from packaging.utils import canonicalize_name
 
-from doctor import journal, plan, proof, recipes, registry, smoke, snapshot, stand_in, state, uv
+from doctor import (
+    journal,
+    plan,
+    proof,
+    recipes,
+    registry,
+    smoke,
+    snapshot,
+    stand_in,
+    state,
+    uv,
+    wheels,
+)
 from doctor.actions import AnyAction, EditJson, Install, NewEnvironment, Remove
 from doctor.errors import CouldNot, Interrupted, Refused
 from doctor.facts import Facts, Struct
@@ -143,6 +155,9 @@ class Repair:
             return self._report("planned", None)
         self._may_change(facts)
         self._has_room(prefix)
+        unfit = self._unfit_wheels(made)
+        if unfit is not None:
+            return self._report("rolled-back", unfit)
         if not self._request.yes and not self._confirm(self._before, self._plan):
             return self._report("declined", "you said no")
         return self._transaction(made, facts, prefix)
@@ -169,6 +184,23 @@ class Repair:
                 f"The disk has {free / 1e9:.1f} GB free; the fix needs {needed / 1e9:.1f} GB.",
                 "Make room and try again.",
             )
+
+    def _unfit_wheels(self, made: Plan) -> str | None:
+        """Why the user's folder of wheels does not do for the plan, or null."""
+        folder = self._request.wheels
+        install = next((step for step in made.steps if isinstance(step, Install)), None)
+        lock = recipes.load_lock(install.recipe, install.lock) if install else None
+        if folder is None or install is None or lock is None:
+            return None
+        wanted = [lock.wheels[change.name] for change in install.changes]
+        try:
+            problem = wheels.problem(Path(folder), wanted)
+        except OSError as error:
+            problem = f"{folder} could not be read: {error.strerror}"
+        if problem is None:
+            return None
+        command = f"vlm-doctor recipes --download {folder} --recipe {lock.recipe}"
+        return f"{problem}. To gather them: {command} --lock {lock.name}"
 
     def _transaction(self, made: Plan, facts: Facts, prefix: str) -> FixReport:
         """Keep what is there, apply, examine, prove; on any failure put everything back."""
