@@ -30,7 +30,7 @@ from pathlib import Path
 
 import psutil
 
-from tools.faults.place import UV, Place, Shot, differences
+from tools.faults.place import UV, Place, Shot, differences, link
 
 # The calls that change something: files, folders, processes, and what brings them to the disk.
 CALLS = (
@@ -199,18 +199,12 @@ class Matrix:
     def _save(self, name: str) -> None:
         """Keep the environment and the doctor's state as they are, by links to the same files."""
         for folder in ("environment", "state"):
-            to = self._place.folder / f"{name}-{folder}"
-            shutil.rmtree(to, ignore_errors=True)
-            subprocess.run(["cp", "-al", str(self._place.folder / folder), str(to)], check=True)
+            link(self._place.folder / folder, self._place.folder / f"{name}-{folder}")
 
     def _saved(self, name: str) -> None:
         """Put what was kept in the place of the environment and the doctor's state."""
         for folder in ("environment", "state"):
-            to = self._place.folder / folder
-            shutil.rmtree(to, ignore_errors=True)
-            subprocess.run(
-                ["cp", "-al", str(self._place.folder / f"{name}-{folder}"), str(to)], check=True
-            )
+            link(self._place.folder / f"{name}-{folder}", self._place.folder / folder)
 
     def _orphaned(self, seconds: float) -> str:
         """Kill a fix so long after it started uv, and let uv go on."""

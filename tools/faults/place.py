@@ -70,8 +70,7 @@ class Place:
     def copy(self, name: str = "environment") -> Path:
         """A fresh copy, at the same path every time: scripts name their interpreter."""
         to = self.folder / name
-        shutil.rmtree(to, ignore_errors=True)
-        shutil.copytree(self.base, to, symlinks=True, copy_function=os.link)
+        link(self.base, to)
         return to
 
     def variables(self, **more: str) -> dict[str, str]:
@@ -148,6 +147,12 @@ class Place:
             with open(path, "rb") as file:
                 self.hashes[key] = hashlib.file_digest(file, "sha256").hexdigest()
         return self.hashes[key]
+
+
+def link(folder: Path, to: Path) -> None:
+    """Copy a folder by links to the same files, faster than Python would."""
+    shutil.rmtree(to, ignore_errors=True)
+    subprocess.run([shutil.which("cp") or "cp", "-al", str(folder), str(to)], check=True)
 
 
 def differences(before: Shot, after: Shot) -> list[str]:
