@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint recipes models schema incidents bench accuracy train clean
+.PHONY: demo test lint recipes models schema incidents bench faults accuracy train clean
 
 demo: .venv/ready
 	$(BIN)/python tools/demo.py
@@ -37,6 +37,14 @@ incidents: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m tools.bench
+	$(BIN)/python -m tools.bench_fix
+
+# A real fix of a real environment, killed at hundreds of instants, and with what it needs taken away:
+# an hour on two cores. Some faults need root (a full disk, a folder that is mounted read-only).
+# FAULTS="--points 20" kills less often, FAULTS="--more" adds to what is recorded.
+faults: .venv/ready
+	$(BIN)/python -m tools.faults kill $(FAULTS)
+	$(BIN)/python -m tools.faults take-away
 
 # Build and run the accuracy matrix for real, and judge it: about an hour on two cores the first time,
 # and then only what is new. ACCURACY="--stage check" takes facts and verdicts anew, in a minute or two.

@@ -30,6 +30,7 @@ from doctor import (
     smoke,
     stand_in,
     state,
+    unfinished,
     uv,
     wheels,
 )
@@ -105,6 +106,9 @@ class Repair:
         facts = look(self._request.target, self._request.model, self._variables)
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
         if self._request.dry_run:
+            notice = unfinished.notice(prefix)
+            if notice is not None:
+                self._tell(notice[0].upper() + notice[1:])
             return self.run_held(facts, prefix)
         with locking.lock(prefix, self._tell), self._stop:
             if recover(prefix, self._tell):

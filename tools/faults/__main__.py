@@ -17,6 +17,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=ROOT / ".cache" / "faults")
     parser.add_argument("--points", type=int, default=220, help="how often to kill")
     parser.add_argument("--seed", type=int, default=1, help="which points")
+    parser.add_argument("--more", action="store_true", help="add to the kills that are recorded")
     parser.add_argument("--results", type=Path, default=ROOT / "tests" / "faults")
     parser.add_argument("--only", default="", help="the faults with this in their name")
     options = parser.parse_args()
@@ -25,7 +26,9 @@ def main() -> int:
     place = Place(options.folder.absolute())
     place.make()
     if options.what == "kill":
-        well = killing.kill(place, options.points, options.seed, results / "kill.json")
+        well = killing.kill(
+            place, options.points, options.seed, results / "kill.json", options.more
+        )
     else:
         well = faulty.take_away(place, results / "take-away.json", options.only)
     return 0 if well else 1

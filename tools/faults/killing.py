@@ -253,8 +253,12 @@ def _last(process: subprocess.Popen[str]) -> str:
     return lines[-1][:80] if lines else ""
 
 
-def kill(place: Place, most: int, seed: int, results: Path) -> bool:
-    """Run the matrix, write its results after every trial, and say whether all went well."""
+def kill(place: Place, most: int, seed: int, results: Path, more: bool) -> bool:
+    """Run the matrix, write its results after every trial, and say whether all went well.
+
+    The results are a list of such runs; with ``more`` this one is added to it.
+    """
+    runs = json.loads(results.read_text()) if more and results.exists() else []
     matrix = Matrix(place)
     matrix.measure()
     whole = {name: round(value, 1) for name, value in matrix.whole.items()}
@@ -266,7 +270,7 @@ def kill(place: Place, most: int, seed: int, results: Path) -> bool:
         wrong = [one for one in trials if one.end not in ("before", "after")]
         print(f"{len(trials)}/{most} {trials[-1]} wrong: {len(wrong)}", flush=True)
         result = {"seed": seed, "whole": whole, "trials": [asdict(one) for one in trials]}
-        results.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+        results.write_text(json.dumps([*runs, result], indent=1, ensure_ascii=False) + "\n")
     place.hashes.clear()  # every byte is read again: no trial may have written into a shared file
     spoilt = differences(base, place.shot(place.base))
     if spoilt:
