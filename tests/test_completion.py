@@ -22,7 +22,7 @@ START = {
     "bash": (["bash", "--norc", "--noprofile", "-i"], "source {}; PS1=READY; PS1=${{PS1}}'> '\n"),
     "zsh": (
         ["zsh", "-f", "-i"],
-        "autoload -U compinit; compinit -u -D; source {}; PROMPT=READY; PROMPT=$PROMPT'> '\n",
+        "autoload -U compinit; compinit -u -D; eval \"$(cat {})\"; PROMPT=READY; PROMPT=$PROMPT'> '\n",
     ),
     "fish": (
         ["fish", "--no-config", "-i"],
@@ -79,7 +79,7 @@ class Typed:
 def test_a_real_shell_completes(shell: str, doctor: Doctor) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"there is no {shell} here")
-    script = doctor.folder / f"completion.{shell}"
+    script = doctor.folder / "script"
     script.write_text(doctor("completion", shell).out)
     (doctor.folder / "somebodys.zip").write_text("")
     typed = Typed(shell, script)
