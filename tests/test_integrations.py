@@ -65,7 +65,7 @@ def test_the_action_annotates_and_tells_whether_it_works(doctor: Doctor) -> None
 
 def test_a_model_of_the_action_is_one_word_of_the_command(doctor: Doctor) -> None:
     python = make_environment(doctor.folder / "environment", "filelock")
-    code, out, _ = run_action(doctor, python=str(python), model='x"; touch stolen; $(touch taken)')
+    code, _, _ = run_action(doctor, python=str(python), model='x"; touch stolen; $(touch taken)')
     assert code in (1, 2, 3)
     assert not {"stolen", "taken"} & set(os.listdir(doctor.folder))
 
@@ -83,7 +83,7 @@ def test_the_hook_is_a_command_of_the_doctor(capfd: pytest.CaptureFixture[str]) 
 
 
 def test_what_ansible_did_in_a_room() -> None:
-    """``make ansible`` wrote what real targets over SSH did; here it is held to what is promised."""
+    """``make ansible`` wrote what real targets over SSH did; it is held to what is promised."""
     runs = json.loads((RECORDED / "ansible.json").read_text())["runs"]
     assert list(runs) == ["check", "first", "second", "check afterwards"]
     for name, run in runs.items():

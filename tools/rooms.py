@@ -141,8 +141,9 @@ def _without_python(busybox: str) -> None:
     """A system that has a shell and its usual tools, and no Python."""
     commands = WORK / "bare" / "bin"
     commands.mkdir(parents=True)
-    for folder in ("root", "tmp", "dev"):
+    for folder in ("root", "tmp", "dev", "etc"):
         (WORK / "bare" / folder).mkdir()
+    (WORK / "bare" / "etc" / "passwd").write_text("root:x:0:0::/root:/bin/sh\n")
     shutil.copy(busybox, commands / "busybox")
     subprocess.run(
         [_program("chroot", "coreutils"), WORK / "bare", "/bin/busybox", "--install", "/bin"],
@@ -177,7 +178,7 @@ def _sshd(sshd: str, name: str, more: str) -> tuple[subprocess.Popen[bytes], int
     config.write_text(
         f"ListenAddress 127.0.0.1:{port}\nHostKey {WORK / 'host'}\nPidFile none\n"
         f"AuthorizedKeysFile {WORK / 'user.pub'}\nStrictModes no\nUsePAM no\n"
-        f"PasswordAuthentication no\n{more}\n"
+        f"PasswordAuthentication no\nSubsystem sftp internal-sftp\n{more}\n"
     )
     daemon = subprocess.Popen([sshd, "-D", "-f", str(config), "-E", str(WORK / f"{name}.log")])
     for _ in range(100):
@@ -193,9 +194,11 @@ def _inventory(ports: list[int]) -> None:
         nobody.bind(("127.0.0.1", 0))
         closed = int(nobody.getsockname()[1])
     usual, bare = ports
-    hosts = {
-        "well": {"ansible_port": usual, "venv": str(WORK / "well")},
-        "broken": {"ansible_port": usual, "venv": str(WORK / "broken")},
+    # What Ansible itself runs on there. Left to discover, it may find a shim that starts nothing.
+    python = {"ansible_port": usual, "ansible_python_interpreter": os.path.realpath(sys.executable)}
+    hosts: dict[str, dict[str, object]] = {
+        "well": {**python, "venv": str(WORK / "well")},
+        "broken": {**python, "venv": str(WORK / "broken")},
         "without_python": {"ansible_port": bare, "venv": "/nowhere"},
         "unreachable": {"ansible_port": closed, "venv": "/nowhere"},
     }
