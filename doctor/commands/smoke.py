@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 
-from doctor import proof, repair, stand_in
+from doctor import device, live, proof, repair, stand_in
 from doctor import smoke as generation
 from doctor.commands.options import add_model, add_target, model_of, target_of
 from doctor.errors import Refused
@@ -22,6 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", metavar="FILE", help="a picture of your own")
     parser.add_argument("--prompt", metavar="P", help="what to ask")
     parser.add_argument("--expect", metavar="TEXT", help="what the answer must contain")
+    parser.add_argument("--watch", action="store_true", help="watch memory and swap while it runs")
 
 
 def run(options: argparse.Namespace) -> tuple[SmokeReport, int]:
@@ -39,9 +41,17 @@ def run(options: argparse.Namespace) -> tuple[SmokeReport, int]:
     )
     say(f"Generating with {job.model_id} …")
     interpreter = facts.environment.interpreter
-    report = generation.run(os.path.expanduser(interpreter.executable), job, target_report(facts))
+    prefix = os.path.expanduser(interpreter.prefix)
+    report = generation.run(
+        os.path.expanduser(interpreter.executable),
+        job,
+        target_report(facts),
+        live.screen(sys.stderr) if options.watch else None,
+    )
+    if report.device is not None:
+        device.remember(prefix, facts.machine, report.device)
     if report.passed:
-        proof.remember(facts, os.path.expanduser(interpreter.prefix))
+        proof.remember(facts, prefix)
     elif generation.compiler_is_missing(report):
         say(repair.NO_COMPILER)
     return report, 0 if report.passed else 1
