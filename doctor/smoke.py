@@ -19,6 +19,7 @@ from doctor.errors import CouldNot, Refused
 from doctor.facts import Struct
 from doctor.probes import macos
 from doctor.probes.meter import Meter, Reading
+from doctor.profile import Profile
 from doctor.reports import SCHEMA, TargetReport, Tool
 from doctor.reports.smoke import Answer, PhaseName, SmokeModel, SmokeReport, Stage, StageName
 
@@ -32,14 +33,16 @@ STAGES: tuple[StageName, ...] = ("import", "load", "see", "generate")
 TIME_LIMIT = 600.0
 # The longest sentence of the doctor's own model has 16 tokens; a real model describes a picture in
 # more words, and has to get to the number.
-MOST_TOKENS = 160
+MOST_TOKENS, LEAST_TOKENS = 160, 16
 
 
 class Job(Struct, frozen=True):
     """What to generate.
 
     ``model`` is a folder; null for the doctor's own model. ``image``, ``prompt`` and ``expected``
-    (what the answer has to contain) are the user's.
+    (what the answer has to contain) are the user's. ``profile`` is how to run a real model; of it
+    the doctor's own takes the tokens only: it knows pictures of one size, and its heads are too
+    small for a quantised cache.
     """
 
     model: str | None
@@ -47,6 +50,17 @@ class Job(Struct, frozen=True):
     image: str | None = None
     prompt: str | None = None
     expected: str | None = None
+    profile: Profile | None = None
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """The arguments of the generation, besides the question."""
+        if self.profile is None:
+            return {"max_tokens": MOST_TOKENS}
+        whole = self.profile.generation()
+        if self.model is not None:
+            return whole
+        return {"max_tokens": max(self.profile.max_tokens, LEAST_TOKENS)}
 
     @property
     def examination(self) -> str | None:
@@ -94,7 +108,7 @@ def run(
                     "expected": job.expected,
                     "examination": job.examination,
                     "pictures": pictures.__file__,
-                    "generation": {"max_tokens": MOST_TOKENS},
+                    "generation": job.settings,
                 }
             )
         )
@@ -137,6 +151,7 @@ def run(
         if finished and any(answer.expected is not None for answer in answers)
         else None,
         device=None if found is None else device.parse(found),
+        settings=job.settings,
         watch=None if screen is None else watch.report(readings, events),
     )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
-from doctor import device, live, proof, repair, stand_in
+from doctor import device, live, profile, proof, repair, stand_in
 from doctor import smoke as generation
 from doctor.commands.options import add_model, add_target, model_of, target_of
 from doctor.errors import Refused
@@ -23,11 +24,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", metavar="FILE", help="a picture of your own")
     parser.add_argument("--prompt", metavar="P", help="what to ask")
     parser.add_argument("--expect", metavar="TEXT", help="what the answer must contain")
+    parser.add_argument("--profile", metavar="FILE", help="run it as a run profile says")
     parser.add_argument("--watch", action="store_true", help="watch memory and swap while it runs")
 
 
 def run(options: argparse.Namespace) -> tuple[SmokeReport, int]:
     """Generate once, with the real model where it is here, else with the stand-in."""
+    wanted = profile.read(Path(options.profile)) if options.profile is not None else None
+    if wanted is not None and options.model is None:
+        options.model = wanted.model
     facts = look(target_of(options), model_of(options), os.environ)
     real = facts.model.path is not None and facts.model.weights_bytes is not None
     if options.model is not None and facts.model.found == "folder" and not real:
@@ -38,6 +43,7 @@ def run(options: argparse.Namespace) -> tuple[SmokeReport, int]:
         image=options.image,
         prompt=options.prompt,
         expected=options.expect,
+        profile=wanted,
     )
     say(f"Generating with {job.model_id} …")
     interpreter = facts.environment.interpreter

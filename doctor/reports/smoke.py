@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
+
+import msgspec
 
 from doctor.device import Device
 from doctor.facts import Pressure, Struct
@@ -86,6 +88,7 @@ class SmokeReport(Struct, frozen=True):
     ``prompt``, ``answer`` and ``expected`` are of the first wrong answer, else of the first.
     ``understood`` tells whether the picture was; null where nothing was expected or it did not get
     so far. ``device`` is null where the run did not get to ask; ``watch`` where nobody watched.
+    ``settings`` are the arguments that mlx-vlm's generation was given.
     """
 
     schema: Literal["vlm-doctor/report/1"]
@@ -112,6 +115,7 @@ class SmokeReport(Struct, frozen=True):
     understood: bool | None = None
     device: Device | None = None
     watch: WatchReport | None = None
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 DOCUMENT = SmokeReport

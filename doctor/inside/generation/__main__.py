@@ -182,6 +182,7 @@ def main() -> None:
             images=[asked[0]["image"]],
             prompts=prompt_of(asked[0]),
             image_token_index=getattr(model.config, "image_token_index", None),
+            resize_shape=job["generation"].get("resize_shape"),
         )
         if inputs.get("pixel_values") is None:
             raise ValueError("the processor made no numbers of the picture: the model is blind")
