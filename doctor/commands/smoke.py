@@ -7,7 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from doctor import device, live, profile, proof, repair, stand_in
+import msgspec
+
+from doctor import device, live, profile, proof, repair
 from doctor import smoke as generation
 from doctor.commands.options import add_model, add_target, model_of, target_of
 from doctor.errors import Refused
@@ -34,12 +36,11 @@ def run(options: argparse.Namespace) -> tuple[SmokeReport, int]:
     if wanted is not None and options.model is None:
         options.model = wanted.model
     facts = look(target_of(options), model_of(options), os.environ)
-    real = facts.model.path is not None and facts.model.weights_bytes is not None
-    if options.model is not None and facts.model.found == "folder" and not real:
+    job = generation.job_of(facts)
+    if options.model is not None and facts.model.found == "folder" and job.model is None:
         raise Refused(f"{options.model} has no weights (no *.safetensors).")
-    job = generation.Job(
-        model=os.path.expanduser(facts.model.path) if real and facts.model.path else None,
-        model_id=facts.model.id if real else stand_in.NAME,
+    job = msgspec.structs.replace(
+        job,
         image=options.image,
         prompt=options.prompt,
         expected=options.expect,
