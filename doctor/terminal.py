@@ -22,7 +22,9 @@ Part = str | tuple[str, str]
 
 
 class Paper(Protocol):
-    """What reports are printed on."""
+    """What reports are printed on. ``columns`` is its width, null where lines have any length."""
+
+    columns: int | None
 
     def line(self, *parts: Part, indent: int = 0) -> None:
         """Print one line of parts; ``indent`` is in columns."""
@@ -82,6 +84,8 @@ def progress(title: str) -> Iterator[Callable[[int, int], None] | None]:
 class Plain:
     """Lines without colours."""
 
+    columns: int | None = None
+
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
@@ -136,6 +140,7 @@ class Terminal:
 
     def __init__(self, stream: IO[str]) -> None:
         self._console = console(stream)
+        self.columns: int | None = self._console.width
 
     def line(self, *parts: Part, indent: int = 0) -> None:
         """Print one line, wrapped at words, every row of it indented."""
