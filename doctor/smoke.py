@@ -144,6 +144,7 @@ def run(
         stages=stages,
         load_seconds=next((stage.seconds for stage in stages if stage.name == "load"), None),
         generation_tokens=measured.get("generation_tokens"),
+        prompt_tokens=measured.get("prompt_tokens"),
         tokens_per_second=measured.get("tokens_per_second"),
         time_to_first_token_seconds=measured.get("time_to_first_token_seconds"),
         peak_memory_bytes=measured.get("peak_memory_bytes"),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ast
+import json
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from doctor import profile
+from doctor import profile, stand_in
 from doctor.errors import Refused
 from doctor.estimate import Estimate, Job, Phases
 from doctor.profile import USUAL, Candidate, Profile, choose
+from tests.conftest import Fixed
 
 MB = 1_000_000
 
@@ -210,3 +213,48 @@ def test_a_profile_that_is_not_there_or_too_large(tmp_path: Path) -> None:
     (tmp_path / "large").write_text("#" * 200_000)
     with pytest.raises(Refused, match="too large"):
         profile.read(tmp_path / "large")
+
+
+# A real run
+
+
+def test_a_generation_runs_as_the_profile_says(fresh: Fixed, tmp_path: Path) -> None:
+    """The doctor's own model, made to take pictures of any size, as if it were somebody's."""
+    folder = Path(shutil.copytree(stand_in.FOLDER, tmp_path / "model"))
+    config = json.loads((folder / "preprocessor_config.json").read_text())
+    config |= {"size": {"longest_edge": 10**7, "shortest_edge": 1024}}
+    config |= {"max_pixels": 10**7, "min_pixels": 1024}
+    (folder / "preprocessor_config.json").write_text(json.dumps(config))
+    path = tmp_path / "profile.toml"
+    wanted = Profile(
+        schema=profile.SCHEMA,
+        model=str(folder),
+        asked_for=str(folder),
+        max_tokens=12,
+        longest_side=192,
+        kv_bits=None,
+        steps=("pictures of 192 pixels at most",),
+        peak_bytes=1,
+        peak_before_bytes=2,
+        budget_bytes=None,
+        fits=True,
+    )
+    path.write_text(profile.to_toml(wanted))
+    question = ("--prompt", "Describe the picture.")
+    words = ("smoke", "--python", str(fresh.python), *question)
+    plain = fresh.doctor.json(*words, "--model", str(folder)).report
+    shaped = fresh.doctor.json(*words, "--profile", str(path)).report
+    assert (plain["settings"], shaped["settings"]) == (
+        {"max_tokens": 160},
+        {"max_tokens": 12, "resize_shape": [192, 192]},
+    )
+    # The picture of 128 x 96 has 4 x 3 tokens; made to fit 192 x 192 it has 6 x 4.
+    assert shaped["prompt_tokens"] - plain["prompt_tokens"] == 6 * 4 - 4 * 3
+    assert shaped["generation_tokens"] <= 12 < plain["generation_tokens"]
+    assert shaped["model"]["id"] == str(folder)
+
+
+def test_a_profile_that_is_none_is_refused(fresh: Fixed, tmp_path: Path) -> None:
+    run = fresh.doctor("smoke", "--profile", str(tmp_path / "none.toml"))
+    assert run.code == 2
+    assert run.err.count("\n") <= 2

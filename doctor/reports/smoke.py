@@ -88,7 +88,8 @@ class SmokeReport(Struct, frozen=True):
     ``prompt``, ``answer`` and ``expected`` are of the first wrong answer, else of the first.
     ``understood`` tells whether the picture was; null where nothing was expected or it did not get
     so far. ``device`` is null where the run did not get to ask; ``watch`` where nobody watched.
-    ``settings`` are the arguments that mlx-vlm's generation was given.
+    ``settings`` are the arguments that mlx-vlm's generation was given, ``prompt_tokens`` what the
+    first question and its picture came to.
     """
 
     schema: Literal["vlm-doctor/report/1"]
@@ -113,6 +114,7 @@ class SmokeReport(Struct, frozen=True):
     target: TargetReport | None = None
     answers: tuple[Answer, ...] = ()
     understood: bool | None = None
+    prompt_tokens: int | None = None
     device: Device | None = None
     watch: WatchReport | None = None
     settings: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -213,6 +213,7 @@ def main() -> None:
         ],
         time_to_first_token_seconds=answers[0]["first"],
         generation_tokens=tokens,
+        prompt_tokens=answers[0]["prompt"],
         # The first token of each answer comes out of the prefill.
         tokens_per_second=(tokens - len(answers)) / decoding if decoding > 0 else None,
         peak_memory_bytes=memory.peak or None,
@@ -220,8 +221,9 @@ def main() -> None:
 
 
 def answer_of(mlx_vlm, model, processor, prompt, image, job, memory):  # type: ignore[no-untyped-def]
-    """One greedy answer: ``{"text", "tokens", "first", "seconds"}``, the times from its start.
+    """One greedy answer: ``{"text", "tokens", "prompt", "first", "seconds"}``.
 
+    ``prompt`` counts the tokens of text and picture, the times are from its start.
     The picture goes through the model in the prefill, at whose end the first token is there.
     """
     memory.begin("prefill")
@@ -244,6 +246,7 @@ def answer_of(mlx_vlm, model, processor, prompt, image, job, memory):  # type: i
     return {
         "text": text,
         "tokens": int(last.generation_tokens),
+        "prompt": getattr(last, "prompt_tokens", None),
         "first": first,
         "seconds": seconds,
     }
