@@ -19,7 +19,8 @@ class Weights(Struct, frozen=True):
 
     ``vision`` is the part of the vision tower and projector, ``embedding`` the table of the words,
     ``experts`` those of a mixture of experts, all within ``total``; ``largest`` is one array.
-    ``width`` is the size of one activation (2 for bfloat16 and float16, 4 for float32).
+    ``width`` is the size of one activation (2 for bfloat16 and float16, 4 for float32); ``bits``
+    those of one weight where they are quantised, else null.
     ``source`` says where that is from: ``headers``, ``config`` or ``card``. ``problems`` are
     what is wrong with the files, in words.
     """
@@ -30,6 +31,7 @@ class Weights(Struct, frozen=True):
     experts: int = 0
     largest: int = 0
     width: int = 2
+    bits: float | None = None
     source: str = "headers"
     problems: tuple[str, ...] = ()
 
