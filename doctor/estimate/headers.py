@@ -54,7 +54,7 @@ def read_weights(folder: Path) -> Weights:
 
 def summed(arrays: Iterable[tuple[str, int, int]], problems: tuple[str, ...] = ()) -> Weights:
     """Weights from (name, bytes, width of an element) of each array."""
-    total = vision = embedding = experts = largest = 0
+    total = vision = embedding = experts = head = largest = 0
     widths: dict[int, int] = {}
     packed = scales = 0
     for name, size, width in arrays:
@@ -62,6 +62,8 @@ def summed(arrays: Iterable[tuple[str, int, int]], problems: tuple[str, ...] = (
         largest = max(largest, size)
         if any(part in name for part in VISION_WORDS):
             vision += size
+        elif "lm_head." in name:
+            head += size
         elif "embed_tokens." in name or "word_embeddings." in name or "wte." in name:
             embedding += size
         elif ".experts." in name or "switch_mlp." in name or "experts_" in name:
@@ -77,6 +79,7 @@ def summed(arrays: Iterable[tuple[str, int, int]], problems: tuple[str, ...] = (
         vision=vision,
         embedding=embedding,
         experts=experts,
+        head=head,
         largest=largest,
         width=max(widths, key=lambda width: widths[width], default=2),
         # One scale of two bytes stands for a group of 64 (or 32) weights, as a rule.

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from doctor.estimate.architecture import Architecture, read
 from doctor.estimate.families import EXACT, Family, family
 from doctor.estimate.kernels import Kernels
@@ -23,6 +25,7 @@ QUANTISED_FROM = 5_000
 # Beyond these nothing runs anywhere, and only absurd numbers are worked out.
 MOST_TOKENS, MOST_PICTURES = 10_000_000, 1_000
 NEWEST = (99,)
+replace = msgspec.structs.replace
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,9 @@ def estimate(
         0 <= job.prompt_tokens <= MOST_TOKENS and 0 <= job.max_tokens <= MOST_TOKENS
     ):
         raise NotEstimable("no machine runs so many tokens or pictures")
+    if architecture.text.tied and weights.head:
+        # The table of the words is the head as well, and one that lies beside it is not loaded.
+        weights = replace(weights, total=weights.total - weights.head, head=0)
     mlx_vlm = release(library.mlx_vlm)
     setting = Setting(
         architecture=architecture,
@@ -82,10 +88,7 @@ def predict(
 
     architecture, weights = setting.architecture, setting.weights
     text = architecture.text
-    tokens = job.prompt_tokens + sum(sight.tokens for sight in sights)
-    if architecture.type == "mllama":
-        tokens = job.prompt_tokens + 1
-    tokens = max(1, tokens)
+    tokens = max(1, job.prompt_tokens + sum(sight.length for sight in sights))
     width = 4 if setting.family.wide_text else weights.width
     pixels = sum(sight.pixels for sight in sights) * 4
     vision = max((_vision(setting, sight, pixels) for sight in sights), default=0)

@@ -20,16 +20,31 @@ MOST_SIDE = 100_000
 class Sight:
     """One picture as the model gets it.
 
-    ``sequences`` of ``patches`` each go through the vision tower; ``tokens`` are what the language
-    model gets, ``counted`` of them appear in the prompt's count. ``pixels`` are those of the
-    prepared picture.
+    ``sequences`` of ``patches`` each go through the vision tower; ``tokens`` is what comes out, and
+    ``pixels`` what is put in. The language model's prompt grows by ``length`` (tokens and the marks
+    around them; for one that reads them by cross-attention, the mark alone), and the prompt's own
+    count by ``counted``.
     """
 
     sequences: int
     patches: int
     tokens: int
-    counted: int
     pixels: int
+    length: int
+    counted: int
+
+
+def _sight(
+    sequences: int,
+    patches: int,
+    tokens: int,
+    pixels: int,
+    length: int | None = None,
+    counted: int | None = None,
+) -> Sight:
+    """A picture whose tokens, unless said otherwise, are all in the prompt and in its count."""
+    length = tokens if length is None else length
+    return Sight(sequences, patches, tokens, pixels, length, length if counted is None else counted)
 
 
 @dataclass(frozen=True)
@@ -54,7 +69,7 @@ def see(
         raise NotEstimable(f"{width}x{height} is no size of a picture")
     vision = architecture.vision
     if vision is None:
-        return Sight(1, 1, 256, 256, 3 * 224 * 224), False
+        return _sight(1, 1, 256, 3 * 224 * 224), False
     rule = RULES.get(architecture.type)
     known = rule is not None
     if rule is None:
@@ -113,26 +128,26 @@ def _smart(given: Given) -> Sight:
     w, h = smart_resize(given.width, given.height, patch * merge, low // frames, high // frames)
     patches = (w // patch) * (h // patch)
     tokens = patches // merge**2
-    return Sight(1, patches, tokens, tokens, 3 * given.vision.temporal * w * h)
+    return _sight(1, patches, tokens, 3 * given.vision.temporal * w * h)
 
 
 def _whole(given: Given) -> Sight:
     """One picture of the tower's own size, whatever was given (CLIP, SigLIP)."""
     side = max(1, (given.vision.image_size or 336) // given.vision.patch)
     tokens = max(1, side * side // given.vision.merge**2)
-    return Sight(1, side * side, tokens, tokens, 3 * (side * given.vision.patch) ** 2)
+    return _sight(1, side * side, tokens, 3 * (side * given.vision.patch) ** 2)
 
 
 def _gemma3(given: Given) -> Sight:
     whole = _whole(given)
     tokens = min(256, whole.patches)
-    return Sight(1, whole.patches, tokens, tokens, whole.pixels)
+    return _sight(1, whole.patches, tokens, whole.pixels)
 
 
 def _bunny(given: Given) -> Sight:
     """As ``_whole``, but its one mark in the prompt stands for all its tokens."""
     whole = _whole(given)
-    return Sight(1, whole.patches, whole.tokens, 1, whole.pixels)
+    return _sight(1, whole.patches, whole.tokens, whole.pixels, counted=1)
 
 
 def _longest_edge(preprocessor: Mapping[str, object], otherwise: int) -> int:
@@ -150,7 +165,7 @@ def _pixtral(given: Given) -> Sight:
     rows = max(1, math.ceil(math.floor(given.height / scale) / unit))
     patches = columns * rows * (unit // patch) ** 2
     tokens = columns * rows + rows
-    return Sight(1, patches, tokens, tokens, 3 * patches * patch**2)
+    return _sight(1, patches, tokens, 3 * patches * patch**2)
 
 
 def _idefics(given: Given) -> Sight:
@@ -169,9 +184,9 @@ def _idefics(given: Given) -> Sight:
     if columns == rows == 1:
         columns = rows = 0
     tiles = columns * rows + 1
-    # Each tile has marks around it, each row a line break.
-    tokens = tiles * each
-    return Sight(tiles, side * side, tokens, tokens + 8 * tiles, 3 * tiles * tile**2)
+    # Two marks before each tile, a line break after each row, and three marks more.
+    length = tiles * (each + 2) + rows + 3
+    return _sight(tiles, side * side, tiles * each, 3 * tiles * tile**2, length)
 
 
 def _internvl(given: Given) -> Sight:
@@ -181,7 +196,7 @@ def _internvl(given: Given) -> Sight:
     tiles = columns * rows + (columns * rows > 1)
     side = tile // given.vision.patch
     each = side * side // 4
-    return Sight(tiles, side * side + 1, tiles * each, tiles * each, 3 * tiles * tile**2)
+    return _sight(tiles, side * side + 1, tiles * each, 3 * tiles * tile**2)
 
 
 def _grid(width: int, height: int, tile: int, most: int) -> tuple[int, int]:
@@ -206,7 +221,7 @@ def _mllama(given: Given) -> Sight:
     side = tile // given.vision.patch
     # A class token for each tile, padded to a multiple of eight.
     patches = math.ceil((side * side + 1) / 8) * 8
-    return Sight(1, 4 * patches, 4 * (side * side + 1), 1, 3 * 4 * tile**2)
+    return _sight(1, 4 * patches, 4 * (side * side + 1), 3 * 4 * tile**2, length=1)
 
 
 def _phi3(given: Given) -> Sight:
@@ -223,7 +238,7 @@ def _phi3(given: Given) -> Sight:
     if given.width < given.height:
         columns, rows = rows, columns
     tokens = (columns * rows + 1) * 144 + 1 + (rows + 1) * 12
-    return Sight(columns * rows + 1, 577, tokens, tokens, 3 * (columns * rows + 1) * 336**2)
+    return _sight(columns * rows + 1, 577, tokens, 3 * (columns * rows + 1) * 336**2)
 
 
 def _kimi(given: Given) -> Sight:
@@ -237,7 +252,7 @@ def _kimi(given: Given) -> Sight:
     columns = max(1, math.ceil(width / patch / 2))
     rows = max(1, math.ceil(height / patch / 2))
     patches = 4 * columns * rows
-    return Sight(1, patches, columns * rows, columns * rows, 3 * patches * patch**2)
+    return _sight(1, patches, columns * rows, 3 * patches * patch**2)
 
 
 def _lfm2(given: Given) -> Sight:
@@ -248,7 +263,7 @@ def _lfm2(given: Given) -> Sight:
     most = number(given.preprocessor, ("max_image_tokens",), 10**6) or 256
     w, h = smart_resize(given.width, given.height, unit, least * unit**2, most * unit**2)
     patches = (w // patch) * (h // patch)
-    return Sight(1, patches, patches // 4, patches // 4, 3 * w * h)
+    return _sight(1, patches, patches // 4, 3 * w * h)
 
 
 def _gemma4(given: Given) -> Sight:
@@ -259,7 +274,7 @@ def _gemma4(given: Given) -> Sight:
     columns = max(1, int(given.width * scale / unit))
     rows = max(1, int(given.height * scale / unit))
     tokens = columns * rows
-    return Sight(1, 9 * most, tokens, tokens, 3 * tokens * unit**2)
+    return _sight(1, 9 * most, tokens, 3 * tokens * unit**2)
 
 
 def _molmo(given: Given) -> Sight:
@@ -276,8 +291,8 @@ def _molmo(given: Given) -> Sight:
         + side * side // 4
         + side // 2
     )
-    return Sight(
-        crops, side * side + 1, tokens, tokens, 3 * crops * (side * given.vision.patch) ** 2
+    return _sight(
+        crops, side * side + 1, tokens, 3 * crops * (side * given.vision.patch) ** 2
     )
 
 
@@ -286,7 +301,7 @@ def _anyres(given: Given) -> Sight:
     whole = _whole(given)
     columns, rows = _grid(given.width, given.height, given.vision.image_size or 336, 4)
     tiles = columns * rows + 1
-    return Sight(tiles, whole.patches, tiles * whole.patches, tiles * whole.patches, 3 * tiles)
+    return _sight(tiles, whole.patches, tiles * whole.patches, tiles * whole.pixels)
 
 
 RULES: dict[str, Rule] = {
