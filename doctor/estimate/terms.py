@@ -18,8 +18,10 @@ class Weights(Struct, frozen=True):
     """A model's weights as they will lie in memory, in bytes.
 
     ``vision`` is the part of the vision tower and projector, ``embedding`` the table of the words,
-    ``experts`` those of a mixture of experts, all within ``total``; ``largest`` is one array.
-    ``width`` is the size of one activation (2 for bfloat16 and float16, 4 for float32).
+    ``experts`` those of a mixture of experts, ``head`` the
+    words' scores, all within ``total``; ``largest`` is one array.
+    ``width`` is the size of one activation (2 for bfloat16 and float16, 4 for float32); ``bits``
+    those of one weight where they are quantised, else null.
     ``source`` says where that is from: ``headers``, ``config`` or ``card``. ``problems`` are
     what is wrong with the files, in words.
     """
@@ -28,8 +30,10 @@ class Weights(Struct, frozen=True):
     vision: int = 0
     embedding: int = 0
     experts: int = 0
+    head: int = 0
     largest: int = 0
     width: int = 2
+    bits: float | None = None
     source: str = "headers"
     problems: tuple[str, ...] = ()
 
