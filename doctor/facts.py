@@ -288,6 +288,14 @@ class AlteredFile(Struct, frozen=True):
     kind: str
 
 
+class MissingLibrary(Struct, frozen=True):
+    """A shared library that ``needed_by`` loads, and that is nowhere; it belongs in ``folder``."""
+
+    name: str
+    needed_by: str
+    folder: str
+
+
 class Environment(Struct, frozen=True):
     """What the probe saw in the target.
 
@@ -318,20 +326,38 @@ class Environment(Struct, frozen=True):
     stray_libraries: tuple[StrayLibrary, ...] = ()
     altered: tuple[AlteredFile, ...] | None = None
     mlx_library: str | None = None
+    missing_libraries: tuple[MissingLibrary, ...] = ()
 
 
 class Process(Struct, frozen=True):
-    """A process (or the processes of one name together) and the memory that it holds, in bytes."""
+    """A process (or the processes of one name together) and the memory that it holds, in bytes.
+
+    ``footprint_bytes`` is macOS's own account, with what is compressed and what the GPU holds; null
+    where the system keeps none, or not for everybody.
+    """
 
     name: str
     resident_bytes: Count
+    footprint_bytes: Count | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        """What would come free, as well as it is known."""
+        return self.resident_bytes if self.footprint_bytes is None else self.footprint_bytes
 
 
 class Machine(Struct, frozen=True):
     """The machine as it is now. Sizes are in bytes; total and available honour container limits.
 
     ``apple_silicon`` tells of the hardware, whatever the Python is made for; ``virtual`` that macOS
-    runs in a virtual machine.
+    runs in a virtual machine; ``translated`` that the doctor runs under Rosetta.
+    ``available_percent`` is macOS's own share of memory that is not in hard use. ``wired_bytes``
+    may not be moved to disk, ``compressed_bytes`` is the memory that compressed memory takes, and
+    ``compressed_from_bytes`` what it was before. ``swapped_in_bytes`` and ``swapped_out_bytes``
+    count since the machine was started: only their growth says something. ``zram_bytes`` is the
+    memory that swap in zram takes. ``memory_limit_source`` is the container's limit that total and
+    available honour. ``gpu_wired_limit_bytes`` is a limit that somebody set by hand,
+    ``gpu_largest_buffer_bytes`` the largest single buffer, ``gpu_name`` the device.
     """
 
     os: str
@@ -348,6 +374,19 @@ class Machine(Struct, frozen=True):
     processes: tuple[Process, ...]
     apple_silicon: bool | None = None
     virtual: bool | None = None
+    hardware_model: str | None = None
+    translated: bool | None = None
+    available_percent: Count | None = None
+    wired_bytes: Count | None = None
+    compressed_bytes: Count | None = None
+    compressed_from_bytes: Count | None = None
+    swapped_in_bytes: Count | None = None
+    swapped_out_bytes: Count | None = None
+    zram_bytes: Count | None = None
+    memory_limit_source: str | None = None
+    gpu_wired_limit_bytes: Count | None = None
+    gpu_largest_buffer_bytes: Count | None = None
+    gpu_name: str | None = None
 
 
 class ModelFile(Struct, frozen=True):

@@ -58,9 +58,10 @@ def run(options: argparse.Namespace) -> tuple[CheckReport, int]:
         facts = look(target_of(options), model_of(options), os.environ, purpose)
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
         known = proof.recall(facts, prefix)
-        if unfinished.is_there(prefix):
+        notice = unfinished.notice(prefix)
+        if notice is not None:
             # A fix that was begun and did not end: what is there is in between.
-            gaps.append(NotChecked(check="journal", reason=unfinished.NOTICE))
+            gaps.append(NotChecked(check="journal", reason=notice))
         if options.deep:
             from doctor import deep  # only where it is asked for: it imports all that a smoke needs
 
