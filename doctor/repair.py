@@ -9,6 +9,7 @@ import platform
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -602,7 +603,9 @@ class Stop:
         self._old: dict[signal.Signals, Handler] = {}
 
     def __enter__(self) -> Stop:
-        """Take the signals."""
+        """Take the signals. Python gives them to the main thread only."""
+        if threading.current_thread() is not threading.main_thread():
+            return self
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup has to go on
                 self._old[number] = signal.signal(number, self._stop)

@@ -22,7 +22,8 @@ START = {
     "bash": (["bash", "--norc", "--noprofile", "-i"], "source {}; PS1=READY; PS1=${{PS1}}'> '\n"),
     "zsh": (
         ["zsh", "-f", "-i"],
-        "autoload -U compinit; compinit -u -D; eval \"$(cat {})\"; PROMPT=READY; PROMPT=$PROMPT'> '\n",
+        'autoload -U compinit; compinit -u -D; eval "$(cat {})"; '
+        "PROMPT=READY; PROMPT=$PROMPT'> '\n",
     ),
     "fish": (
         ["fish", "--no-config", "-i"],
