@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> tuple[CheckReport, int]:
     examination = registry.examine(
         facts, chosen, unwanted, settings.ignores(Path.cwd()), _interrupted(options, facts)
     )
-    plan = _plan(facts, examination) if examination.errors() else PlanReport(actions=())
+    plan = _plan(options, facts, examination) if examination.errors() else PlanReport(actions=())
     report = check_report(facts, examination, plan, time.perf_counter() - started, known)
     return report, VERDICT_EXIT[report.verdict]
 
@@ -80,15 +80,20 @@ def _interrupted(options: argparse.Namespace, facts: Facts) -> list[NotChecked]:
     return [NotChecked(check="journal", reason=unfinished.NOTICE)]
 
 
-def _plan(facts: Facts, examination: registry.Examination) -> PlanReport:
-    """What ``fix`` would do; nothing where it would refuse, which it then says itself."""
-    from doctor import plan
+def _plan(
+    options: argparse.Namespace, facts: Facts, examination: registry.Examination
+) -> PlanReport:
+    """What ``fix`` would do; nothing where no recipe fits, which it then says itself."""
+    from doctor import plan, sources
 
     try:
         made = plan.make(facts, examination.findings)
     except Refused:
         return PlanReport(actions=())
-    return plan_report(made, None)
+    if options.facts is not None:
+        return plan_report(made, None)  # where the packages come from is the other machine's
+    prefix = os.path.expanduser(facts.environment.interpreter.prefix)
+    return plan_report(made, None, sources.sources(os.environ, Path.cwd(), prefix))
 
 
 def _list(words: str | None) -> list[str]:
