@@ -36,6 +36,8 @@ SYNC = {
     "pipenv": "pipenv sync",
     "pixi": "pixi install",
 }
+# How it installs a package anew, where it can.
+ANEW = {"uv": "uv sync --reinstall-package {}", "pdm": "pdm sync --reinstall"}
 ADD = {
     "uv": "uv add",
     "poetry": "poetry add",
@@ -57,7 +59,8 @@ class Wanted(Struct, frozen=True):
     """What a plan asks of an environment.
 
     ``changes`` are those that the doctor would make, ``left`` those that conda would have to,
-    ``needed`` the names among ``left`` without which it will not run.
+    ``needed`` the names among ``left`` without which it will not run. ``anew`` are to be installed
+    again though their version is right.
     """
 
     recipe: Recipe
@@ -66,6 +69,7 @@ class Wanted(Struct, frozen=True):
     changes: tuple[Change, ...]
     left: tuple[Change, ...]
     needed: frozenset[str]
+    anew: frozenset[str]
 
 
 def mains(recipe: Recipe, place: Place) -> frozenset[str]:
@@ -196,12 +200,26 @@ def _to_project(manager: Manager, wanted: Wanted, facts: Facts) -> list[Advice]:
                 commands=(enter, SYNC[manager.kind]),
             )
         )
+    damaged = sorted(
+        change.name
+        for change in wanted.changes
+        if change.name in wanted.anew and change.before == manager.locked.get(change.name)
+    )
+    if damaged and not adrift and manager.kind in ANEW:
+        result.append(
+            Advice(
+                code="project-lock",
+                summary=f"install {_listed(damaged)} anew, as {os.path.basename(manager.source)} "
+                "has it, and check again",
+                commands=(enter, *dict.fromkeys(ANEW[manager.kind].format(one) for one in damaged)),
+            )
+        )
     if any(manager.locked.get(change.name) != change.after for change in versions):
         result.append(
             Advice(
                 code="project-requirements",
                 summary=f"change what the project in {folder} requires",
-                commands=(enter, *_add(manager.kind, wanted, facts)),
+                commands=(enter, _add(manager.kind, wanted, facts)),
             )
         )
     return result
@@ -211,21 +229,19 @@ def _more(changes: list[Change]) -> str:
     return f", and so with {len(changes) - 1} more" if len(changes) > 1 else ""
 
 
-def _add(kind: str, wanted: Wanted, facts: Facts) -> list[str]:
-    """The commands that give a project the recipe's requirements."""
+def _add(kind: str, wanted: Wanted, facts: Facts) -> str:
+    """The command that gives a project the recipe's requirements, as far as they hold here.
+
+    Without their markers: with one, these tools would keep the old requirement beside the new.
+    MLX's extras name their platforms themselves.
+    """
+    extras = [Requirement(pin) for pin in wanted.recipe.backends.get(wanted.place.backend, ())]
+    names = {pin.name for pin in extras}
     pins = [Requirement(pin) for pin in wanted.recipe.requirements]
-    extra = [Requirement(pin) for pin in wanted.recipe.backends.get(wanted.place.backend, ())]
-    if kind in ("uv", "pdm"):
-        # They resolve for every platform and Python of the project, so that markers matter.
-        for pin in extra:
-            pin.marker = Requirement("x; sys_platform == 'linux'").marker
-        # A package that is there twice is asked for once, with what only one platform needs.
-        return [f"{ADD[kind]} {' '.join(shlex.quote(str(pin)) for pin in [*pins, *extra])}"]
-    names = {pin.name for pin in extra}
-    here = [pin for pin in pins if _holds(pin, facts) and pin.name not in names] + extra
+    here = [pin for pin in pins if pin.name not in names and _holds(pin, facts)] + extras
     for pin in here:
         pin.marker = None
-    return [f"{ADD[kind]} {' '.join(shlex.quote(str(pin)) for pin in here)}"]
+    return f"{ADD[kind]} {' '.join(shlex.quote(str(pin)) for pin in here)}"
 
 
 def _holds(pin: Requirement, facts: Facts) -> bool:

@@ -156,6 +156,7 @@ def _wanted(facts: Facts, lock: Lock, install: Install, reinstall: set[str]) -> 
         changes=install.changes,
         left=install.left,
         needed=frozenset(change.name for change in install.left) & vital,
+        anew=frozenset(reinstall),
     )
 
 
@@ -204,19 +205,25 @@ def choose(
             f"There is no recipe named {wanted}.", f"Recipes: {', '.join(recipes.names())}."
         )
     obstacles: list[str] = []
+    by_conda: Lock | None = None
     for name in [wanted] if wanted is not None else recipes.names():
         lock = lock_for(facts, name)
         if lock is None:
             obstacles.append(f"{name}: {no_lock(facts, name)}")
             continue
-        actions: list[AnyAction] = [
-            _install(facts, lock, set()),
-            *_removals(facts, lock, intents),
-        ]
-        blockers = broken_by(facts, _changes(actions))
-        if not blockers or force:
+        install = _install(facts, lock, set())
+        changes = _changes([install, *_removals(facts, lock, intents)])
+        blockers = broken_by(facts, changes)
+        needs_conda = bool(_wanted(facts, lock, install, set()).needed)
+        if force or not (blockers or needs_conda):
             return lock
-        obstacles.append(f"{name}: {blockers[0].line()}")
+        if needs_conda:
+            blockers = broken_by(facts, [*changes, *install.left])
+            by_conda = by_conda or (None if blockers else lock)
+        if blockers:
+            obstacles.append(f"{name}: {blockers[0].line()}")
+    if by_conda is not None:
+        return by_conda
     raise Refused(
         "No recipe fits this environment. " + "; ".join(obstacles),
         "Make a fresh environment beside it: vlm-doctor fix --new-venv DIR",

@@ -93,7 +93,7 @@ def _verdict(report: CheckReport, out: Paper) -> None:
         )
         if automatic and report.plan.refused is not None:
             out.line(f"vlm-doctor fix will not do it: {report.plan.refused}")
-            _advice(report.plan, out)
+            _advice(report.plan, out, commands_only=True)
         elif automatic:
             out.line(f"Next: vlm-doctor fix{_named(report)}")
 
@@ -134,9 +134,9 @@ def plan(report: PlanReport, out: Paper) -> None:
     _advice(report, out)
 
 
-def _advice(report: PlanReport, out: Paper) -> None:
+def _advice(report: PlanReport, out: Paper, commands_only: bool = False) -> None:
     for action in report.actions:
-        if isinstance(action, Advice):
+        if isinstance(action, Advice) and (action.commands or not commands_only):
             out.line(("yours to do ", "yellow"), action.summary, indent=2)
             for command in action.commands:
                 out.verbatim(f"      {command}")
