@@ -62,8 +62,9 @@ class Distribution(Struct, frozen=True):
 
     ``requires`` holds requirement strings with their markers. ``metadata`` is the folder of the
     metadata. ``tags`` are those of its wheel that bind it to a Python or a platform. ``editable``
-    is the source folder of an editable install. ``problem`` says why the metadata could not be read
-    whole; name and version then come from the folder's name.
+    is the source folder of an editable install, ``conda`` the conda package that it is a part of.
+    ``problem`` says why the metadata could not be read whole; name and version then come from the
+    folder's name.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Distribution(Struct, frozen=True):
     editable: str | None
     problem: str | None
     tags: tuple[str, ...] = ()
+    conda: str | None = None
 
 
 class Module(Struct, frozen=True):
@@ -296,6 +298,24 @@ class MissingLibrary(Struct, frozen=True):
     folder: str
 
 
+class Manager(Struct, frozen=True):
+    """Who else manages the environment, and would not know of a change by the doctor.
+
+    ``kind`` is a tool that keeps a lock for a project (``uv``, ``poetry``, ``pdm``, ``pipenv``,
+    ``pixi``), one that keeps a record of what it installed (``conda``, ``pipx``, ``uv-tool``), or
+    whoever has marked the Python itself as its own (``debian``, ``homebrew``, ``uv-python``,
+    ``system``). ``source`` is the file that tells, ``project`` the project's folder, ``name`` the
+    tool's name for the environment. ``locked`` has the versions in the project's lock, by canonical
+    name.
+    """
+
+    kind: str
+    source: str
+    project: str | None = None
+    name: str | None = None
+    locked: dict[str, str] = {}
+
+
 class Environment(Struct, frozen=True):
     """What the probe saw in the target.
 
@@ -324,6 +344,7 @@ class Environment(Struct, frozen=True):
     conda: dict[str, str] = msgspec.field(default_factory=dict)
     foreign_scripts: dict[str, str] = msgspec.field(default_factory=dict)
     stray_libraries: tuple[StrayLibrary, ...] = ()
+    manager: Manager | None = None
     altered: tuple[AlteredFile, ...] | None = None
     mlx_library: str | None = None
     missing_libraries: tuple[MissingLibrary, ...] = ()

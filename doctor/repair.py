@@ -29,12 +29,13 @@ from doctor import (
     recipes,
     registry,
     smoke,
+    sources,
     stand_in,
     state,
     uv,
     wheels,
 )
-from doctor.actions import AnyAction, EditJson, Install, NewEnvironment, Remove
+from doctor.actions import AnyAction, EditJson, Install, NewEnvironment, Remove, Source
 from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
 from doctor.look import look
@@ -156,19 +157,19 @@ class Repair:
         made = plan.make(
             facts, examination.findings, self._request.recipe, self._request.force, anew
         )
-        self._plan = plan_report(made, None if elsewhere else _kept_bytes(made, facts))
+        if elsewhere:
+            self._plan = plan_report(made, None)
+        else:
+            self._plan = plan_report(made, _kept_bytes(made, facts), self._sources(prefix))
+        forced = self._request.force or self._request.target.found_by == "--new-venv"
+        if made.refusal is not None and not (made.refusal.forcible and forced):
+            raise Refused(made.refusal.reason, made.refusal.hint)
         if not made.steps:
             if not errors:
                 return self._report("nothing-to-do", None)
             return self._report("rolled-back", "what was found cannot be mended by what is known")
-        if made.breaks and not self._request.force:
-            raise Refused(
-                f"This would break what works now: {made.breaks[0].line()}.",
-                "Repeat with --force, or make a fresh environment: vlm-doctor fix --new-venv DIR",
-            )
         if self._request.dry_run:
             return self._report("planned", None)
-        self._may_change(facts)
         self._has_room(prefix)
         unfit = self._unfit_wheels(made)
         if unfit is not None:
@@ -177,19 +178,13 @@ class Repair:
             return self._report("declined", "you said no")
         return self._transaction(made, facts, prefix)
 
-    def _may_change(self, facts: Facts) -> None:
-        interpreter = facts.environment.interpreter
-        way_out = "Make a fresh environment from the recipe: vlm-doctor fix --new-venv DIR"
-        if interpreter.externally_managed:
-            raise Refused(
-                f"{interpreter.executable} belongs to the system's package manager "
-                "(externally managed), which would not know of a change.",
-                way_out,
-            )
-        if not interpreter.writable:
-            raise Refused(
-                f"The environment at {interpreter.prefix} may not be written to by you.", way_out
-            )
+    def _sources(self, prefix: str) -> tuple[Source, ...]:
+        """Where the packages would come from."""
+        if self._request.wheels is not None:
+            return (Source(kind="folder", location=self._request.wheels, setting="--wheels"),)
+        if self._request.offline:
+            return (Source(kind="cache", location=None, setting="--offline"),)
+        return sources.sources(self._variables, Path.cwd(), prefix)
 
     def _has_room(self, prefix: str) -> None:
         needed = self._plan.disk_bytes
