@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> tuple[CheckReport, int]:
             raise Refused("--facts judges saved facts; it goes with no --python and no --venv.")
         if options.deep:
             raise Refused("--deep looks at an environment; it goes with no --facts.")
-        facts = _saved(Path(options.facts), options.model, options.purpose)
+        facts = saved(Path(options.facts), options.model, options.purpose)
         known = None
     else:
         purpose: Purpose = options.purpose or "image"
@@ -95,7 +95,7 @@ def _list(words: str | None) -> list[str]:
     return [word.strip() for word in (words or "").split(",") if word.strip()]
 
 
-def _saved(path: Path, model_name: str | None, purpose: str | None) -> Facts:
+def saved(path: Path, model_name: str | None, purpose: str | None) -> Facts:
     """Facts from a file. Raises ``Refused`` where it is none."""
     try:
         if path.stat().st_size > MOST_FACTS_BYTES:
