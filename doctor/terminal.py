@@ -12,6 +12,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import IO, TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -58,9 +59,26 @@ def clean(text: str) -> str:
     )
 
 
+# Who hears of progress in place of standard error: a program that uses the doctor.
+_LISTENER: ContextVar[Callable[[str], None] | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def heard_by(listener: Callable[[str], None]) -> Iterator[None]:
+    """Give progress to a function, line by line, and print none."""
+    token = _LISTENER.set(listener)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
+
+
 def say(line: str) -> None:
     """Print a line of progress on standard error."""
-    if line:
+    listener = _LISTENER.get()
+    if line and listener is not None:
+        listener(line)
+    elif line:
         print(clean(line), file=sys.stderr, flush=True)
 
 
@@ -70,7 +88,7 @@ def progress(title: str) -> Iterator[Callable[[int, int], None] | None]:
 
     Null where standard error is no terminal: nobody would see it.
     """
-    if not sys.stderr.isatty():
+    if _LISTENER.get() is not None or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console

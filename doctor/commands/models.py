@@ -10,12 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from doctor import outlook, plots, popular, room
-from doctor.commands.check import saved
+from doctor import outlook, plots, popular, room, saved, terminal
 from doctor.commands.options import add_target, target_of
 from doctor.errors import Refused
 from doctor.estimate import Estimate, Job
-from doctor.facts import Machine
+from doctor.facts import Facts, Machine
 from doctor.look import look
 from doctor.popular import Popular, Table
 from doctor.prediction import library_of, predict
@@ -39,12 +38,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> tuple[ModelsReport, int]:
     """Predict every model of the table for the machine."""
     started = time.perf_counter()
-    if options.facts is not None:
-        if options.python or options.venv:
-            raise Refused("--facts is about saved facts; it goes with no --python and no --venv.")
-        facts = saved(Path(options.facts), None, None)
-    else:
+    if options.facts is None:
         facts = look(target_of(options), model.DEFAULT, os.environ)
+        return _report(options, facts, started), 0
+    if options.python or options.venv:
+        raise Refused("--facts is about saved facts; it goes with no --python and no --venv.")
+    path = Path(options.facts)
+    facts = saved.read(path)
+    return saved.judged(path, lambda: _report(options, facts, started)), 0
+
+
+def _report(options: argparse.Namespace, facts: Facts, started: float) -> ModelsReport:
     machine = facts.machine
     if room.budget(machine) is None:
         raise Refused("Nothing is known of this machine's memory.")
@@ -57,6 +61,8 @@ def run(options: argparse.Namespace) -> tuple[ModelsReport, int]:
     def room_for(estimate: Estimate) -> Room:
         return room.room_for(estimate, machine)
 
+    if options.facts is None:
+        terminal.say(f"Predicting {len(table.models)} models …")
     rows = outlook.rows(table, told, room_for, lambda kind: table.recipes.get(kind or ""))
     if options.plot is not None:
         drawn = _drawing(table, options.model or model.DEFAULT, told, machine)
@@ -74,7 +80,7 @@ def run(options: argparse.Namespace) -> tuple[ModelsReport, int]:
         sources=table.sources,
         plot=options.plot,
         seconds=round(time.perf_counter() - started, 3),
-    ), 0
+    )
 
 
 def _drawing(

@@ -18,8 +18,8 @@ class ModelRow(Struct, frozen=True):
     The peak is predicted, and lies between ``low_bytes`` and ``high_bytes`` in nine of ten runs.
     ``exact`` is false where the architecture is known only in general; ``architecture`` says where
     it is from. ``largest_picture`` is the side of a square in pixels, ``longest_context`` counts
-    the tokens of the text: what does not wait for the disk, null for nothing. ``recipe`` runs it. ``measured`` is what runs
-    on another machine came to.
+    the tokens of the text: what does not wait for the disk, null where all does. ``recipe`` runs
+    it. ``measured`` is what runs on another machine came to.
     """
 
     id: str
