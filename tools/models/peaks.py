@@ -34,8 +34,8 @@ def run(folder: str, name: str, kind: str, pictures: list, texts: list, tokens: 
             prompt = apply_chat_template(processor, model.config, "x" * length, num_images=1)
             mx.clear_cache()
             mx.reset_peak_memory()
-            peaks = []
-            for _ in stream_generate(model, processor, prompt, [path], max_tokens=tokens):
+            peaks, last = [], None
+            for last in stream_generate(model, processor, prompt, [path], max_tokens=tokens):  # noqa: B007 it is used after
                 peaks.append(mx.get_peak_memory() - before)
             print(
                 json.dumps(
