@@ -90,6 +90,7 @@ class Repair:
         self._applied: list[AnyAction] = []
         self._stop = stop or Stop()
         self._open: journal.Journal | None = None
+        self._overlay: str | None = None
 
     def _tell(self, line: str) -> None:
         """Progress. That nobody can read it any more (a closed pipe or terminal) stops nothing."""
@@ -273,14 +274,25 @@ class Repair:
             elif isinstance(action, Remove):
                 uv.remove(python, [change.name for change in action.changes], self._tell)
             elif isinstance(action, EditJson):
-                _edit(action)
+                self._edit(action)
             self._applied.append(action)
+
+    def _edit(self, action: EditJson) -> None:
+        """Set a field of a model's file, or of its like in an overlay; then that is the model."""
+        path = os.path.expanduser(action.path)
+        text = edited(Path(path).read_text(encoding="utf-8"), action.field, action.value)
+        if not model_files.writable(path):
+            self._overlay = model_files.make_overlay(os.path.dirname(path))
+            path = os.path.join(self._overlay, os.path.basename(path))
+            self._tell(f"The model's folder may not be written to; a repaired one: {self._overlay}")
+        model_files.replace(path, text.encode())
 
     def _check_again(self) -> Facts:
         """Examine and prove what was applied, and return the facts. Raises ``Failed``."""
         self._stop.check()
         self._tell("Checking again …")
-        facts = look(self._request.target, self._request.model, self._variables)
+        model = self._overlay or self._request.model
+        facts = look(self._request.target, model, self._variables)
         examination = registry.examine(facts, registry.names())
         self._after = check_report(facts, examination, PlanReport(actions=()), 0.0)
         errors = remaining(examination)
@@ -318,7 +330,7 @@ class Repair:
         self._open = None
         uv.end_all()
         self._tell(f"Going back: {reason}")
-        self._after = None
+        self._after = self._overlay = None
         self._applied = []
         if record.status in (None, "preparing"):  # nothing was changed yet
             record.discard()
@@ -346,6 +358,7 @@ class Repair:
             real_smoke=self._real_smoke,
             after=self._after,
             seconds=round(time.perf_counter() - self._started, 3),
+            model_folder=self._overlay,
         )
 
 
@@ -490,6 +503,9 @@ def kept(facts: Facts, made: Plan) -> tuple[list[str], list[str]]:
                 alone += [*reversed(_folders_below(prefix, path)), path]
     for step in made.steps:
         for path in map(os.path.expanduser, step.files()):
+            if not model_files.writable(path):
+                _add(folders, [model_files.overlay(os.path.dirname(path))])
+                continue
             alone += [model_files.temporary_of(path)]
             if os.path.isdir(path) and not os.path.islink(path):
                 _add(folders, [path])
@@ -582,12 +598,6 @@ def edited(text: str, field: Sequence[str], value: str) -> str:
         holder = holder[name]
     holder[field[-1]] = value
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-
-
-def _edit(action: EditJson) -> None:
-    path = os.path.expanduser(action.path)
-    text = edited(Path(path).read_text(encoding="utf-8"), action.field, action.value)
-    model_files.replace(path, text.encode())
 
 
 class Stop:

@@ -35,5 +35,7 @@ def render(report: FixReport, out: Paper) -> None:
     style, words = FIX_WORDS[report.outcome]
     reason = f" ({report.reason})" if report.reason else ""
     out.line((report.outcome, style), f": {words}{reason} ({report.seconds:.1f} s)")
+    if report.model_folder is not None:
+        out.line(f"The repaired model, to be loaded from there: {report.model_folder}")
     if report.outcome == "fixed":
         out.line("To take it back: vlm-doctor undo")
