@@ -291,9 +291,7 @@ def _molmo(given: Given) -> Sight:
         + side * side // 4
         + side // 2
     )
-    return _sight(
-        crops, side * side + 1, tokens, 3 * crops * (side * given.vision.patch) ** 2
-    )
+    return _sight(crops, side * side + 1, tokens, 3 * crops * (side * given.vision.patch) ** 2)
 
 
 def _anyres(given: Given) -> Sight:
