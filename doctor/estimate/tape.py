@@ -18,10 +18,14 @@ GROUPS_UNDER_WAY = 10
 
 @dataclass(frozen=True)
 class Evaluator:
-    """When a group of work is full: after so many operations, or so many elements."""
+    """When a group of work is full: after so many operations, or so many elements.
+
+    ``holds`` is for a graph that is kept whole: nothing is given back and nothing reused.
+    """
 
     operations: int
     elements: int | None
+    holds: bool = False
 
 
 # Apple's base and Pro chips, Max and Ultra chips, and MLX's CPU backend. CUDA graphs are cut by
@@ -78,6 +82,9 @@ class Tape:
 
     def reuse(self, array: int, *inputs: int, dispatches: int = 2) -> int:
         """An operation whose result takes the place of the array that only it reads."""
+        if self.evaluator.holds:
+            width = self._sizes[array] / max(1.0, self._elements[array])
+            return self.run(array, *inputs, elements=self._elements[array], width=width)
         self._step(Step((array, *inputs), None, 0, 1, dispatches))
         return array
 
@@ -129,12 +136,12 @@ class Tape:
         """The most that is held at once, in bytes."""
         groups = self._groups()
         released: dict[int, float] = {}
-        for array, step in enumerate(self._last):
-            released[groups[step]] = released.get(groups[step], 0) + self._sizes[array]
+        for array, last in enumerate(self._last):
+            released[groups[last]] = released.get(groups[last], 0) + self._sizes[array]
         held = most = self.resident
         done = -1
         for group, step in zip(groups, self._steps, strict=True):
-            while done < group - GROUPS_UNDER_WAY - 1:
+            while not self.evaluator.holds and done < group - GROUPS_UNDER_WAY - 1:
                 done += 1
                 held -= released.pop(done, 0)
             if step.made is not None:
