@@ -35,7 +35,7 @@ def run(folder: str, name: str, kind: str, pictures: list, texts: list, tokens: 
             mx.clear_cache()
             mx.reset_peak_memory()
             peaks, last = [], None
-            for last in stream_generate(model, processor, prompt, [path], max_tokens=tokens):
+            for last in stream_generate(model, processor, prompt, [path], max_tokens=tokens):  # noqa: B007 it is used after
                 peaks.append(mx.get_peak_memory() - before)
             print(
                 json.dumps(
