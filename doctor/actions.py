@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from doctor.facts import Struct
+from doctor.profile import Profile
 
 
 class Change(Struct, frozen=True, rename={"before": "from", "after": "to"}):
@@ -80,10 +81,21 @@ class NewEnvironment(Action, frozen=True, tag="new-environment"):
     python: str
 
 
+class WriteProfile(Action, frozen=True, tag="write-profile"):
+    """Write a run profile, once a generation has run as it says."""
+
+    path: str
+    profile: Profile
+
+    def files(self) -> tuple[str, ...]:
+        """The file itself."""
+        return (self.path,)
+
+
 class Advice(Action, frozen=True, tag="advice"):
     """Something that only the user can do."""
 
     code: str
 
 
-AnyAction = Install | Remove | EditJson | NewEnvironment | Advice
+AnyAction = Install | Remove | EditJson | NewEnvironment | WriteProfile | Advice

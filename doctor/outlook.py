@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from doctor.estimate import Estimate, Job
+from doctor.ladder import USUAL
 from doctor.popular import Popular, Table
-from doctor.profile import USUAL
 from doctor.reports.models import ModelRow, Room
 
 Predict = Callable[[Popular, Job], Estimate | None]

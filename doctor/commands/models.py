@@ -15,11 +15,11 @@ from doctor.commands.options import add_target, target_of
 from doctor.errors import Refused
 from doctor.estimate import Estimate, Job
 from doctor.facts import Facts, Machine
+from doctor.ladder import USUAL
 from doctor.look import look
 from doctor.popular import Popular, Table
 from doctor.prediction import library_of, predict
 from doctor.probes import model
-from doctor.profile import USUAL
 from doctor.reports import SCHEMA, Tool
 from doctor.reports.models import ModelsReport, Room
 
