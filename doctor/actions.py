@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from doctor.facts import Struct
+from doctor.profile import Profile
 
 
 class Change(Struct, frozen=True, rename={"before": "from", "after": "to"}):
@@ -84,6 +85,17 @@ class NewEnvironment(Action, frozen=True, tag="new-environment"):
     python: str
 
 
+class WriteProfile(Action, frozen=True, tag="write-profile"):
+    """Write a run profile, once a generation has run as it says."""
+
+    path: str
+    profile: Profile
+
+    def files(self) -> tuple[str, ...]:
+        """The file itself."""
+        return (self.path,)
+
+
 class Advice(Action, frozen=True, tag="advice"):
     """Something that only the user can do; ``commands`` are those that do it, for a shell."""
 
@@ -91,7 +103,7 @@ class Advice(Action, frozen=True, tag="advice"):
     commands: tuple[str, ...] = ()
 
 
-AnyAction = Install | Remove | EditJson | NewEnvironment | Advice
+AnyAction = Install | Remove | EditJson | NewEnvironment | WriteProfile | Advice
 
 
 class Source(Struct, frozen=True):

@@ -21,10 +21,13 @@ import msgspec
 from packaging.utils import canonicalize_name
 
 from doctor import (
+    device,
     journal,
     locking,
     model_files,
     plan,
+    profile,
+    profiles,
     proof,
     recipes,
     registry,
@@ -33,9 +36,18 @@ from doctor import (
     stand_in,
     state,
     uv,
+    watch,
     wheels,
 )
-from doctor.actions import AnyAction, EditJson, Install, NewEnvironment, Remove, Source
+from doctor.actions import (
+    AnyAction,
+    EditJson,
+    Install,
+    NewEnvironment,
+    Remove,
+    Source,
+    WriteProfile,
+)
 from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
 from doctor.look import look
@@ -55,7 +67,10 @@ SPARE_DISK = 200_000_000
 
 
 class Request(Struct, frozen=True):
-    """What the user asked of ``fix``; ``saved`` are facts of elsewhere, to be planned for only."""
+    """What the user asked of ``fix``; ``saved`` are facts of elsewhere, to be planned for only.
+
+    ``profile`` is where a run profile is to be written; else one is where memory is short.
+    """
 
     target: Target
     model: str
@@ -66,6 +81,7 @@ class Request(Struct, frozen=True):
     wheels: str | None = None
     force: bool = False
     saved: Facts | None = None
+    profile: str | None = None
 
 
 class Repair:
@@ -90,6 +106,7 @@ class Repair:
         self._smoke: SmokeReport | None = None
         self._real_smoke: SmokeReport | None = None
         self._applied: list[AnyAction] = []
+        self._wanted: WriteProfile | None = None
         self._stop = stop or Stop()
         self._open: journal.Journal | None = None
         self._overlay: str | None = None
@@ -139,18 +156,27 @@ class Repair:
         if by_hand:
             reason = f"{by_hand[0].title}. This is yours to do first: {by_hand[0].fix.summary}"
             return self._report("rolled-back", reason)
+        wanted = None
+        if not elsewhere:
+            wanted = profiles.wanted(facts, examination.findings, self._request.profile)
+        self._wanted = wanted
         anew = False
         if not errors and self._request.recipe is None:
-            known = None if elsewhere else proof.recall(facts, prefix)
-            if known is not None and known.unchanged:
-                return self._report("nothing-to-do", None)
-            if self._request.dry_run:
-                return self._report("nothing-to-do", None)
+            if wanted is not None:
+                self._plan = PlanReport(actions=(wanted,))
+                if self._request.dry_run:
+                    return self._report("planned", None)
+                if not self._request.yes and not self._confirm(self._before, self._plan):
+                    return self._report("declined", "you said no")
+            else:
+                known = None if elsewhere else proof.recall(facts, prefix)
+                if (known is not None and known.unchanged) or self._request.dry_run:
+                    return self._report("nothing-to-do", None)
             self._tell("No check finds an error; proving it with a generation …")
             failure = self._prove(facts)
             if failure is None:
                 proof.remember(facts, prefix)
-                return self._report("nothing-to-do", None)
+                return self._with_profile(prefix)
             if self._smoke is not None and smoke.compiler_is_missing(self._smoke):
                 return self._report("failed", NO_COMPILER)
             self._tell(f"The generation fails: {failure}. Installing the whole recipe anew.")
@@ -158,6 +184,8 @@ class Repair:
         made = plan.make(
             facts, examination.findings, self._request.recipe, self._request.force, anew
         )
+        if wanted is not None:
+            made = msgspec.structs.replace(made, actions=(*made.actions, wanted))
         if elsewhere:
             self._plan = plan_report(made, None)
         else:
@@ -271,6 +299,8 @@ class Repair:
                 uv.remove(python, [change.name for change in action.changes], self._tell)
             elif isinstance(action, EditJson):
                 self._edit(action)
+            elif isinstance(action, WriteProfile):
+                continue  # not before a generation has run as it says
             self._applied.append(action)
 
     def _edit(self, action: EditJson) -> None:
@@ -301,24 +331,65 @@ class Repair:
         if failure is not None:
             raise Failed(f"the generation that was to prove it failed: {failure}")
         self._stop.check()
+        self._write_profile()
         return facts
+
+    def _with_profile(self, prefix: str) -> FixReport:
+        """The report of an environment that works, once its run profile is written."""
+        if self._wanted is None:
+            return self._report("nothing-to-do", None)
+        record = self._open = journal.new(prefix)
+        path = self._wanted.path
+        try:
+            record.begin(prefix, self._wanted.summary, [], [model_files.temporary_of(path), path])
+            self._write_profile()
+            record.done()
+            self._open = None
+        except (OSError, CouldNot) as error:
+            return self._back(record, str(error), "rolled-back")
+        return self._report("fixed", None)
+
+    def _write_profile(self) -> None:
+        """Write the run profile that a generation has proven. Raises ``OSError``."""
+        if self._wanted is not None:
+            text = profile.to_toml(self._wanted.profile)
+            model_files.replace(self._wanted.path, text.encode())
+            self._applied.append(self._wanted)
 
     def _prove(self, facts: Facts) -> str | None:
         """Smoke the stand-in, then the real model if it is here; why it failed, or null."""
         python = self._request.target.python
-        self._smoke = smoke.run(
-            python, smoke.Job(model=None, model_id=stand_in.NAME), target_report(facts)
-        )
+        job = smoke.Job(model=None, model_id=stand_in.NAME)
+        self._smoke = smoke.run(python, job, target_report(facts))
+        if self._smoke.device is not None:
+            prefix = os.path.expanduser(facts.environment.interpreter.prefix)
+            device.remember(prefix, facts.machine, self._smoke.device)
         if not self._smoke.passed:
             return failure_of(self._smoke)
         path = facts.model.path
         if path is not None and facts.model.weights_bytes:
-            self._tell(f"Proving it with {facts.model.id} itself …")
-            job = smoke.Job(model=os.path.expanduser(path), model_id=facts.model.id)
-            self._real_smoke = smoke.run(python, job, target_report(facts))
-            if not self._real_smoke.passed:
-                return f"{facts.model.id}: {failure_of(self._real_smoke)}"
+            return self._prove_real(facts, os.path.expanduser(path))
         return None
+
+    def _prove_real(self, facts: Facts, path: str) -> str | None:
+        """Smoke the real model, as its run profile says; why it failed, or null.
+
+        A profile that does not run is no fault of the environment: then it is tried without.
+        """
+        python, target = self._request.target.python, target_report(facts)
+        self._tell(f"Proving it with {facts.model.id} itself …")
+        job = smoke.Job(model=path, model_id=facts.model.id)
+        if self._wanted is not None and self._wanted.profile.model == facts.model.id:
+            shaped = msgspec.structs.replace(job, profile=self._wanted.profile)
+            self._real_smoke = smoke.run(python, shaped, target, watch.Unseen())
+            if self._real_smoke.passed:
+                return None
+            self._tell(f"It does not run as the profile says: {failure_of(self._real_smoke)}")
+            self._wanted = None
+        self._real_smoke = smoke.run(python, job, target, watch.Unseen())
+        if self._real_smoke.passed:
+            return None
+        return f"{facts.model.id}: {failure_of(self._real_smoke)}"
 
     def _back(self, record: journal.Journal, reason: str, outcome: Outcome) -> FixReport:
         """Put everything back. Nothing may interrupt this; if it fails, the report says so."""

@@ -128,6 +128,7 @@ class Kernels:
         head_dim: int,
         causal: bool,
         sliced: bool = False,
+        unfused: bool = False,
     ) -> int:
         """Attention of all heads, and its result in the order of the tokens.
 
@@ -136,7 +137,7 @@ class Kernels:
         """
         run, width = self.tape.run, self.width
         size = sequences * queries * heads * head_dim
-        if self.is_fused(head_dim, queries):
+        if not unfused and self.is_fused(head_dim, queries):
             return run(query, key, value, elements=size, width=width)
         mask = None
         if causal:

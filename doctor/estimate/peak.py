@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from doctor.estimate.families import EXACT, Family, family
 from doctor.estimate.kernels import Kernels
 from doctor.estimate.passes import MOST_ON_TAPE, cache_tokens, text_pass, vision_pass
 from doctor.estimate.pictures import Sight, see
+from doctor.estimate.speed import tokens_per_second
 from doctor.estimate.tape import CPU, METAL_LARGE, METAL_SMALL, Evaluator, Tape
 from doctor.estimate.terms import Estimate, Job, Library, NotEstimable, Phases, Weights
 
@@ -84,8 +86,6 @@ def predict(
     setting: Setting, job: Job, sights: list[Sight], known: bool, chip: str | None
 ) -> Estimate:
     """The prediction, where it is known how the model sees the pictures."""
-    from doctor.estimate.speed import tokens_per_second
-
     architecture, weights = setting.architecture, setting.weights
     text = architecture.text
     tokens = max(1, job.prompt_tokens + sum(sight.length for sight in sights))
@@ -122,7 +122,7 @@ def predict(
         vision_tokens=sum(sight.tokens for sight in sights),
         prompt_tokens=tokens,
         kv_cache_bytes=int(cache),
-        tokens_per_second=tokens_per_second(text, weights, cache, chip),
+        tokens_per_second=tokens_per_second(text, weights, cache, chip, width > weights.width),
         exact=exact,
         notes=tuple(notes),
     )
@@ -140,7 +140,10 @@ def _vision(setting: Setting, sight: Sight, pixels: float) -> float:
     if vision is None:
         return 0
     weights = setting.weights
-    tape = Tape(setting.evaluator, weights.total + pixels)
+    evaluator = setting.evaluator
+    if setting.family.holds_tower:
+        evaluator = dataclasses.replace(evaluator, holds=True)
+    tape = Tape(evaluator, weights.total + pixels * setting.family.pixel_copies)
     wide = setting.family.wide_vision
     kernels = Kernels(
         tape=tape,
@@ -184,7 +187,7 @@ def _prefill(setting: Setting, tokens: int, pixels: float, width: int) -> float:
             fused=setting.fused,
             mlx=setting.mlx,
             width=width,
-            weight_width=_weight_width(weights, text.layers),
+            weight_width=_weight_width(weights),
         )
         text_pass(
             kernels,
@@ -199,7 +202,7 @@ def _prefill(setting: Setting, tokens: int, pixels: float, width: int) -> float:
     return max(peaks)
 
 
-def _weight_width(weights: Weights, layers: int) -> float:
+def _weight_width(weights: Weights) -> float:
     """The size of one weight of the language model in bytes, below two where it is quantised."""
     return weights.width if weights.bits is None else weights.bits / 8
 
