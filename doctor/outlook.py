@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from doctor.estimate import Estimate, Job, Phases
+from doctor.estimate import Estimate, Job, Phases, Room
 from doctor.popular import Popular, Table
 from doctor.profile import USUAL
-from doctor.reports.models import ModelRow, Room
+from doctor.reports.models import ModelRow
 
 Predict = Callable[[Popular, Job], Estimate | None]
 RoomFor = Callable[[Estimate], Room]
