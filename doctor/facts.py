@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -429,6 +429,30 @@ class Tokenizer(Struct, frozen=True):
     files: tuple[str, ...]
 
 
+class Weights(Struct, frozen=True):
+    """A model's weights as they will lie in memory, in bytes.
+
+    ``vision`` is the part of the vision tower and projector, ``embedding`` the table of the words,
+    ``experts`` those of a mixture of experts, ``head`` the
+    words' scores, all within ``total``; ``largest`` is one array.
+    ``width`` is the size of one activation (2 for bfloat16 and float16, 4 for float32); ``bits``
+    those of one weight where they are quantised, else null.
+    ``source`` says where that is from: ``headers``, ``config`` or ``card``. ``problems`` are
+    what is wrong with the files, in words.
+    """
+
+    total: int
+    vision: int = 0
+    embedding: int = 0
+    experts: int = 0
+    head: int = 0
+    largest: int = 0
+    width: int = 2
+    bits: float | None = None
+    source: str = "headers"
+    problems: tuple[str, ...] = ()
+
+
 class Model(Struct, frozen=True):
     """The model that was asked about.
 
@@ -436,7 +460,9 @@ class Model(Struct, frozen=True):
     ``image_processor_named_by`` is the file that names the image processor class.
     ``weights_bytes`` is the size of the safetensors files, or what the card says.
     ``remote_processor`` and ``remote_config`` tell that its files name code of its own repository
-    for these (``auto_map``). ``tokenizer`` is null where the model is not here.
+    for these (``auto_map``). ``tokenizer`` is null where the model is not here. ``config`` and
+    ``preprocessor`` are what those files say, as far as sizes may depend on it; ``weights`` what
+    the headers of its safetensors files add up to.
     """
 
     id: str
@@ -453,6 +479,10 @@ class Model(Struct, frozen=True):
     remote_processor: bool = False
     remote_config: bool = False
     tokenizer: Tokenizer | None = None
+    config: dict[str, Any] = msgspec.field(default_factory=dict)
+    preprocessor: dict[str, Any] = msgspec.field(default_factory=dict)
+    weights: Weights | None = None
+    weights_problem: str | None = None
 
 
 class Generation(Struct, frozen=True):
