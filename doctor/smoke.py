@@ -17,16 +17,8 @@ from doctor import pictures, stand_in, state, uv
 from doctor.errors import CouldNot, Refused
 from doctor.facts import Struct
 from doctor.probes import machine
-from doctor.report import (
-    SCHEMA,
-    Answer,
-    SmokeModel,
-    SmokeReport,
-    Stage,
-    StageName,
-    TargetReport,
-    Tool,
-)
+from doctor.reports import SCHEMA, TargetReport, Tool
+from doctor.reports.smoke import Answer, SmokeModel, SmokeReport, Stage, StageName
 
 GENERATION = Path(__file__).parent / "inside" / "generation"
 STAGES: tuple[StageName, ...] = ("import", "load", "see", "generate")

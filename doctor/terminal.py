@@ -8,6 +8,7 @@ pipe gets lines of any length, and rich is not even imported for it: it costs as
 from __future__ import annotations
 
 import os
+import sys
 import unicodedata
 from collections.abc import Sequence
 from typing import IO, Protocol
@@ -49,6 +50,12 @@ def clean(text: str) -> str:
         else letter
         for letter in text
     )
+
+
+def say(line: str) -> None:
+    """Print a line of progress on standard error."""
+    if line:
+        print(clean(line), file=sys.stderr, flush=True)
 
 
 class Plain:
