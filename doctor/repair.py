@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
@@ -17,12 +18,33 @@ from types import FrameType
 import msgspec
 from packaging.utils import canonicalize_name
 
-from doctor import journal, plan, proof, recipes, registry, smoke, snapshot, stand_in, state, uv
-from doctor.actions import AnyAction, EditJson, Install, NewEnvironment, Remove
-from doctor.errors import CouldNot, Interrupted, Refused
+from doctor import (
+    journal,
+    plan,
+    proof,
+    pull,
+    recipes,
+    registry,
+    smoke,
+    snapshot,
+    stand_in,
+    state,
+    uv,
+)
+from doctor.actions import (
+    AnyAction,
+    Download,
+    EditJson,
+    Install,
+    NewEnvironment,
+    Remove,
+    RemoveFiles,
+)
+from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
 from doctor.look import look
 from doctor.plan import Plan
+from doctor.probes import hub
 from doctor.registry import Examination
 from doctor.reports import SCHEMA, Tool, target_report
 from doctor.reports.check import CheckReport, PlanReport, check_report, plan_report
@@ -46,11 +68,13 @@ class Request(Struct, frozen=True):
     recipe: str | None = None
     offline: bool = False
     wheels: str | None = None
+    download: bool = False
     force: bool = False
 
-
-class Failed(Exception):
-    """A step did not work out: everything goes back. The message says which, in one line."""
+    @property
+    def may_fetch(self) -> bool:
+        """Whether the model's files may be fetched from the Hub."""
+        return self.download and not self.offline
 
 
 class Repair:
@@ -77,14 +101,22 @@ class Repair:
 
     def run(self) -> FixReport:
         """Examine, plan, apply, examine again, prove. Raises ``Refused`` where it may not begin."""
-        facts = look(self._request.target, self._request.model, self._variables)
+        facts = self._look_and_ask()
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
         if self._request.dry_run:
             return self._guarded(facts, prefix)
         with journal.lock(prefix, self._say), _stoppable():
             if recover(prefix, self._say):
-                facts = look(self._request.target, self._request.model, self._variables)
+                facts = self._look_and_ask()
             return self._guarded(facts, prefix)
+
+    def _look_and_ask(self) -> Facts:
+        """Look, and ask the Hub about the model where the user allows that."""
+        ask = None
+        if self._request.may_fetch:
+            ask = functools.partial(hub.ask, verify=True)
+            self._say("Asking the Hub, and holding the model's files against what it has …")
+        return look(self._request.target, self._request.model, self._variables, ask=ask)
 
     def _guarded(self, facts: Facts, prefix: str) -> FixReport:
         try:
@@ -100,12 +132,19 @@ class Repair:
         examination = registry.examine(facts, registry.names())
         self._before = check_report(facts, examination, PlanReport(actions=()), 0.0)
         errors = examination.errors()
-        by_hand = [finding for finding in errors if not finding.fix.automatic]
+        if self._request.may_fetch and facts.hub is not None and facts.hub.trouble is not None:
+            raise Refused(*pull.of_trouble(facts.hub.trouble))
+        fetched = pull.action(facts) if self._request.may_fetch else None
+        by_hand = [
+            finding
+            for finding in errors
+            if not finding.fix.automatic and not (fetched and finding.fix.id == "download")
+        ]
         if by_hand:
             reason = f"{by_hand[0].title}. This is yours to do first: {by_hand[0].fix.summary}"
             return self._report("rolled-back", reason)
         anew = False
-        if not errors and self._request.recipe is None:
+        if not errors and self._request.recipe is None and fetched is None:
             known = proof.recall(facts, prefix)
             if known is not None and known.unchanged:
                 return self._report("nothing-to-do", None)
@@ -121,8 +160,14 @@ class Repair:
             self._say(f"The generation fails: {failure}. Installing the whole recipe anew.")
             anew = True
         made = plan.make(
-            facts, examination.findings, self._request.recipe, self._request.force, anew
+            facts,
+            examination.findings,
+            self._request.recipe,
+            self._request.force,
+            anew,
+            self._request.may_fetch,
         )
+        made = self._with_times(made)
         self._plan = plan_report(made, _kept_bytes(made, facts))
         if not made.steps:
             if not errors:
@@ -135,11 +180,27 @@ class Repair:
             )
         if self._request.dry_run:
             return self._report("planned", None)
-        self._may_change(facts)
-        self._has_room(prefix)
+        if made.changes:
+            self._may_change(facts)
+        self._has_room(made, prefix)
+        for download in made.downloads:
+            pull.refuse_without_room(download, facts)
         if not self._request.yes and not self._confirm(self._before, self._plan):
             return self._report("declined", "you said no")
+        try:
+            for download in made.downloads:
+                pull.stage(download, self._say)
+        except Failed as error:
+            return self._report("rolled-back", str(error))
         return self._transaction(made, facts, prefix)
+
+    def _with_times(self, made: Plan) -> Plan:
+        """The plan with the time that its downloads take on this line."""
+        actions = tuple(
+            pull.measured(action) if isinstance(action, Download) else action
+            for action in made.actions
+        )
+        return msgspec.structs.replace(made, actions=actions)
 
     def _may_change(self, facts: Facts) -> None:
         interpreter = facts.environment.interpreter
@@ -155,8 +216,10 @@ class Repair:
                 f"The environment at {interpreter.prefix} may not be written to by you.", way_out
             )
 
-    def _has_room(self, prefix: str) -> None:
+    def _has_room(self, made: Plan, prefix: str) -> None:
         needed = self._plan.disk_bytes
+        if needed is not None:  # the model has a disk of its own to look at, if not another one
+            needed -= sum(download.download_bytes for download in made.downloads)
         free = shutil.disk_usage(prefix).free
         if needed is not None and free < needed + SPARE_DISK:
             raise Refused(
@@ -191,6 +254,8 @@ class Repair:
             self._back(record, "the doctor failed", "rolled-back")
             raise
         record.done()
+        for download in made.downloads:
+            pull.settle(download)
         return self._report("fixed", None)
 
     def _apply(self, made: Plan, facts: Facts) -> None:
@@ -210,6 +275,11 @@ class Repair:
                 uv.remove(python, [change.name for change in action.changes], self._say)
             elif isinstance(action, EditJson):
                 _edit(action)
+            elif isinstance(action, Download):
+                pull.place(action)
+            elif isinstance(action, RemoveFiles):
+                for path in action.paths:
+                    Path(path).expanduser().unlink(missing_ok=True)
             self._applied.append(action)
 
     def _check_again(self, prefix: str) -> None:
@@ -402,7 +472,7 @@ def roots(facts: Facts, made: Plan) -> list[str]:
             path = os.path.realpath(os.path.join(prefix, os.path.expanduser(name)))
             if path not in result:
                 result.append(path)
-    result += [os.path.expanduser(step.path) for step in made.steps if isinstance(step, EditJson)]
+    result += [os.path.expanduser(path) for step in made.steps for path in step.files()]
     return result
 
 

@@ -211,7 +211,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self._refuse(403 if authorization else 401, "GatedRepo")
             else:
                 self._refuse(401, "RepoNotFound")
-        elif (found[3] if api else resolve[2] if resolve else None) not in (
+        elif found is not None and (found[3] if api else found[2]) not in (
             None,
             "main",
             repository.commit,

@@ -91,11 +91,12 @@ def plan_report(made: Plan, kept_bytes: int | None) -> PlanReport:
     download = installs[0].download_bytes if installs else 0
     unpacked = installs[0].installed_bytes if installs else 0
     known = download is not None and unpacked is not None and kept_bytes is not None
+    model = sum(action.download_bytes for action in made.downloads)
     return PlanReport(
         actions=made.actions,
         recipe=made.recipe,
-        download_bytes=download,
-        disk_bytes=(download or 0) + (unpacked or 0) + (kept_bytes or 0) if known else None,
+        download_bytes=None if download is None else download + model,
+        disk_bytes=(download or 0) + (unpacked or 0) + (kept_bytes or 0) + model if known else None,
         breaks=tuple(broken.line() for broken in made.breaks),
     )
 
