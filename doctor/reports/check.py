@@ -101,6 +101,19 @@ def plan_report(made: Plan, kept_bytes: int | None) -> PlanReport:
     )
 
 
+def model_report(facts: Facts) -> ModelReport:
+    """The model as reports show it."""
+    model = facts.model
+    return ModelReport(
+        id=model.id,
+        revision=model.revision,
+        path=os.path.expanduser(model.path) if model.path else None,
+        type=model.type,
+        cached=model.found in ("cache", "folder"),
+        weights_bytes=model.weights_bytes,
+    )
+
+
 def check_report(
     facts: Facts,
     examination: Examination,
@@ -109,7 +122,7 @@ def check_report(
     proof: Proof | None = None,
 ) -> CheckReport:
     """The report of a check."""
-    machine, model = facts.machine, facts.model
+    machine = facts.machine
     return CheckReport(
         schema=SCHEMA,
         command="check",
@@ -118,14 +131,7 @@ def check_report(
         machine=MachineReport(
             **{name: getattr(machine, name) for name in MachineReport.__struct_fields__}
         ),
-        model=ModelReport(
-            id=model.id,
-            revision=model.revision,
-            path=os.path.expanduser(model.path) if model.path else None,
-            type=model.type,
-            cached=model.found in ("cache", "folder"),
-            weights_bytes=model.weights_bytes,
-        ),
+        model=model_report(facts),
         verdict=examination.verdict,
         findings=examination.findings,
         not_checked=examination.not_checked,

@@ -1,0 +1,7 @@
+"""What ``vlm-doctor models`` says."""
+
+from __future__ import annotations
+
+from doctor.reports.pull import PullReport
+
+DOCUMENT = PullReport
