@@ -33,6 +33,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         choices=("image", "video", "server"),
         help="what is to run: pictures (the default), videos, or mlx-vlm's server",
     )
+    parser.add_argument(
+        "--deep", action="store_true", help="compare the contents of files, and run a generation"
+    )
     parser.add_argument("--only", metavar="C,…", help="only these checks or codes")
     parser.add_argument("--skip", metavar="C,…", help="not these checks or codes")
     parser.add_argument("--facts", metavar="FILE", help="judge facts saved elsewhere")
@@ -46,6 +49,8 @@ def run(options: argparse.Namespace) -> tuple[CheckReport, int]:
     if options.facts is not None:
         if options.python or options.venv:
             raise Refused("--facts judges saved facts; it goes with no --python and no --venv.")
+        if options.deep:
+            raise Refused("--deep looks at an environment; it goes with no --facts.")
         facts = _saved(Path(options.facts), options.model, options.purpose)
         known = None
     else:
@@ -53,6 +58,10 @@ def run(options: argparse.Namespace) -> tuple[CheckReport, int]:
         facts = look(target_of(options), model_of(options), os.environ, purpose)
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
         known = proof.recall(facts, prefix)
+        if options.deep:
+            from doctor import deep  # only where it is asked for: it imports all that a smoke needs
+
+            facts = deep.deepen(facts)
     if options.save_facts is not None:
         _save(Path(options.save_facts), facts)
     examination = registry.examine(

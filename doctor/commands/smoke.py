@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 
-from doctor import proof, repair, stand_in
+import msgspec
+
+from doctor import proof, repair
 from doctor import smoke as generation
 from doctor.commands.options import add_model, add_target, model_of, target_of
 from doctor.errors import Refused
@@ -27,15 +29,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> tuple[SmokeReport, int]:
     """Generate once, with the real model where it is here, else with the stand-in."""
     facts = look(target_of(options), model_of(options), os.environ)
-    real = facts.model.path is not None and facts.model.weights_bytes is not None
-    if options.model is not None and facts.model.found == "folder" and not real:
+    job = generation.job_of(facts)
+    if options.model is not None and facts.model.found == "folder" and job.model is None:
         raise Refused(f"{options.model} has no weights (no *.safetensors).")
-    job = generation.Job(
-        model=os.path.expanduser(facts.model.path) if real and facts.model.path else None,
-        model_id=facts.model.id if real else stand_in.NAME,
-        image=options.image,
-        prompt=options.prompt,
-        expected=options.expect,
+    job = msgspec.structs.replace(
+        job, image=options.image, prompt=options.prompt, expected=options.expect
     )
     say(f"Generating with {job.model_id} …")
     interpreter = facts.environment.interpreter

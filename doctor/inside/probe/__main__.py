@@ -107,6 +107,7 @@ def answer(question: dict) -> dict:
         "damaged": changed,
         "shadows": hiding,
         "startup": started,
+        "mlx_library": modules.mlx_library(finder),
         "torch_bytes": disk.torch_bytes(found, notes),
     }
     if question.get("survey"):
