@@ -171,6 +171,8 @@ def _child(python: str, work: Path) -> str | None:
             text=True,
             errors="replace",
             start_new_session=True,
+            # It inherits the lock of a fix: if that is killed, the next doctor finds and ends it.
+            close_fds=False,
         )
     except OSError as error:
         raise CouldNot(f"{python} could not be started: {error.strerror}.") from error

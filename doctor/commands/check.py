@@ -75,9 +75,8 @@ def run(options: argparse.Namespace) -> tuple[CheckReport, int]:
 def _interrupted(options: argparse.Namespace, facts: Facts) -> list[NotChecked]:
     """A fix of this environment that was begun and did not end: what is there is in between."""
     prefix = os.path.expanduser(facts.environment.interpreter.prefix)
-    if options.facts is not None or not unfinished.is_there(prefix):
-        return []
-    return [NotChecked(check="journal", reason=unfinished.NOTICE)]
+    notice = unfinished.notice(prefix) if options.facts is None else None
+    return [NotChecked(check="journal", reason=notice)] if notice else []
 
 
 def _plan(facts: Facts, examination: registry.Examination) -> PlanReport:
