@@ -20,14 +20,13 @@ from typing import IO, Any, Protocol
 
 from doctor.errors import CouldNot
 from doctor.facts import HubTrouble, RemoteFile
+from doctor.snapshot import TEMPORARY
 
 # The client hands on what has come in pieces of this many bytes. Its own 10 MiB are a minute and a
 # half on a slow line: no progress to see, and lost when the line is cut.
 PIECE = 256 * 1024
 # Seconds to wait for another program that is fetching the same file.
 PATIENCE = 10.0
-# What a file is called until it is whole.
-TEMPORARY = ".vlm-doctor-part"
 # To measure a line: for at most so long, and without its first moments, in which TCP speeds up.
 MEASURE_SECONDS = 2.0
 MEASURE_AFTER = 0.4
@@ -127,8 +126,12 @@ def _fetch(model: str, commit: str, home: Path, file: RemoteFile, watch: Watch) 
         watch.there(came)
         try:
             if came < file.bytes or not path.exists():
-                with path.open("ab", buffering=0) as stream:
-                    _get(model, commit, file, stream, came, watch)
+                try:
+                    with path.open("ab", buffering=0) as stream:
+                        _get(model, commit, file, stream, came, watch)
+                finally:
+                    if path.stat().st_size == 0 < file.bytes:
+                        path.unlink()
             size = path.stat().st_size
             problem = None
             if size != file.bytes:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from doctor import fetch
+from doctor import fetch, room
 from doctor.actions import Download, Fetched
 from doctor.errors import Failed, Refused
 from doctor.facts import Facts, HubTrouble, RemoteFile
@@ -120,8 +120,18 @@ def refuse_without_room(download: Download, facts: Facts) -> None:
             f"The disk of the cache has {size(seen.free_bytes)} free; fetching "
             f"{download.model} needs {size(download.download_bytes)}, and {size(SPARE_DISK)} to "
             "spare.",
-            "What could go: hf cache ls; then: hf cache rm NAME",
+            _could_go(facts, needed - seen.free_bytes),
         )
+
+
+def _could_go(facts: Facts, short: int) -> str:
+    """What of the cache could make room, with the commands; the doctor deletes nothing."""
+    cache = Path(os.path.expanduser(facts.model.cache))
+    chosen = room.enough(room.removable(cache, facts.model.id), short)
+    if not chosen:
+        return "Make room, or set HF_HUB_CACHE to a folder on another disk."
+    lines = [f"{one.name} ({size(one.bytes)}): {one.command}" for one in chosen[:5]]
+    return f"{size(short)} are missing. What could go: {'; '.join(lines)}"
 
 
 def measured(download: Download) -> Download:

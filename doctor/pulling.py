@@ -11,8 +11,9 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
-from doctor import proof, pull, registry, smoke
+from doctor import proof, pull, registry, room, smoke
 from doctor.actions import Download
 from doctor.errors import Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
@@ -37,6 +38,7 @@ class Request(Struct, frozen=True):
     model: str
     yes: bool = False
     dry_run: bool = False
+    drop_old: bool = False
 
 
 class Pulling:
@@ -49,6 +51,7 @@ class Pulling:
         self._started = time.perf_counter()
         self._download: Download | None = None
         self._smoke: SmokeReport | None = None
+        self._freed: int | None = None
 
     def run(self) -> PullReport:
         """Ask, judge, fetch, verify, prove. Raises ``Refused`` where it may not begin."""
@@ -131,6 +134,9 @@ class Pulling:
             os.path.expanduser(interpreter.executable), job, target_report(facts)
         )
         if self._smoke.passed:
+            if self._request.drop_old:
+                cache = Path(os.path.expanduser(facts.model.cache))
+                self._freed = room.drop_old_revisions(cache, facts.model.id)
             proof.remember(facts, os.path.expanduser(interpreter.prefix))
             return self._report(facts, examination, told, outcome, None)
         reason = "the environment can be repaired: vlm-doctor fix" if examination.errors() else None
@@ -157,6 +163,7 @@ class Pulling:
             download=self._download,
             free_bytes=facts.hub.free_bytes if facts.hub else None,
             smoke=self._smoke,
+            freed_bytes=self._freed,
             seconds=round(time.perf_counter() - self._started, 3),
         )
 

@@ -16,6 +16,7 @@ from doctor.errors import Refused
 from doctor.facts import Facts, Purpose
 from doctor.findings import NotChecked
 from doctor.look import look
+from doctor.probes import hub
 from doctor.reports.check import CheckReport, PlanReport, check_report, plan_report
 
 # A file of facts stays under 2 MB (the contract); a larger one is not ours.
@@ -36,6 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deep", action="store_true", help="compare the contents of files, and run a generation"
     )
+    parser.add_argument("--online", action="store_true", help="ask the Hub about the model")
     parser.add_argument("--only", metavar="C,…", help="only these checks or codes")
     parser.add_argument("--skip", metavar="C,…", help="not these checks or codes")
     parser.add_argument("--facts", metavar="FILE", help="judge facts saved elsewhere")
@@ -49,13 +51,16 @@ def run(options: argparse.Namespace) -> tuple[CheckReport, int]:
     if options.facts is not None:
         if options.python or options.venv:
             raise Refused("--facts judges saved facts; it goes with no --python and no --venv.")
+        if options.online:
+            raise Refused("--online asks the Hub; it goes with no --facts.")
         if options.deep:
             raise Refused("--deep looks at an environment; it goes with no --facts.")
         facts = _saved(Path(options.facts), options.model, options.purpose)
         known = None
     else:
         purpose: Purpose = options.purpose or "image"
-        facts = look(target_of(options), model_of(options), os.environ, purpose)
+        ask = hub.ask if options.online else None
+        facts = look(target_of(options), model_of(options), os.environ, purpose, ask)
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
         known = proof.recall(facts, prefix)
         if options.deep:

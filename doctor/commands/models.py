@@ -28,6 +28,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--pull", metavar="M", required=True, help="fetch this model from the Hub, and try it"
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument(
+        "--drop-old", action="store_true", help="delete older revisions of it when it has passed"
+    )
     parser.add_argument("--dry-run", action="store_true", help="only show what would be fetched")
 
 
@@ -38,6 +41,7 @@ def run(options: argparse.Namespace) -> tuple[PullReport, int]:
         model=options.pull,
         yes=options.yes,
         dry_run=options.dry_run,
+        drop_old=options.drop_old,
     )
     report = pulling.Pulling(request, os.environ, say).run()
     return report, OUTCOME_EXIT[report.outcome]

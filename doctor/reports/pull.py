@@ -21,8 +21,9 @@ class PullReport(Struct, frozen=True):
 
     ``findings`` are what would keep the model from running well here, told before it is fetched.
     ``download`` is null where nothing had to be fetched; ``free_bytes`` is the space on the cache's
-    disk before. ``not-proven`` is fetched and verified, and the generation did not pass;
-    ``failed`` is not fetched whole: what has come is kept, and a repetition goes on from there.
+    disk before, ``freed_bytes`` what old revisions gave (null: none were to go). ``not-proven`` is
+    fetched and verified, and the generation did not pass; ``failed`` is not fetched whole: what has
+    come is kept, and a repetition goes on from there.
     """
 
     schema: Literal["vlm-doctor/report/1"]
@@ -37,4 +38,5 @@ class PullReport(Struct, frozen=True):
     download: Download | None
     free_bytes: int | None
     smoke: SmokeReport | None
+    freed_bytes: int | None
     seconds: float

@@ -32,6 +32,8 @@ def render(report: PullReport, out: Paper) -> None:
     if report.smoke is not None:
         smoke.render(report.smoke, out)
         out.line("")
+    if report.freed_bytes is not None:
+        out.line(f"Old revisions are gone: {size(report.freed_bytes)} freed")
     for gap in report.not_checked:
         if gap.decides:
             out.line(("not checked ", "yellow"), f"{gap.check}: {gap.reason}")
