@@ -204,7 +204,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._refuse(404 if authorization else 401, "RepoNotFound")
         elif repository.moved_to is not None:
             self._redirect(self.path.replace(name, repository.moved_to, 1))
-        elif repository.token is not None and authorization != f"Bearer {repository.token}":
+        elif (
+            repository.token is not None
+            and authorization != f"Bearer {repository.token}"
+            and not path.startswith("/cdn/")  # its addresses are signed
+        ):
             if repository.gated and api:
                 self._api(name, repository, api)
             elif repository.gated:

@@ -362,6 +362,16 @@ def _same(one: Path, other: Path) -> bool:
         return False
 
 
+def _fetched(file: RemoteFile, model: Model) -> Path | None:
+    """Where a file of a fetch that did not end lies whole, if it does."""
+    home = home_of(model)
+    if home is not None:
+        for path in (home / "blobs" / file.blob, fetch.staged(home, file.blob)):
+            if path.is_file() and fetch.digest(path, file.blob) == file.blob:
+                return path
+    return None
+
+
 def _read_heads(
     http: Client, name: str, model: Model, remote: Remote, heads: list[RemoteFile]
 ) -> Model:
@@ -373,6 +383,10 @@ def _read_heads(
     with tempfile.TemporaryDirectory(prefix="vlm-doctor-") as folder:
         for file in heads:
             if file.bytes > MOST_HEAD_BYTES:
+                continue
+            fetched = _fetched(file, model)
+            if fetched is not None:
+                shutil.copyfile(fetched, Path(folder) / file.path)
                 continue
             with (Path(folder) / file.path).open("wb") as stream:
                 http.http_get(
