@@ -51,6 +51,7 @@ def look(
             "remote_processor": seen_model.remote_processor,
             "remote_config": seen_model.remote_config,
             "files_read": seen_model.found in ("cache", "folder"),
+            "config": model.configuration(seen_model),
             "modules": environment.MODULES,
             "folder": os.getcwd(),
             "notes": str(state.cache() / "notes" / state.name_of(target.python)),
