@@ -44,10 +44,11 @@ accuracy: .venv/ready
 	$(BIN)/python -m tools.accuracy $(ACCURACY)
 
 # Train the doctor's own model from nothing: about 80 minutes on two cores of its own.
+# TRAIN="--threads 1" leaves most of one core to others; TRAIN="--device cuda" takes minutes.
 train: .venv/ready
 	$(BIN)/uv venv --quiet --allow-existing --no-project .cache/train
 	$(BIN)/uv pip install --quiet --python .cache/train/bin/python -r training/requirements.txt
-	.cache/train/bin/python -m training.train --out .cache/smoke_model
+	.cache/train/bin/python -m training.train --out .cache/smoke_model $(TRAIN)
 
 .venv/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \

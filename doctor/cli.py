@@ -6,12 +6,16 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from doctor import __version__
+from doctor import __version__, commands
+from doctor.commands import SUMMARIES
 from doctor.errors import CouldNot, DoctorError, Interrupted, Refused
+
+if TYPE_CHECKING:
+    from doctor.reports import Report
 
 EPILOG = """exit status: 0 no errors (check), works (fix, smoke); 1 errors found, not fixed, failed;
 2 wrong usage or refused; 3 the doctor could not do its work, or the verdict is unknown;
@@ -26,8 +30,11 @@ class Parser(argparse.ArgumentParser):
         raise Refused(message[0].upper() + message[1:] + ".", f"See: {self.prog} --help")
 
 
-def parser() -> Parser:
-    """The command line of the contract."""
+def parser(asked: Collection[str] = tuple(SUMMARIES)) -> Parser:
+    """The command line of the contract; of the commands that were not asked for, only the names.
+
+    Options are added by the command's own module, and importing those costs time.
+    """
     top = Parser(
         prog="vlm-doctor",
         description="Says whether a vision-language model runs with MLX here, and makes it run.",
@@ -35,80 +42,16 @@ def parser() -> Parser:
         allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=f"vlm-doctor {__version__}")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-
-    def command(name: str, summary: str, *, target: bool = True, model: bool = True) -> Parser:
-        result = commands.add_parser(
+    names = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in SUMMARIES.items():
+        command = names.add_parser(
             name, help=summary, description=summary, allow_abbrev=False, epilog=EPILOG
         )
-        result.add_argument(
+        command.add_argument(
             "--format", choices=("text", "json"), default="text", help="of the report"
         )
-        if target:
-            group = result.add_mutually_exclusive_group()
-            group.add_argument("--python", metavar="PATH", help="the interpreter to examine")
-            group.add_argument("--venv", metavar="DIR", help="the environment to examine")
-        if model:
-            result.add_argument(
-                "--model", metavar="M", help="a Hub id or a model's folder (default: Qwen3-VL-4B)"
-            )
-        return result
-
-    check = command("check", "Say what is wrong and why, without changing or running anything.")
-    check.add_argument(
-        "--for",
-        dest="purpose",
-        choices=("image", "video", "server"),
-        help="what is to run: pictures (the default), videos, or mlx-vlm's server",
-    )
-    check.add_argument("--only", metavar="C,…", help="only these checks or codes")
-    check.add_argument("--skip", metavar="C,…", help="not these checks or codes")
-    check.add_argument("--facts", metavar="FILE", help="judge facts saved elsewhere")
-    check.add_argument("--save-facts", metavar="FILE", help="save the facts as well")
-
-    fix = command("fix", "Repair the environment from a recipe, and prove it with a generation.")
-    fix.add_argument("--yes", action="store_true", help="do not ask")
-    fix.add_argument("--dry-run", action="store_true", help="only show the plan")
-    fix.add_argument("--recipe", metavar="R", help="use this recipe")
-    fix.add_argument("--new-venv", metavar="DIR", help="make a fresh environment instead")
-    fix.add_argument("--offline", action="store_true", help="use no network")
-    fix.add_argument("--wheels", metavar="DIR", help="install from the wheels in this folder")
-    fix.add_argument("--force", action="store_true", help="even if other packages break")
-
-    smoke = command("smoke", "Run a real generation that looks at a picture.")
-    smoke.add_argument("--image", metavar="FILE", help="a picture of your own")
-    smoke.add_argument("--prompt", metavar="P", help="what to ask")
-    smoke.add_argument("--expect", metavar="TEXT", help="what the answer must contain")
-
-    undo = command("undo", "Take back the last fix of an environment.", model=False)
-    group = undo.add_mutually_exclusive_group()
-    group.add_argument("--list", action="store_true", help="show what can be taken back")
-    group.add_argument("--clear", action="store_true", help="give up the ways back")
-
-    explain = command(
-        "explain",
-        "Explain a finding's code or an incident, or say what a pasted error is.",
-        target=False,
-        model=False,
-    )
-    asked = explain.add_mutually_exclusive_group(required=True)
-    asked.add_argument("code", nargs="?", metavar="CODE", help="a code, a check or an incident")
-    asked.add_argument("--error", metavar="FILE", help="a traceback or log (-: standard input)")
-
-    recipes = command("recipes", "Show the recipes.", model=False)
-    group = recipes.add_mutually_exclusive_group()
-    group.add_argument(
-        "--outdated", action="store_true", help="ask the package index what has moved since"
-    )
-    group.add_argument(
-        "--export",
-        choices=("requirements", "pyproject", "conda"),
-        help="print one as a file for another tool",
-    )
-    recipes.add_argument("--recipe", metavar="R", help="only this recipe")
-    recipes.add_argument(
-        "--lock", metavar="L", help="the lock to use (default: the target's), as listed"
-    )
+        if name in asked:
+            commands.module(name).arguments(command)
     return top
 
 
@@ -121,10 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     as_json = _wants_json(words)
     name = next((word for word in words if not word.startswith("-")), None)
     try:
-        options = parser().parse_args(words)
-        # Imported only now: asking for help or the version needs none of it.
-        from doctor import commands
-
+        options = parser([name] if name in SUMMARIES else []).parse_args(words)
         report, code = commands.run(options)
         _print(report, as_json)
         return code
@@ -156,17 +96,17 @@ def _wants_json(words: Sequence[str]) -> bool:
     )
 
 
-def _print(report: object, as_json: bool) -> None:
+def _print(report: Report, as_json: bool) -> None:
     """Print a report on standard output. Raises ``CouldNot`` where that cannot be written to."""
     try:
         if as_json:
-            from doctor.report import encode
+            from doctor.reports import encode
 
-            sys.stdout.buffer.write(encode(report) + b"\n")  # type: ignore[arg-type]
+            sys.stdout.buffer.write(encode(report) + b"\n")
         else:
-            from doctor import terminal, text
+            from doctor import terminal, texts
 
-            text.render(report, terminal.paper(sys.stdout))  # type: ignore[arg-type]
+            texts.render(report, terminal.paper(sys.stdout))
         sys.stdout.flush()
     except BrokenPipeError:
         raise
@@ -178,7 +118,7 @@ def _print(report: object, as_json: bool) -> None:
 
 def _fail(command: str | None, message: str, hint: str, code: int, as_json: bool) -> int:
     """Say in one line why there is no report: on standard error, or as the JSON document."""
-    from doctor.report import SCHEMA, ErrorDetail, ErrorReport
+    from doctor.reports import SCHEMA, ErrorDetail, ErrorReport
 
     report = ErrorReport(
         schema=SCHEMA,
@@ -189,9 +129,9 @@ def _fail(command: str | None, message: str, hint: str, code: int, as_json: bool
     if as_json:
         _print(report, as_json=True)
     else:
-        from doctor import terminal, text
+        from doctor import terminal, texts
 
-        text.error(report, terminal.paper(sys.stderr))
+        texts.error(report, terminal.paper(sys.stderr))
     return code
 
 

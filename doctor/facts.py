@@ -96,24 +96,32 @@ class Build(Struct, frozen=True):
 
 
 class EnforcedRequirement(Struct, frozen=True):
-    """A requirement that transformers checks whenever it is imported, and the file that says so."""
+    """A requirement that transformers checks whenever it is imported, and the file that says so.
+
+    With ``if_installed`` it does so only where it takes the distribution for available: where
+    ``guard_needs`` are too, and its release is not below ``guard_least``.
+    """
 
     requirement: str
     if_installed: bool
     source: str
+    guard_needs: tuple[str, ...] = ()
+    guard_least: str | None = None
 
 
 class TransformersFacts(Struct, frozen=True):
     """What the installed transformers says of itself; null where its source does not tell.
 
     ``least`` are the least releases of distributions that it accepts when it comes to use them,
-    by name, which its metadata do not say.
+    by name, which its metadata do not say. ``module_suffices`` tells that it takes a package for
+    available by its module alone, without metadata.
     """
 
     folder: str
     enforced: tuple[EnforcedRequirement, ...] | None
     torchvision_needs_torch: bool | None
     least: dict[str, str] = {}
+    module_suffices: bool | None = None
 
 
 class BackendNeed(Struct, frozen=True):
@@ -301,6 +309,17 @@ class Parameters(Struct, frozen=True):
     drops_absent: bool
 
 
+class AlteredFile(Struct, frozen=True):
+    """A file of the recorded size whose content is not the recorded one (``check --deep``).
+
+    ``kind`` is ``compiled``, ``source`` or ``data``.
+    """
+
+    distribution: str
+    path: str
+    kind: str
+
+
 class Environment(Struct, frozen=True):
     """What the probe saw in the target.
 
@@ -308,8 +327,9 @@ class Environment(Struct, frozen=True):
     as far as their RECORDs tell.
     ``conda`` has the versions that conda believes to have installed, ``foreign_scripts`` the
     commands in it that another Python would run, with that Python's path; ``stray_libraries`` are
-    copies of MLX's library in folders that a variable names. ``parameters`` is null where the
-    model's configuration was not there to be read.
+    copies of MLX's library in folders that a variable names. ``altered`` is null where no contents
+    were compared. ``mlx_library`` is the library that computes, where mlx finds it. ``parameters``
+    is null where the model's configuration was not there to be read.
     """
 
     interpreter: Interpreter
@@ -330,6 +350,8 @@ class Environment(Struct, frozen=True):
     foreign_scripts: dict[str, str] = msgspec.field(default_factory=dict)
     stray_libraries: tuple[StrayLibrary, ...] = ()
     parameters: Parameters | None = None
+    altered: tuple[AlteredFile, ...] | None = None
+    mlx_library: str | None = None
 
 
 class Process(Struct, frozen=True):
@@ -549,10 +571,30 @@ class Model(Struct, frozen=True):
     values: dict[str, dict[str, Value]] = msgspec.field(default_factory=dict)
 
 
+class Generation(Struct, frozen=True):
+    """A generation that was really run in the target (``check --deep``).
+
+    ``model`` and ``model_type`` are of the model that generated, ``stand_in`` tells that it is the
+    doctor's own. ``stage`` is where it failed (``answer``: it ran, and did not understand the
+    picture), ``error`` and ``traceback`` what was said there. ``timed_out`` tells that it was ended
+    before it told anything.
+    """
+
+    model: str
+    model_type: str | None
+    stand_in: bool
+    passed: bool
+    stage: str | None = None
+    error: str | None = None
+    traceback: str | None = None
+    timed_out: bool = False
+
+
 class Facts(Struct, frozen=True):
     """All that is known of one target, one model and one machine at one moment.
 
-    ``purpose`` is what the environment was looked at for.
+    ``purpose`` is what the environment was looked at for. ``generation`` is null where none was
+    run.
     """
 
     schema: str
@@ -564,6 +606,7 @@ class Facts(Struct, frozen=True):
     model: Model
     variables: dict[str, str]
     purpose: Purpose = "image"
+    generation: Generation | None = None
 
 
 def decode(text: bytes) -> Facts:

@@ -21,7 +21,7 @@ from typing import Any
 
 from doctor import state
 from doctor.errors import CouldNot, Refused
-from doctor.report import UndoEntry
+from doctor.reports.undo import UndoEntry
 from doctor.snapshot import Entry, Snapshot, entry
 
 VERSION = 1

@@ -41,26 +41,40 @@ def look(
     target or the model cannot be examined.
     """
     seen_model = model.look(model_name)
-    question = environment.Question(
-        target,
-        {
-            "model_type": seen_model.type,
-            "processor_class": seen_model.processor_class,
-            "image_processor_type": seen_model.image_processor_type,
-            "purpose": purpose,
-            "remote_processor": seen_model.remote_processor,
-            "remote_config": seen_model.remote_config,
-            "files_read": seen_model.found in ("cache", "folder"),
-            "config": model.configuration(seen_model),
-            "modules": environment.MODULES,
-            "folder": os.getcwd(),
-            "notes": str(state.cache() / "notes" / state.name_of(target.python)),
-        },
-    )
+    question = environment.Question(target, question_of(target, seen_model, purpose))
     try:
         seen_machine = machine.look()
     finally:
         answer = question.answer()
+    return facts_of(target, answer, seen_machine, seen_model, variables, purpose)
+
+
+def question_of(target: Target, seen_model: Model, purpose: Purpose) -> dict[str, object]:
+    """What the probe is asked about the target, for one model."""
+    return {
+        "model_type": seen_model.type,
+        "processor_class": seen_model.processor_class,
+        "image_processor_type": seen_model.image_processor_type,
+        "purpose": purpose,
+        "remote_processor": seen_model.remote_processor,
+        "remote_config": seen_model.remote_config,
+        "files_read": seen_model.found in ("cache", "folder"),
+        "config": model.configuration(seen_model),
+        "modules": environment.MODULES,
+        "folder": os.getcwd(),
+        "notes": str(state.cache() / "notes" / state.name_of(target.python)),
+    }
+
+
+def facts_of(
+    target: Target,
+    answer: dict[str, object],
+    seen_machine: Machine,
+    seen_model: Model,
+    variables: Mapping[str, str],
+    purpose: Purpose,
+) -> Facts:
+    """The facts, put together. Raises ``CouldNot`` where the probe's answer is none."""
     interpreter = answer["interpreter"]
     assert isinstance(interpreter, dict)
     home = os.path.expanduser("~")

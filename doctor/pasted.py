@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from doctor.errors import Refused
-from doctor.report import ErrorSeen
+from doctor.reports.explain import ErrorSeen
 
 # Of longer texts the end is looked at, where the error usually is.
 MOST_BYTES = 4_000_000

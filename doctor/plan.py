@@ -110,6 +110,7 @@ def make(
         for intent in intents:
             if isinstance(intent, UseRecipe):
                 reinstall |= set(intent.reinstall)
+                everything_anew = everything_anew or intent.everything
         reinstall = set(lock.wheels) if everything_anew else reinstall & set(lock.wheels)
         install = _install(facts, lock, reinstall)
         names = {canonicalize_name(change.name) for change in install.changes}

@@ -7,7 +7,7 @@ import json
 
 from doctor import state
 from doctor.facts import Facts
-from doctor.report import Proof
+from doctor.reports.check import Proof
 from doctor.requirements import installed
 
 

@@ -24,18 +24,10 @@ from doctor.facts import Facts, Struct
 from doctor.look import look
 from doctor.plan import Plan
 from doctor.registry import Examination
-from doctor.report import (
-    SCHEMA,
-    CheckReport,
-    FixReport,
-    Outcome,
-    PlanReport,
-    SmokeReport,
-    Tool,
-    check_report,
-    plan_report,
-    target_report,
-)
+from doctor.reports import SCHEMA, Tool, target_report
+from doctor.reports.check import CheckReport, PlanReport, check_report, plan_report
+from doctor.reports.fix import FixReport, Outcome
+from doctor.reports.smoke import SmokeReport
 from doctor.target import Target
 
 Progress = Callable[[str], None]

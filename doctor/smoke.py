@@ -15,18 +15,10 @@ import psutil
 
 from doctor import pictures, stand_in, state, uv
 from doctor.errors import CouldNot, Refused
-from doctor.facts import Struct
+from doctor.facts import Facts, Struct
 from doctor.probes import machine
-from doctor.report import (
-    SCHEMA,
-    Answer,
-    SmokeModel,
-    SmokeReport,
-    Stage,
-    StageName,
-    TargetReport,
-    Tool,
-)
+from doctor.reports import SCHEMA, TargetReport, Tool
+from doctor.reports.smoke import Answer, SmokeModel, SmokeReport, Stage, StageName
 
 GENERATION = Path(__file__).parent / "inside" / "generation"
 STAGES: tuple[StageName, ...] = ("import", "load", "see", "generate")
@@ -35,6 +27,7 @@ STAGES: tuple[StageName, ...] = ("import", "load", "see", "generate")
 # measured with torch on a slow disk) and MLX's CPU backend compiles its kernels (7 s); a real model
 # has to be read from disk.
 TIME_LIMIT = 600.0
+TIMED_OUT = f"it took longer than {TIME_LIMIT:.0f} seconds and was ended"
 # The longest sentence of the doctor's own model has 16 tokens; a real model describes a picture in
 # more words, and has to get to the number.
 MOST_TOKENS = 160
@@ -64,6 +57,14 @@ class Job(Struct, frozen=True):
         if self.image is not None or self.prompt is not None or self.expected is not None:
             return None
         return "examination" if self.model is None else "for_other_models"
+
+
+def job_of(facts: Facts) -> Job:
+    """The real model where it is here whole enough to be tried, else the stand-in."""
+    path = facts.model.path
+    if path is None or facts.model.weights_bytes is None:
+        return Job(model=None, model_id=stand_in.NAME)
+    return Job(model=os.path.expanduser(path), model_id=facts.model.id)
 
 
 def run(python: str, job: Job, target: TargetReport | None = None) -> SmokeReport:
@@ -177,7 +178,7 @@ def _child(python: str, work: Path) -> str | None:
         _, errors = process.communicate(timeout=TIME_LIMIT)
     except subprocess.TimeoutExpired:
         uv.end(process)
-        return f"it took longer than {TIME_LIMIT:.0f} seconds and was ended"
+        return TIMED_OUT
     except BaseException:
         uv.end(process)
         raise

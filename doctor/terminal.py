@@ -8,8 +8,10 @@ pipe gets lines of any length, and rich is not even imported for it: it costs as
 from __future__ import annotations
 
 import os
+import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO, Protocol
 
 # A piece of a line: text, or text and how it looks (a style of rich's, lost where there is none).
@@ -49,6 +51,29 @@ def clean(text: str) -> str:
         else letter
         for letter in text
     )
+
+
+def say(line: str) -> None:
+    """Print a line of progress on standard error."""
+    if line:
+        print(clean(line), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on standard error: call it with the bytes done since the last call, and all of them.
+
+    Null where standard error is no terminal: nobody would see it.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, advance=done, total=total)
 
 
 class Plain:

@@ -15,7 +15,7 @@ from packaging.version import Version
 from doctor import uv
 from doctor.errors import CouldNot
 from doctor.recipes import UV_PLATFORMS, Lock, Place, Recipe
-from doctor.report import GonePin, OutdatedReport, PinReport, YankedPin
+from doctor.reports.recipes import GonePin, OutdatedReport, PinReport, YankedPin
 
 # Seconds for all questions together. A warm index answers in one; uv's own time-outs and repeats
 # add up to minutes where nothing answers.

@@ -12,7 +12,7 @@ from PIL import Image
 
 from doctor import pictures, smoke, stand_in
 from doctor.errors import CouldNot
-from doctor.report import Answer
+from doctor.reports.smoke import Answer
 from tests.conftest import ROOT, Fixed
 
 WHAT = pictures.for_other_models()[0][0]  # a red cross on yellow, and the number 52

@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from doctor import registry, terminal, text
-from doctor.report import PlanReport, check_report
+from doctor import registry, terminal, texts
+from doctor.reports.check import PlanReport, check_report
 from tests.conftest import recorded
 from tests.facts_of import distribution, replace, with_distributions
 
@@ -23,7 +23,7 @@ def plain(facts_name: str = "report", evil: str = "") -> str:
         facts = replace(facts, model=replace(facts.model, id=evil))
     examination = registry.examine(facts, registry.names())
     stream = io.StringIO()
-    text.render(
+    texts.render(
         check_report(facts, examination, PlanReport(actions=()), 0.1), terminal.paper(stream)
     )
     return stream.getvalue()
@@ -70,7 +70,7 @@ def test_a_terminal_of_any_width(columns: int, monkeypatch: pytest.MonkeyPatch) 
     examination = registry.examine(facts, registry.names())
     stream = FakeTerminal()
     report = check_report(facts, examination, PlanReport(actions=()), 0.1)
-    text.render(report, terminal.paper(stream))
+    texts.render(report, terminal.paper(stream))
     lines = stream.getvalue().splitlines()
     assert max(map(len, lines)) <= columns
     assert "" in lines  # findings stand apart

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
-from doctor.report import Report
+from doctor.commands import SUMMARIES
+from doctor.reports import ErrorReport
 
 PATH = Path(__file__).parent.parent / "doctor" / "schema" / "report-1.json"
 
 
 def schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of all documents that the doctor prints."""
+    modules = [importlib.import_module(f"doctor.reports.{name}") for name in SUMMARIES]
     documents, definitions = msgspec.json.schema_components(
-        get_args(Report), ref_template="#/$defs/{name}"
+        [*(module.DOCUMENT for module in modules), ErrorReport], ref_template="#/$defs/{name}"
     )
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -11,13 +11,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tools.damage import layout, texts, weights  # noqa: F401  (they register their kinds)
+from tools.damage import judge, layout, texts, weights  # noqa: F401  (they register their kinds)
+from tools.damage.judge import RECORDED, ROOT
 from tools.damage.kinds import KINDS, Kind
 from tools.damage.places import Place
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
-RECORDED = ROOT / "tests" / "damage"
 
 # Logits differ by 0.0003 between runs of the same model; what is more has been computed otherwise.
 SAME = 0.002
@@ -122,10 +121,22 @@ def main() -> None:
     parser.add_argument("recipe")
     parser.add_argument("python", type=Path)
     parser.add_argument("--base", type=Path, default=ROOT / ".cache" / "damage")
+    parser.add_argument("--judge", action="store_true", help="hold the doctor against the record")
+    parser.add_argument("--deep", action="store_true", help="with the hashes of large files")
+    parser.add_argument("--set-aside", action="store_true", help="show those that were set aside")
     parser.add_argument("kinds", nargs="*")
     options = parser.parse_args()
+    base = options.base / options.recipe
     RECORDED.mkdir(exist_ok=True)
-    record(options.recipe, options.python, options.base / options.recipe, options.kinds)
+    if not options.judge:
+        record(options.recipe, options.python, base, options.kinds)
+        return
+    wanted = [case for case, _, _ in cases(options.kinds)]
+    told = judge.judge(options.recipe, options.python, base / "judged", wanted, options.deep)
+    for case, one in sorted(told.items()):
+        if one["wrong"] is not None and one["set_aside"] is options.set_aside:
+            print(one["wrong"], case, one["happened"], one["says"])
+    print(judge.figures(told))
 
 
 if __name__ == "__main__":

@@ -112,6 +112,7 @@ def answer(question: dict) -> dict:
         "shadows": hiding,
         "startup": started,
         "parameters": parameters.of_model(finder, notes, question) if asks_parameters else None,
+        "mlx_library": modules.mlx_library(finder),
         "torch_bytes": disk.torch_bytes(found, notes),
     }
     if question.get("survey"):

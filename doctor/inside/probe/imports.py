@@ -107,7 +107,7 @@ def summarise(text: str) -> dict:
     that it makes names in other ways; ``lazy`` maps names to the submodules that a lazy package
     takes them from, ``places`` some names to theirs, where there may be others too; ``hints`` are
     names that it only mentions, in its ``__getattr__`` or for type checkers; ``calls`` tells that
-    it calls into another followed package at once; ``error`` is a syntax error.
+    it calls into another followed package at once; ``error`` is why its import always fails.
     """
     summary = _empty()
     try:
@@ -117,6 +117,9 @@ def summarise(text: str) -> dict:
         return summary
     except (RecursionError, MemoryError):
         summary["dynamic"] = True
+        return summary
+    if any(isinstance(statement, ast.Raise) for statement in tree.body):
+        summary["error"] = "it raises an error whenever it is imported"
         return summary
     defines: set[str] = set()
     _Body(summary, defines, constants=_constants(tree)).visit_all(tree.body, optional=False)

@@ -1,0 +1,39 @@
+"""The commands: one module each.
+
+A module has ``arguments(parser)``, which adds its options, and ``run(options)``, which gives its
+report and the exit status of the contract. Only the module of the command that was asked for is
+imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from doctor.reports import Report
+
+SUMMARIES = {
+    "check": "Say what is wrong and why, without changing or running anything.",
+    "fix": "Repair the environment from a recipe, and prove it with a generation.",
+    "smoke": "Run a real generation that looks at a picture.",
+    "undo": "Take back the last fix of an environment.",
+    "explain": "Explain a finding's code or an incident, or say what a pasted error is.",
+    "recipes": "Show the recipes.",
+}
+
+
+def module(name: str) -> ModuleType:
+    """The module of a command."""
+    return importlib.import_module(f"doctor.commands.{name}")
+
+
+def run(options: argparse.Namespace) -> tuple[Report, int]:
+    """Run the command that the options name."""
+    command = cast(
+        "Callable[[argparse.Namespace], tuple[Report, int]]", module(options.command).run
+    )
+    return command(options)

@@ -1,0 +1,83 @@
+"""``vlm-doctor fix``: repair, or make a fresh environment."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from doctor import repair, target, terminal
+from doctor.commands.options import add_model, add_target, model_of, target_of
+from doctor.errors import Refused
+from doctor.reports.check import CheckReport, PlanReport
+from doctor.reports.fix import FixReport
+from doctor.terminal import say
+
+OUTCOME_EXIT = {
+    "fixed": 0,
+    "nothing-to-do": 0,
+    "planned": 0,
+    "declined": 1,
+    "rolled-back": 1,
+    "refused": 2,
+    "failed": 3,
+    "interrupted": 130,
+}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    add_target(parser)
+    add_model(parser)
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--dry-run", action="store_true", help="only show the plan")
+    parser.add_argument("--recipe", metavar="R", help="use this recipe")
+    parser.add_argument("--new-venv", metavar="DIR", help="make a fresh environment instead")
+    parser.add_argument("--offline", action="store_true", help="use no network")
+    parser.add_argument("--wheels", metavar="DIR", help="install from the wheels in this folder")
+    parser.add_argument("--force", action="store_true", help="even if other packages break")
+
+
+def run(options: argparse.Namespace) -> tuple[FixReport, int]:
+    """Repair, or make a fresh environment."""
+    if options.wheels is not None and not Path(options.wheels).is_dir():
+        raise Refused(f"There is no folder {options.wheels}.")
+    fresh = options.new_venv is not None
+    if fresh and (options.python or options.venv):
+        raise Refused("--new-venv makes an environment; it goes with no --python and no --venv.")
+    request = repair.Request(
+        target=target.Target(python="", found_by="--new-venv") if fresh else target_of(options),
+        model=model_of(options),
+        yes=options.yes,
+        dry_run=options.dry_run,
+        recipe=options.recipe,
+        offline=options.offline,
+        wheels=options.wheels,
+        force=options.force,
+    )
+    if fresh:
+        report = repair.fresh(options.new_venv, request, os.environ, say, _confirm)
+        return report, OUTCOME_EXIT[report.outcome]
+    report = repair.Repair(request, os.environ, say, _confirm).run()
+    return report, OUTCOME_EXIT[report.outcome]
+
+
+def _confirm(before: CheckReport | None, plan: PlanReport) -> bool:
+    """Show the plan and ask. Raises ``Refused`` without a terminal."""
+    from doctor.texts import check
+
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise Refused(
+            "There is no terminal to ask for your consent.",
+            "Say --yes to repair without being asked, or --dry-run to see the plan.",
+        )
+    out = terminal.paper(sys.stderr)
+    if before is not None:
+        check.render(before, out)
+    check.plan(plan, out)
+    try:
+        answer = input("Do this? [y/N] ")
+    except EOFError:
+        return False
+    return answer.strip().lower() in ("y", "yes")

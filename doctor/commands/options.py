@@ -1,0 +1,33 @@
+"""The options that commands share, and what they mean."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from doctor import target
+from doctor.probes import model
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """The options that name the environment to examine."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--python", metavar="PATH", help="the interpreter to examine")
+    group.add_argument("--venv", metavar="DIR", help="the environment to examine")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """The option that names the model."""
+    parser.add_argument(
+        "--model", metavar="M", help="a Hub id or a model's folder (default: Qwen3-VL-4B)"
+    )
+
+
+def target_of(options: argparse.Namespace) -> target.Target:
+    """The environment that the options name, or the one that is found."""
+    return target.find(options.python, options.venv, os.environ)
+
+
+def model_of(options: argparse.Namespace) -> str:
+    """The model that the options name, or the default."""
+    return model.DEFAULT if options.model is None else str(options.model)

@@ -1,0 +1,45 @@
+"""``vlm-doctor smoke``: generate once, with the real model if it is here, else the stand-in."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+import msgspec
+
+from doctor import proof, repair
+from doctor import smoke as generation
+from doctor.commands.options import add_model, add_target, model_of, target_of
+from doctor.errors import Refused
+from doctor.look import look
+from doctor.reports import target_report
+from doctor.reports.smoke import SmokeReport
+from doctor.terminal import say
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    add_target(parser)
+    add_model(parser)
+    parser.add_argument("--image", metavar="FILE", help="a picture of your own")
+    parser.add_argument("--prompt", metavar="P", help="what to ask")
+    parser.add_argument("--expect", metavar="TEXT", help="what the answer must contain")
+
+
+def run(options: argparse.Namespace) -> tuple[SmokeReport, int]:
+    """Generate once, with the real model where it is here, else with the stand-in."""
+    facts = look(target_of(options), model_of(options), os.environ)
+    job = generation.job_of(facts)
+    if options.model is not None and facts.model.found == "folder" and job.model is None:
+        raise Refused(f"{options.model} has no weights (no *.safetensors).")
+    job = msgspec.structs.replace(
+        job, image=options.image, prompt=options.prompt, expected=options.expect
+    )
+    say(f"Generating with {job.model_id} …")
+    interpreter = facts.environment.interpreter
+    report = generation.run(os.path.expanduser(interpreter.executable), job, target_report(facts))
+    if report.passed:
+        proof.remember(facts, os.path.expanduser(interpreter.prefix))
+    elif generation.compiler_is_missing(report):
+        say(repair.NO_COMPILER)
+    return report, 0 if report.passed else 1

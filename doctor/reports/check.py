@@ -1,0 +1,135 @@
+"""What ``vlm-doctor check`` says."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+from doctor.actions import AnyAction, Install
+from doctor.facts import Facts, Pressure, Purpose, Struct
+from doctor.findings import Finding, NotChecked, Verdict
+from doctor.plan import Plan
+from doctor.registry import Examination
+from doctor.reports import SCHEMA, TargetReport, Tool, target_report
+
+
+class MachineReport(Struct, frozen=True):
+    """The machine; sizes in bytes, null where they are not known."""
+
+    os: str
+    os_version: str | None
+    arch: str
+    chip: str | None
+    ram_total_bytes: int | None
+    ram_available_bytes: int | None
+    swap_used_bytes: int | None
+    memory_pressure: Pressure | None
+    gpu_budget_bytes: int | None
+
+
+class ModelReport(Struct, frozen=True):
+    """The model that was asked about; sizes in bytes, null where they are not known."""
+
+    id: str
+    revision: str | None
+    path: str | None
+    type: str | None
+    cached: bool
+    weights_bytes: int | None
+    peak_bytes: int | None = None
+
+
+class PlanReport(Struct, frozen=True):
+    """What a fix would do.
+
+    ``download_bytes`` is fetched; ``disk_bytes`` is needed for that, the install and the way back.
+    """
+
+    actions: tuple[AnyAction, ...]
+    recipe: str | None = None
+    download_bytes: int | None = None
+    disk_bytes: int | None = None
+    breaks: tuple[str, ...] = ()
+
+
+class Proof(Struct, frozen=True):
+    """The last generation that proved this environment, and what has changed since."""
+
+    proven_at: str
+    unchanged: bool
+    changes: tuple[str, ...]
+
+
+class CheckReport(Struct, frozen=True):
+    """What ``vlm-doctor check`` says; ``purpose`` is what it was asked for (``--for``)."""
+
+    schema: Literal["vlm-doctor/report/1"]
+    command: Literal["check"]
+    tool: Tool
+    target: TargetReport
+    machine: MachineReport
+    model: ModelReport
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    not_checked: tuple[NotChecked, ...]
+    plan: PlanReport
+    seconds: float
+    proof: Proof | None = None
+    purpose: Purpose = "image"
+
+
+DOCUMENT = CheckReport
+
+
+def plan_report(made: Plan, kept_bytes: int | None) -> PlanReport:
+    """The plan as reports show it.
+
+    ``kept_bytes`` is what the way back takes; without it the need for disk is not known. With it,
+    the need is what is fetched, what is installed, and what is kept of the old.
+    """
+    installs = [action for action in made.actions if isinstance(action, Install)]
+    download = installs[0].download_bytes if installs else 0
+    unpacked = installs[0].installed_bytes if installs else 0
+    known = download is not None and unpacked is not None and kept_bytes is not None
+    return PlanReport(
+        actions=made.actions,
+        recipe=made.recipe,
+        download_bytes=download,
+        disk_bytes=(download or 0) + (unpacked or 0) + (kept_bytes or 0) if known else None,
+        breaks=tuple(broken.line() for broken in made.breaks),
+    )
+
+
+def check_report(
+    facts: Facts,
+    examination: Examination,
+    plan: PlanReport,
+    seconds: float,
+    proof: Proof | None = None,
+) -> CheckReport:
+    """The report of a check."""
+    machine, model = facts.machine, facts.model
+    return CheckReport(
+        schema=SCHEMA,
+        command="check",
+        tool=Tool(),
+        target=target_report(facts),
+        machine=MachineReport(
+            **{name: getattr(machine, name) for name in MachineReport.__struct_fields__}
+        ),
+        model=ModelReport(
+            id=model.id,
+            revision=model.revision,
+            path=os.path.expanduser(model.path) if model.path else None,
+            type=model.type,
+            cached=model.found in ("cache", "folder"),
+            weights_bytes=model.weights_bytes,
+        ),
+        verdict=examination.verdict,
+        findings=examination.findings,
+        not_checked=examination.not_checked,
+        plan=plan,
+        seconds=round(seconds, 3),
+        proof=proof,
+        purpose=facts.purpose,
+    )

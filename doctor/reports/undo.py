@@ -1,0 +1,32 @@
+"""What ``vlm-doctor undo`` says."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from doctor.facts import Struct
+from doctor.reports import Tool
+
+
+class UndoEntry(Struct, frozen=True):
+    """One fix that can be taken back."""
+
+    id: str
+    finished_at: str
+    summary: str
+    bytes: int
+
+
+class UndoReport(Struct, frozen=True):
+    """What ``vlm-doctor undo`` did, and what can still be taken back."""
+
+    schema: Literal["vlm-doctor/report/1"]
+    command: Literal["undo"]
+    tool: Tool
+    outcome: Literal["undone", "recovered", "nothing-to-undo", "listed", "cleared"]
+    entries: tuple[UndoEntry, ...]
+    restored: int
+    seconds: float
+
+
+DOCUMENT = UndoReport

@@ -1,0 +1,39 @@
+"""The report of a fix."""
+
+from __future__ import annotations
+
+from doctor.findings import Severity
+from doctor.reports.fix import FixReport
+from doctor.terminal import Paper
+from doctor.texts import check, smoke
+
+FIX_WORDS = {
+    "fixed": ("bold green", "it works now, and a generation has proved it"),
+    "nothing-to-do": ("bold green", "nothing has to be done"),
+    "planned": ("cyan", "this is what would be done; nothing was changed"),
+    "declined": ("yellow", "nothing was changed"),
+    "rolled-back": ("bold red", "not fixed; everything is as it was before"),
+    "refused": ("bold red", "nothing was changed"),
+    "interrupted": ("yellow", "everything is as it was before"),
+    "failed": ("bold red", "not fixed"),
+}
+
+
+def render(report: FixReport, out: Paper) -> None:
+    """Print what was done, and the proof."""
+    if report.outcome in ("planned", "refused") and report.plan.actions:
+        check.plan(report.plan, out)
+        out.line("")
+    elif report.outcome not in ("fixed", "nothing-to-do") and report.before is not None:
+        for finding in report.before.findings:
+            if finding.severity is Severity.ERROR:
+                check.show(finding, out)
+    for generation in (report.smoke, report.real_smoke):
+        if generation is not None:
+            smoke.render(generation, out)
+            out.line("")
+    style, words = FIX_WORDS[report.outcome]
+    reason = f" ({report.reason})" if report.reason else ""
+    out.line((report.outcome, style), f": {words}{reason} ({report.seconds:.1f} s)")
+    if report.outcome == "fixed":
+        out.line("To take it back: vlm-doctor undo")

@@ -1,0 +1,21 @@
+"""The report of an undo."""
+
+from __future__ import annotations
+
+from doctor.reports.undo import UndoReport
+from doctor.terminal import Paper
+
+
+def render(report: UndoReport, out: Paper) -> None:
+    """Print what was taken back, or can be."""
+    words = {
+        "undone": f"The last fix was taken back ({report.restored} paths put back).",
+        "recovered": f"An interrupted fix was taken back ({report.restored} paths put back).",
+        "nothing-to-undo": "There is nothing to take back.",
+        "listed": f"{len(report.entries)} fixes can be taken back, the newest first.",
+        "cleared": "The ways back were given up, and their space with them.",
+    }
+    out.line(words[report.outcome])
+    for entry in report.entries:
+        size = f"{entry.bytes / 1e6:.0f} MB kept"
+        out.line(f"{entry.finished_at}  {entry.summary} ({size})", indent=2)
