@@ -19,6 +19,9 @@ SCHEMA = "vlm-doctor/facts/1"
 Purpose = Literal["image", "video", "server"]
 
 Pressure = Literal["normal", "warn", "critical"]
+# A value of a JSON file that is kept: a number, a short text, a short list of numbers.
+Value = bool | int | float | str | None | list[int | float]
+
 FileState = Literal["ok", "missing", "broken", "not-an-object", "too-large", "unreadable"]
 
 
@@ -273,6 +276,39 @@ class StrayLibrary(Struct, frozen=True):
     lacks: str | None
 
 
+class ParameterGroup(Struct, frozen=True):
+    """Parameters that mlx-vlm's code makes for the model, alike but for one number in their names.
+
+    ``pattern`` and ``numbers`` as in ``TensorGroup``; a length of the shape is null where it could
+    not be told, the shape where not even their count could. ``quantises`` tells that it is a
+    matrix which MLX quantises where the weights are quantised.
+    """
+
+    pattern: str
+    shape: tuple[int | None, ...] | None
+    numbers: str
+    quantises: bool
+
+
+class Parameters(Struct, frozen=True):
+    """What the installed mlx-vlm makes of ``config.json``, followed in its code.
+
+    Below the names in ``open`` nothing could be told. ``fails`` is the error that making the model
+    ends in, ``unknown`` why its code could not be followed. ``sanitised`` are the words that the
+    code looks for in names of weights, since it renames or drops some. ``reads_index`` tells that
+    it loads the shards that the index names, not all; ``drops_absent`` that it goes on without a
+    part of the model that neither weights nor index mention.
+    """
+
+    groups: tuple[ParameterGroup, ...]
+    open: tuple[str, ...]
+    fails: str | None
+    unknown: str | None
+    sanitised: tuple[str, ...]
+    reads_index: bool
+    drops_absent: bool
+
+
 class AlteredFile(Struct, frozen=True):
     """A file of the recorded size whose content is not the recorded one (``check --deep``).
 
@@ -292,7 +328,8 @@ class Environment(Struct, frozen=True):
     ``conda`` has the versions that conda believes to have installed, ``foreign_scripts`` the
     commands in it that another Python would run, with that Python's path; ``stray_libraries`` are
     copies of MLX's library in folders that a variable names. ``altered`` is null where no contents
-    were compared. ``mlx_library`` is the library that computes, where mlx finds it.
+    were compared. ``mlx_library`` is the library that computes, where mlx finds it. ``parameters``
+    is null where the model's configuration was not there to be read.
     """
 
     interpreter: Interpreter
@@ -312,6 +349,7 @@ class Environment(Struct, frozen=True):
     conda: dict[str, str] = msgspec.field(default_factory=dict)
     foreign_scripts: dict[str, str] = msgspec.field(default_factory=dict)
     stray_libraries: tuple[StrayLibrary, ...] = ()
+    parameters: Parameters | None = None
     altered: tuple[AlteredFile, ...] | None = None
     mlx_library: str | None = None
 
@@ -365,6 +403,142 @@ class Tokenizer(Struct, frozen=True):
     files: tuple[str, ...]
 
 
+class StoredFile(Struct, frozen=True):
+    """One file of the model's folder, or one that should be there.
+
+    ``kind`` is ``file``, ``link`` (to a file), ``dangling`` (a link to nothing), ``folder``,
+    ``special`` (a pipe, a device, a link to itself), ``absent`` or ``unreadable``. ``blob`` is the
+    name of the Hub cache's blob that the link leads to. ``expected_bytes`` and ``expected_hash``
+    (SHA-256, or git's SHA-1) are what the Hub said of it, by the blob's name or by the lists that
+    huggingface-hub keeps; ``hash_is_right`` tells whether the content has that hash, null where it
+    was not computed. ``laid_out_anew`` tells that only the white space of a JSON file is another.
+    ``backup`` is a copy beside it that has the expected hash.
+    """
+
+    name: str
+    kind: str
+    bytes: int | None
+    blob: str | None = None
+    expected_bytes: int | None = None
+    expected_hash: str | None = None
+    hash_is_right: bool | None = None
+    laid_out_anew: bool = False
+    backup: str | None = None
+
+
+class Leftover(Struct, frozen=True):
+    """What an interrupted download or an editor left: ``kind`` is ``incomplete`` or ``backup``.
+
+    ``bytes`` is what it occupies, ``of`` the blob or file that it belongs to, ``needed`` tells that
+    this one is not there whole, so that the leftover is the beginning of what is missing.
+    """
+
+    path: str
+    kind: str
+    bytes: int
+    of: str | None
+    needed: bool
+
+
+class Storage(Struct, frozen=True):
+    """How a model lies on the disk.
+
+    ``home`` is its folder in the Hub's cache, null for a folder of the user's. ``reference`` is the
+    state of ``refs/main``: ``ok``, ``missing``, ``unusable`` or ``dangling`` (it names a snapshot
+    that is not there); ``white_space`` tells that it ends in some, which huggingface-hub takes for
+    a part of the name. ``snapshots`` are the names of those that are there, ``whole`` those with a
+    configuration and weights. ``listed`` tells that huggingface-hub keeps a list of the
+    revision's files. ``more`` counts the files that were not looked at.
+    """
+
+    home: str | None
+    reference: str | None
+    white_space: bool
+    snapshots: tuple[str, ...]
+    whole: tuple[str, ...]
+    listed: bool
+    files: tuple[StoredFile, ...]
+    leftovers: tuple[Leftover, ...]
+    more: int = 0
+
+
+class TensorGroup(Struct, frozen=True):
+    """Tensors that are alike but for one number in their names, in one file.
+
+    ``pattern`` has ``*`` in the place of the first number, ``numbers`` says which: ``0-2,5``; it is
+    empty where the name has none.
+    """
+
+    pattern: str
+    dtype: str
+    shape: tuple[int, ...]
+    numbers: str
+
+
+class WeightsFile(Struct, frozen=True):
+    """A safetensors file, by its header. ``tensors`` counts them; null where it has no header.
+
+    ``kind`` says what is wrong: ``unreadable``, ``pointer`` (of git-lfs), ``text`` (a web page),
+    ``empty``, ``cut``, ``header``, ``entry`` (one of the header), ``dtype`` or ``rest`` (bytes that
+    belong to no tensor). ``bytes`` is null where it is not there.
+    """
+
+    name: str
+    bytes: int | None
+    tensors: int | None
+    kind: str | None = None
+    problem: str | None = None
+    groups: tuple[TensorGroup, ...] = ()
+
+
+class WeightsIndex(Struct, frozen=True):
+    """``model.safetensors.index.json``: its state, the shards that it names, and how it fits.
+
+    ``absent`` are shards that are not there, ``unlisted`` counts tensors of the shards that it does
+    not name, ``misplaced`` those that lie in another shard than it says, ``unfound`` those that no
+    file has; ``example`` is one of the unfound. ``tops`` are the first parts of the names.
+    """
+
+    state: FileState
+    problem: str | None
+    shards: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    unlisted: int = 0
+    misplaced: int = 0
+    unfound: int = 0
+    example: str | None = None
+    tops: tuple[str, ...] = ()
+
+
+class Weights(Struct, frozen=True):
+    """The model's weights as their headers describe them. ``too_many`` says what was left out."""
+
+    files: tuple[WeightsFile, ...]
+    index: WeightsIndex | None
+    too_many: str | None = None
+
+
+class ModuleQuantisation(Struct, frozen=True):
+    """How one module is quantised; all null for one that is not."""
+
+    bits: int | None
+    group_size: int | None
+    mode: str | None = None
+
+
+class Quantisation(Struct, frozen=True):
+    """The block ``quantization`` of config.json.
+
+    ``modules`` has those that it names by themselves. ``problem`` says why it cannot be used.
+    """
+
+    bits: int | None
+    group_size: int | None
+    mode: str | None
+    modules: dict[str, ModuleQuantisation]
+    problem: str | None = None
+
+
 class Model(Struct, frozen=True):
     """The model that was asked about.
 
@@ -372,7 +546,9 @@ class Model(Struct, frozen=True):
     ``image_processor_named_by`` is the file that names the image processor class.
     ``weights_bytes`` is the size of the safetensors files, or what the card says.
     ``remote_processor`` and ``remote_config`` tell that its files name code of its own repository
-    for these (``auto_map``). ``tokenizer`` is null where the model is not here.
+    for these (``auto_map``). ``tokenizer``, ``storage`` and ``weights`` are null where the model is
+    not here. ``quantisation`` is null where config.json has no such block. ``values`` are the
+    plain values of its JSON files, by file and by their names joined with dots.
     """
 
     id: str
@@ -389,6 +565,10 @@ class Model(Struct, frozen=True):
     remote_processor: bool = False
     remote_config: bool = False
     tokenizer: Tokenizer | None = None
+    storage: Storage | None = None
+    weights: Weights | None = None
+    quantisation: Quantisation | None = None
+    values: dict[str, dict[str, Value]] = msgspec.field(default_factory=dict)
 
 
 class RemoteFile(Struct, frozen=True):

@@ -9,17 +9,17 @@ and no byte moves.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from doctor.errors import CouldNot
 from doctor.facts import HubTrouble, RemoteFile
+from doctor.probes.storage import digest
 from doctor.snapshot import TEMPORARY
 
 # The client hands on what has come in pieces of this many bytes. Its own 10 MiB are a minute and a
@@ -52,25 +52,6 @@ class Watch(Protocol):
 
     def came(self, count: int) -> None:
         """So many bytes have come."""
-
-
-def digest(
-    path: str | os.PathLike[str], blob: str, came: Callable[[int], None] | None = None
-) -> str:
-    """The name of a file's content, made in the way of the name ``blob``: SHA-256, or git's SHA-1.
-
-    ``came`` is told of the bytes that were read. Raises ``OSError``.
-    """
-    with open(path, "rb") as file:
-        if len(blob) == 64:
-            result = hashlib.sha256()
-        else:
-            result = hashlib.sha1(b"blob %d\0" % os.fstat(file.fileno()).st_size)  # noqa: S324
-        while piece := file.read(1 << 20):
-            result.update(piece)
-            if came is not None:
-                came(len(piece))
-    return result.hexdigest()
 
 
 def staged(home: Path, blob: str) -> Path:

@@ -65,25 +65,41 @@ def look(
     if ask is not None and seen_model.found != "folder":
         remote, trouble, seen_model = ask(seen_model)
         seen_hub = msgspec.structs.replace(seen_hub, remote=remote, trouble=trouble)
-    question = environment.Question(
-        target,
-        {
-            "model_type": seen_model.type,
-            "processor_class": seen_model.processor_class,
-            "image_processor_type": seen_model.image_processor_type,
-            "purpose": purpose,
-            "remote_processor": seen_model.remote_processor,
-            "remote_config": seen_model.remote_config,
-            "files_read": seen_model.found in ("cache", "folder"),
-            "modules": environment.MODULES,
-            "folder": os.getcwd(),
-            "notes": str(state.cache() / "notes" / state.name_of(target.python)),
-        },
-    )
+    question = environment.Question(target, question_of(target, seen_model, purpose))
     try:
         seen_machine = machine.look()
     finally:
         answer = question.answer()
+    return facts_of(target, answer, seen_machine, seen_model, variables, purpose, seen_hub)
+
+
+def question_of(target: Target, seen_model: Model, purpose: Purpose) -> dict[str, object]:
+    """What the probe is asked about the target, for one model."""
+    return {
+        "model_type": seen_model.type,
+        "processor_class": seen_model.processor_class,
+        "image_processor_type": seen_model.image_processor_type,
+        "purpose": purpose,
+        "remote_processor": seen_model.remote_processor,
+        "remote_config": seen_model.remote_config,
+        "files_read": seen_model.found in ("cache", "folder"),
+        "config": model.configuration(seen_model),
+        "modules": environment.MODULES,
+        "folder": os.getcwd(),
+        "notes": str(state.cache() / "notes" / state.name_of(target.python)),
+    }
+
+
+def facts_of(
+    target: Target,
+    answer: dict[str, object],
+    seen_machine: Machine,
+    seen_model: Model,
+    variables: Mapping[str, str],
+    purpose: Purpose,
+    seen_hub: Hub | None = None,
+) -> Facts:
+    """The facts, put together. Raises ``CouldNot`` where the probe's answer is none."""
     interpreter = answer["interpreter"]
     assert isinstance(interpreter, dict)
     home = os.path.expanduser("~")
@@ -106,7 +122,7 @@ def look(
                 **{name: "set" for name in SECRET_VARIABLES if variables.get(name)},
             },
             purpose=purpose,
-            hub=msgspec.convert(here(msgspec.to_builtins(seen_hub)), type=Hub),
+            hub=msgspec.convert(here(msgspec.to_builtins(seen_hub)), type=Hub | None),
         )
     except msgspec.ValidationError as error:
         raise CouldNot(f"The probe's answer is not as expected: {error}") from error

@@ -136,7 +136,7 @@ def make(
         if install.changes:
             actions.append(install)
         breaks = tuple(broken_by(facts, _changes(actions)))
-    fetched = pull.action(facts) if download else None
+    fetched = pull.action(facts, findings) if download else None
     if fetched is not None:
         actions.append(fetched)
         intents = [intent for intent in intents if not _comes_with(fetched, intent, findings)]

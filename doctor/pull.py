@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from doctor import fetch, room
+from doctor import fetch, room, terminal
 from doctor.actions import Download, Fetched
 from doctor.errors import Failed, Refused
-from doctor.facts import Facts, HubTrouble, RemoteFile
+from doctor.facts import Facts, HubTrouble, Model, Remote, RemoteFile
 from doctor.fetch import FetchFailed, Watch
+from doctor.findings import Finding, Severity
 from doctor.probes import hub
 
 if TYPE_CHECKING:
@@ -35,25 +36,68 @@ LINE_EVERY = 15.0
 Say = Callable[[str], None]
 
 
-def wanted(facts: Facts) -> tuple[RemoteFile, ...]:
-    """The files that have to be fetched: missing, damaged, or unusable by what a probe read."""
+def ask(model: Model) -> tuple[Remote | None, HubTrouble | None, Model]:
+    """Ask the Hub, and hold every file that is here against what it has, byte for byte."""
+    with terminal.progress("Comparing the model's files with the Hub's") as advance:
+        return hub.ask(model, verify=True, advance=advance)
+
+
+def wanted(facts: Facts, findings: Iterable[Finding] = ()) -> tuple[RemoteFile, ...]:
+    """The files that have to be fetched: missing, damaged, or what an error wants fetched again.
+
+    A file of the user's own in the snapshot is fetched only where an error names it.
+    """
     if facts.hub is None or facts.hub.remote is None:
         return ()
-    unusable = {
-        name
-        for name, file in facts.model.files.items()
-        if file.state in ("broken", "not-an-object", "too-large")
-    }
+    named = named_by(findings)
     return tuple(
         file
         for file in facts.hub.remote.files
-        if file.here in ("missing", "damaged") or (file.here == "edited" and file.path in unusable)
+        if file.here in ("missing", "damaged")
+        or (file.here == "edited" and any(path.endswith(f"/{file.path}") for path in named))
     )
 
 
-def action(facts: Facts) -> Download | None:
+def named_by(findings: Iterable[Finding]) -> set[str]:
+    """The files that errors want fetched again, by their paths."""
+    return {
+        evidence.source
+        for finding in findings
+        if finding.fix.id == "download" and finding.severity is Severity.ERROR
+        for evidence in finding.evidence
+    }
+
+
+def lacking(facts: Facts, findings: Iterable[Finding]) -> list[str]:
+    """What would be fetched, as far as that can be told without the Hub: names and bytes."""
+    model = facts.model
+    if model.path is None:
+        weights = f", {size(model.weights_bytes)}" if model.weights_bytes else ""
+        return [f"{model.id} (all of it{weights})"]
+    named = named_by(findings)
+    result = []
+    for file in model.storage.files if model.storage else ():
+        gone = file.kind in ("dangling", "absent", "special")
+        wrong = file.hash_is_right is False and not file.laid_out_anew
+        wrong = wrong or (file.expected_bytes is not None and file.bytes != file.expected_bytes)
+        is_named = any(path.endswith(f"/{file.name}") for path in named)
+        if hub.is_fetched(file.name) and (gone or is_named or (wrong and file.kind == "link")):
+            expected = file.expected_bytes
+            result.append(
+                f"{file.name} ({'size unknown here' if expected is None else size(expected)})"
+            )
+            named = {path for path in named if not path.endswith(f"/{file.name}")}
+    folder = os.path.expanduser(model.path)
+    for path in sorted(named):
+        name = os.path.relpath(os.path.expanduser(path), folder)
+        if hub.is_fetched(name) and not name.startswith(".."):
+            result.append(f"{name} (size unknown here)")
+    return result
+
+
+def action(facts: Facts, findings: Iterable[Finding] = ()) -> Download | None:
     """What would be fetched for these facts; null where nothing is missing or nothing is known."""
-    files = wanted(facts)
+    files = wanted(facts, findings)
     home = hub.home_of(facts.model)
     if not files or home is None:
         return None

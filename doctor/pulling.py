@@ -6,7 +6,6 @@ when it is whole.
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 import time
@@ -19,7 +18,6 @@ from doctor.errors import Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding, Severity
 from doctor.look import look
-from doctor.probes import hub
 from doctor.registry import Examination
 from doctor.reports import SCHEMA, Tool, target_report
 from doctor.reports.check import model_report
@@ -56,8 +54,7 @@ class Pulling:
     def run(self) -> PullReport:
         """Ask, judge, fetch, verify, prove. Raises ``Refused`` where it may not begin."""
         self._say(f"Asking the Hub about {self._request.model} …")
-        ask = functools.partial(hub.ask, verify=True)
-        facts = look(self._request.target, self._request.model, self._variables, ask=ask)
+        facts = look(self._request.target, self._request.model, self._variables, ask=pull.ask)
         if facts.model.found == "folder":
             raise Refused(f"{self._request.model} is a folder; --pull takes a Hub id.")
         assert facts.hub is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import functools
 import json
 import os
 import platform
@@ -45,9 +44,9 @@ from doctor.actions import (
 )
 from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
+from doctor.findings import Finding
 from doctor.look import look
 from doctor.plan import Plan
-from doctor.probes import hub
 from doctor.registry import Examination
 from doctor.reports import SCHEMA, Tool, target_report
 from doctor.reports.check import CheckReport, PlanReport, check_report, plan_report
@@ -129,7 +128,7 @@ class Repair:
         """Look, and ask the Hub about the model where the user allows that."""
         ask = None
         if self._request.may_fetch:
-            ask = functools.partial(hub.ask, verify=True)
+            ask = pull.ask
             self._tell("Asking the Hub, and holding the model's files against what it has …")
         return look(self._request.target, self._request.model, self._variables, ask=ask)
 
@@ -152,15 +151,14 @@ class Repair:
         errors = examination.errors()
         if self._request.may_fetch and facts.hub is not None and facts.hub.trouble is not None:
             raise Refused(*pull.of_trouble(facts.hub.trouble))
-        fetched = pull.action(facts) if self._request.may_fetch else None
+        fetched = pull.action(facts, errors) if self._request.may_fetch else None
         by_hand = [
             finding
             for finding in errors
             if not finding.fix.automatic and not (fetched and finding.fix.id == "download")
         ]
         if by_hand:
-            reason = f"{by_hand[0].title}. This is yours to do first: {by_hand[0].fix.summary}"
-            return self._report("rolled-back", reason)
+            return self._report("rolled-back", self._yours(by_hand[0], facts, errors))
         anew = False
         if not errors and self._request.recipe is None and fetched is None:
             known = proof.recall(facts, prefix)
@@ -219,6 +217,20 @@ class Repair:
             for action in made.actions
         )
         return msgspec.structs.replace(made, actions=actions)
+
+    def _yours(self, finding: Finding, facts: Facts, errors: tuple[Finding, ...]) -> str:
+        """Why the doctor does not mend this, and who could how."""
+        if finding.fix.id != "download" or facts.model.found == "folder":
+            return f"{finding.title}. This is yours to do first: {finding.fix.summary}"
+        if self._request.may_fetch:
+            return f"{finding.title}. The files are what the Hub has: it is the model's own fault"
+        option = "without --offline" if self._request.download else "with --download"
+        files = pull.lacking(facts, errors)
+        return (
+            f"{finding.title}. Repeat {option} to fetch {', '.join(files)}"
+            if files
+            else f"{finding.title}. Repeat {option} to fetch what is damaged"
+        )
 
     def _may_change(self, facts: Facts) -> None:
         interpreter = facts.environment.interpreter

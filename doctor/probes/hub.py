@@ -21,8 +21,10 @@ import psutil
 
 from doctor import __version__, fetch
 from doctor.errors import CouldNot
-from doctor.facts import Hub, HubTrouble, Model, Remote, RemoteFile, Trouble
+from doctor.facts import Hub, HubTrouble, Model, Remote, RemoteFile, StoredFile, Trouble
+from doctor.probes import hashing
 from doctor.probes import model as model_probe
+from doctor.probes import storage as storage_probe
 
 # What mlx-vlm fetches of a repository (``get_model_path`` in its ``utils.py``, 0.3.9 to 0.7.10).
 PATTERNS = (
@@ -244,12 +246,15 @@ def trouble_of(error: BaseException, model: str) -> HubTrouble | None:
 
 
 def ask(
-    model: Model, verify: bool = False, came: Callable[[int], None] | None = None
+    model: Model,
+    verify: bool = False,
+    advance: Callable[[int, int], object] | None = None,
 ) -> tuple[Remote | None, HubTrouble | None, Model]:
     """What the Hub says of a model: its listing, or why there is none; and the model as then known.
 
-    ``verify`` takes the hash of every file that is here (``came`` is told of the bytes read); else
-    only sizes count. A model that is not here is judged by its configuration on the Hub.
+    ``verify`` takes the hash of every file that is here (``advance`` as for ``hashing.hashed``);
+    else only sizes count, and small files' hashes. A model that is not here is judged by its
+    configuration on the Hub.
     """
     from huggingface_hub import HfApi, hf_hub_url
 
@@ -261,7 +266,11 @@ def ask(
         with client() as http:
             api = HfApi(library_name="vlm-doctor", library_version=__version__)
             info = _information(api, name, model.revision)
-            remote = _remote(info, model, verify, came)
+            remote = _remote(info)
+            model = _with_list(model, remote)
+            if verify:
+                model = hashing.hashed(model, advance)
+            remote = _with_here(remote, model, verify)
             heads = [file for file in remote.files if file.path in HEADS]
             if model.path is None:
                 model = _read_heads(http, name, model, remote, heads)
@@ -294,23 +303,23 @@ def _information(api: Any, name: str, revision: str | None) -> Any:
         return api.model_info(name, files_metadata=True, timeout=ASK_SECONDS)
 
 
-def _remote(info: Any, model: Model, verify: bool, came: Callable[[int], None] | None) -> Remote:
-    commit = str(info.sha)
-    home = home_of(model)
+def _remote(info: Any) -> Remote:
     files = []
     for sibling in info.siblings or ():
         path = str(sibling.rfilename)
-        if not any(fnmatch.fnmatch(path, pattern) for pattern in PATTERNS) or not _inside(path):
+        if not is_fetched(path) or not _inside(path):
             continue
         blob = sibling.lfs.sha256 if sibling.lfs else sibling.blob_id
         size = sibling.lfs.size if sibling.lfs else sibling.size
         if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", str(blob)) or size is None:
             continue
-        file = RemoteFile(path=path, bytes=int(size), blob=str(blob))
-        if home is not None:
-            file = _held_against(file, home, commit, verify, came)
-        files.append(file)
-    return Remote(id=str(info.id), commit=commit, gated=bool(info.gated), files=tuple(files))
+        files.append(RemoteFile(path=path, bytes=int(size), blob=str(blob)))
+    return Remote(id=str(info.id), commit=str(info.sha), gated=bool(info.gated), files=tuple(files))
+
+
+def is_fetched(path: str) -> bool:
+    """Whether mlx-vlm would fetch a file of this name."""
+    return any(fnmatch.fnmatch(path, pattern) for pattern in PATTERNS)
 
 
 def _inside(path: str) -> bool:
@@ -318,46 +327,67 @@ def _inside(path: str) -> bool:
     return not path.startswith("/") and ".." not in path.split("/") and "\\" not in path
 
 
-def _held_against(
-    file: RemoteFile,
-    home: Path,
-    commit: str,
-    verify: bool,
-    came: Callable[[int], None] | None,
-) -> RemoteFile:
-    """The file with what is here of it."""
-    pointer, blob = home / "snapshots" / commit / file.path, home / "blobs" / file.blob
-    replace = msgspec.structs.replace
-
-    def whole(path: Path) -> bool:
-        try:
-            size = path.stat().st_size
-            return size == file.bytes and not (
-                verify and fetch.digest(path, file.blob, came) != file.blob
-            )
-        except OSError:
-            return False
-
-    if pointer.exists() and (not pointer.is_symlink() or _same(pointer, blob)):
-        if whole(pointer):
-            return replace(file, here="whole" if verify else None)
-        # Without links every file lies in the snapshot itself; weights are nobody's own text.
-        if not pointer.is_symlink() and (blob.exists() or not file.path.endswith(".safetensors")):
-            return replace(file, here="edited")
-        here: Literal["damaged", "missing"] = "damaged"
-    else:
-        here = "missing"
-    if here == "missing" and whole(blob):
-        return replace(file, here=here, fetched_bytes=file.bytes)  # it only wants its link
-    began = fetch.begun(home, file.blob)
-    return replace(
-        file, here=here, fetched_bytes=min(began.stat().st_size, file.bytes) if began else 0
+def _with_list(model: Model, remote: Remote) -> Model:
+    """The model with what the Hub says of each file, in the place of what the cache noted."""
+    storage = model.storage
+    if storage is None or model.path is None or model.revision != remote.commit:
+        return model
+    folder = Path(os.path.expanduser(model.path))
+    files = {file.name: file for file in storage.files}
+    for said in remote.files:
+        file = files.get(said.path) or storage_probe.found(folder, said.path)
+        if file.expected_hash != said.blob:
+            file = msgspec.structs.replace(file, hash_is_right=None, laid_out_anew=False)
+        files[said.path] = msgspec.structs.replace(
+            file, expected_bytes=said.bytes, expected_hash=said.blob
+        )
+    return msgspec.structs.replace(
+        model, storage=msgspec.structs.replace(storage, files=tuple(files.values()))
     )
 
 
-def _same(one: Path, other: Path) -> bool:
+def _with_here(remote: Remote, model: Model, verify: bool) -> Remote:
+    """The listing with what is here of each file."""
+    home = home_of(model)
+    if home is None:
+        return remote
+    here = {file.name: file for file in model.storage.files} if model.storage else {}
+    if model.revision != remote.commit:
+        here = {}
+    files = tuple(_seen(file, here.get(file.path), home, verify) for file in remote.files)
+    return msgspec.structs.replace(remote, files=files)
+
+
+def _seen(file: RemoteFile, stored: StoredFile | None, home: Path, verify: bool) -> RemoteFile:
+    replace = msgspec.structs.replace
+    leads = stored is not None and (stored.kind == "file" or stored.blob == file.blob)
+    if stored is not None and leads and stored.kind in ("link", "file"):
+        if stored.laid_out_anew or (
+            stored.hash_is_right is not False and stored.bytes == file.bytes
+        ):
+            return replace(file, here="whole" if stored.hash_is_right else None)
+        # Without links every file lies in the snapshot itself; weights are nobody's own text.
+        own = (home / "blobs" / file.blob).exists() or not file.path.endswith(".safetensors")
+        if stored.kind == "file" and own:
+            return replace(file, here="edited")
+        here: Literal["damaged", "missing"] = "damaged"
+    elif stored is not None and stored.kind in ("unreadable", "folder"):
+        return file
+    else:
+        here = "missing"
+    blob = home / "blobs" / file.blob
+    if here == "missing" and _is_whole(blob, file, verify):
+        return replace(file, here=here, fetched_bytes=file.bytes)  # it only wants its link
+    began = fetch.begun(home, file.blob)
+    there = min(began.stat().st_size, file.bytes) if began else 0
+    return replace(file, here=here, fetched_bytes=there)
+
+
+def _is_whole(path: Path, file: RemoteFile, verify: bool) -> bool:
     try:
-        return os.path.samefile(one, other)
+        return path.stat().st_size == file.bytes and not (
+            verify and storage_probe.digest(path, file.blob) != file.blob
+        )
     except OSError:
         return False
 
@@ -367,7 +397,7 @@ def _fetched(file: RemoteFile, model: Model) -> Path | None:
     home = home_of(model)
     if home is not None:
         for path in (home / "blobs" / file.blob, fetch.staged(home, file.blob)):
-            if path.is_file() and fetch.digest(path, file.blob) == file.blob:
+            if path.is_file() and storage_probe.digest(path, file.blob) == file.blob:
                 return path
     return None
 
