@@ -343,8 +343,3 @@ def measure(model: str, commit: str, file: RemoteFile) -> float | None:
     passed = time.monotonic() - began
     # All of it came before there was anything to measure: a fast line, or a small file.
     return gauge.rate or (most / passed if most >= PIECE else None)
-
-
-def seconds_at(count: int, rate: float | None) -> float | None:
-    """How long so many bytes take at a rate in bytes a second."""
-    return count / rate if rate else None

@@ -141,6 +141,11 @@ def size(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count < 1_000_000_000 else f"{count / 1e9:.2f} GB"
 
 
+def seconds_at(count: int, rate: float | None) -> float | None:
+    """How long so many bytes take at a rate in bytes a second; null where that is not known."""
+    return count / rate if rate else None
+
+
 def duration(seconds: float) -> str:
     """A time for people, rounded up to what is worth telling."""
     if seconds < 90:
@@ -190,7 +195,7 @@ def measured(download: Download) -> Download:
         rate = fetch.measure(download.model, download.commit, _remote_file(largest))
     except FetchFailed:
         return download
-    seconds = fetch.seconds_at(download.download_bytes, rate)
+    seconds = seconds_at(download.download_bytes, rate)
     if rate is None or seconds is None:
         return download
     return msgspec.structs.replace(

@@ -74,6 +74,8 @@ class Pulling:
                 f"{self._request.model} is here, and damaged.",
                 f"To repair it: vlm-doctor fix --download --model {self._request.model}",
             )
+        for finding in told:
+            self._say(f"{finding.severity.value}: {finding.title}")
         pull.refuse_without_room(found, facts)
         self._download = pull.measured(found)
         self._say(self._download.summary[0].upper() + self._download.summary[1:])
@@ -94,8 +96,6 @@ class Pulling:
 
     def _wanted(self, told: tuple[Finding, ...]) -> bool:
         """Whether to fetch what would not run here. Raises ``Refused`` where nobody can say."""
-        for finding in told:
-            self._say(f"{finding.severity.value}: {finding.title}")
         against = [
             finding
             for finding in told

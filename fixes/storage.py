@@ -17,8 +17,8 @@ def actions(finding: Finding, facts: Facts) -> Intents:
         if left:
             freed = sum(one.bytes for one in left)
             yield RemoveFiles(
-                summary=f"remove what is left of {len(left)} downloads of the model "
-                f"({freed / 1e6:.1f} MB)",
+                summary="remove what is left of earlier downloads of the model: "
+                f"{len(left)} of its files, {freed / 1e6:.1f} MB",
                 paths=tuple(one.path for one in left),
                 freed_bytes=freed,
             )

@@ -77,7 +77,7 @@ class Fault:
     """One thing that goes wrong with the next ``times`` requests whose path ends so.
 
     ``status`` refuses, ``cut_at`` ends the connection before this byte of the file, ``spoil`` sends
-    other content of the same size, ``silent`` closes without an answer.
+    other content of the same size.
     """
 
     path: str
@@ -124,13 +124,26 @@ class Hub:
         self.asked.clear()
         self.faults.clear()
 
-    def fault(self, method: str, path: str) -> Fault | None:
-        """What goes wrong with this request."""
+    def fault(self, method: str, path: str, sends: bool) -> Fault | None:
+        """What goes wrong with this request, or with the file that it is about to send."""
         for fault in self.faults:
-            if fault.times and fault.method == method and path.endswith(fault.path):
+            if (
+                fault.times
+                and fault.method == method
+                and path.endswith(fault.path)
+                and sends is (fault.status is None)
+            ):
+                # A line that was cut is out of order afterwards, if that was said as well.
+                if not sends and any(one.times for one in self._before(fault)):
+                    continue
                 fault.times -= 1
                 return fault
         return None
+
+    def _before(self, fault: Fault) -> list[Fault]:
+        """The faults of the same file that have to come first."""
+        before = self.faults[: self.faults.index(fault)]
+        return [one for one in before if one.path == fault.path]
 
 
 def of_folder(folder: Path, padded_to: int = 0, pieces: int = 1) -> dict[str, bytes]:
@@ -190,7 +203,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         authorization = self.headers.get("Authorization")
         asked = Asked(self.command, path, self.headers.get("Range"), authorization is not None)
         self.hub.asked.append(asked)
-        fault = self.hub.fault(self.command, path)
+        fault = self.hub.fault(self.command, path, sends=False)
         if fault is not None and fault.status is not None:
             self._refuse(fault.status, "", dict(fault.headers))
             return
@@ -225,7 +238,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._api(name, repository, api)
         elif resolve:
             asked.path += f"#{resolve[3]}"
-            self._file(repository, resolve[3], asked, fault, "/cdn/" in self.path)
+            self._file(repository, resolve[3], asked, "/cdn/" in self.path)
 
     def _api(self, name: str, repository: Repository, parts: re.Match[str]) -> None:
         if parts[2] == "tree":
@@ -261,9 +274,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             }
         )
 
-    def _file(
-        self, repository: Repository, name: str, asked: Asked, fault: Fault | None, at_cdn: bool
-    ) -> None:
+    def _file(self, repository: Repository, name: str, asked: Asked, at_cdn: bool) -> None:
         content = repository.files.get(name)
         if content is None:
             self._refuse(404, "EntryNotFound", {"X-Repo-Commit": repository.commit})
@@ -296,6 +307,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(end - begin))
         self.end_headers()
         if self.command == "GET":
+            fault = self.hub.fault(self.command, name, sends=True)
             self._send(name, content, begin, end, asked, fault)
 
     def _send(

@@ -23,8 +23,9 @@ NAME = "org/model"
 # huggingface-hub reads its settings when it is imported.
 FETCH = """
 import json, sys
-from doctor import fetch, pull
-from doctor.actions import Download
+from doctor import fetch
+
+from doctor import pull
 from doctor.probes import hub, model
 
 class Watch:
