@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from doctor import fetch, room, terminal
+from doctor import fetch, removable, terminal
 from doctor.actions import Download, Fetched
 from doctor.errors import Failed, Refused
 from doctor.facts import Facts, HubTrouble, Model, Remote, RemoteFile
@@ -176,7 +176,7 @@ def refuse_without_room(download: Download, facts: Facts) -> None:
 def _could_go(facts: Facts, short: int) -> str:
     """What of the cache could make room, with the commands; the doctor deletes nothing."""
     cache = Path(os.path.expanduser(facts.model.cache))
-    chosen = room.enough(room.removable(cache, facts.model.id), short)
+    chosen = removable.enough(removable.removable(cache, facts.model.id), short)
     if not chosen:
         return "Make room, or set HF_HUB_CACHE to a folder on another disk."
     lines = [f"{one.name} ({size(one.bytes)}): {one.command}" for one in chosen[:5]]

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from doctor import proof, pull, registry, room, smoke
+from doctor import proof, pull, registry, removable, smoke
 from doctor.actions import Download
 from doctor.errors import Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
@@ -133,7 +133,7 @@ class Pulling:
         if self._smoke.passed:
             if self._request.drop_old:
                 cache = Path(os.path.expanduser(facts.model.cache))
-                self._freed = room.drop_old_revisions(cache, facts.model.id)
+                self._freed = removable.drop_old_revisions(cache, facts.model.id)
             proof.remember(facts, os.path.expanduser(interpreter.prefix))
             return self._report(facts, examination, told, outcome, None)
         reason = "the environment can be repaired: vlm-doctor fix" if examination.errors() else None

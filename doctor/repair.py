@@ -32,6 +32,7 @@ from doctor import (
     stand_in,
     state,
     uv,
+    wheels,
 )
 from doctor.actions import (
     AnyAction,
@@ -62,7 +63,7 @@ SPARE_DISK = 200_000_000
 
 
 class Request(Struct, frozen=True):
-    """What the user asked of ``fix``."""
+    """What the user asked of ``fix``; ``saved`` are facts of elsewhere, to be planned for only."""
 
     target: Target
     model: str
@@ -73,6 +74,7 @@ class Request(Struct, frozen=True):
     wheels: str | None = None
     download: bool = False
     force: bool = False
+    saved: Facts | None = None
 
     @property
     def may_fetch(self) -> bool:
@@ -112,6 +114,9 @@ class Repair:
 
     def run(self) -> FixReport:
         """Examine, plan, apply, examine again, prove. Raises ``Refused`` where it may not begin."""
+        if self._request.saved is not None:
+            assert self._request.dry_run
+            return self.run_held(self._request.saved, "")
         facts = self._look_and_ask()
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
         if self._request.dry_run:
@@ -147,7 +152,9 @@ class Repair:
 
     def _repair(self, facts: Facts, prefix: str) -> FixReport:
         examination = registry.examine(facts, registry.names())
-        self._before = check_report(facts, examination, PlanReport(actions=()), 0.0)
+        elsewhere = self._request.saved is not None
+        nothing = PlanReport(actions=())
+        self._before = check_report(facts, examination, nothing, 0.0, elsewhere=elsewhere)
         errors = examination.errors()
         if self._request.may_fetch and facts.hub is not None and facts.hub.trouble is not None:
             raise Refused(*pull.of_trouble(facts.hub.trouble))
@@ -161,7 +168,7 @@ class Repair:
             return self._report("rolled-back", self._yours(by_hand[0], facts, errors))
         anew = False
         if not errors and self._request.recipe is None and fetched is None:
-            known = proof.recall(facts, prefix)
+            known = None if elsewhere else proof.recall(facts, prefix)
             if known is not None and known.unchanged:
                 return self._report("nothing-to-do", None)
             if self._request.dry_run:
@@ -184,7 +191,7 @@ class Repair:
             self._request.may_fetch,
         )
         made = self._with_times(made)
-        self._plan = plan_report(made, _kept_bytes(made, facts))
+        self._plan = plan_report(made, None if elsewhere else _kept_bytes(made, facts))
         if not made.steps:
             if not errors:
                 return self._report("nothing-to-do", None)
@@ -201,6 +208,9 @@ class Repair:
         self._has_room(made, prefix)
         for download in made.downloads:
             pull.refuse_without_room(download, facts)
+        unfit = self._unfit_wheels(made)
+        if unfit is not None:
+            return self._report("rolled-back", unfit)
         if not self._request.yes and not self._confirm(self._before, self._plan):
             return self._report("declined", "you said no")
         try:
@@ -256,6 +266,23 @@ class Repair:
                 f"The disk has {free / 1e9:.1f} GB free; the fix needs {needed / 1e9:.1f} GB.",
                 "Make room and try again.",
             )
+
+    def _unfit_wheels(self, made: Plan) -> str | None:
+        """Why the user's folder of wheels does not do for the plan, or null."""
+        folder = self._request.wheels
+        install = next((step for step in made.steps if isinstance(step, Install)), None)
+        lock = recipes.load_lock(install.recipe, install.lock) if install else None
+        if folder is None or install is None or lock is None:
+            return None
+        wanted = [lock.wheels[change.name] for change in install.changes]
+        try:
+            problem = wheels.problem(Path(folder), wanted)
+        except OSError as error:
+            problem = f"{folder} could not be read: {error.strerror}"
+        if problem is None:
+            return None
+        command = f"vlm-doctor recipes --download {folder} --recipe {lock.recipe}"
+        return f"{problem}. To gather them: {command} --lock {lock.name}"
 
     def _transaction(self, made: Plan, facts: Facts, prefix: str) -> FixReport:
         """Keep what is there, apply, examine, prove; on any failure put everything back."""

@@ -101,13 +101,14 @@ def plan_report(made: Plan, kept_bytes: int | None) -> PlanReport:
     )
 
 
-def model_report(facts: Facts) -> ModelReport:
-    """The model as reports show it."""
+def model_report(facts: Facts, elsewhere: bool = False) -> ModelReport:
+    """The model as reports show it; ``elsewhere`` as in ``check_report``."""
     model = facts.model
+    path = model.path if elsewhere or not model.path else os.path.expanduser(model.path)
     return ModelReport(
         id=model.id,
         revision=model.revision,
-        path=os.path.expanduser(model.path) if model.path else None,
+        path=path,
         type=model.type,
         cached=model.found in ("cache", "folder"),
         weights_bytes=model.weights_bytes,
@@ -120,18 +121,19 @@ def check_report(
     plan: PlanReport,
     seconds: float,
     proof: Proof | None = None,
+    elsewhere: bool = False,
 ) -> CheckReport:
-    """The report of a check."""
+    """The report of a check; ``elsewhere`` tells that the facts are another machine's."""
     machine = facts.machine
     return CheckReport(
         schema=SCHEMA,
         command="check",
         tool=Tool(),
-        target=target_report(facts),
+        target=target_report(facts, elsewhere),
         machine=MachineReport(
             **{name: getattr(machine, name) for name in MachineReport.__struct_fields__}
         ),
-        model=model_report(facts),
+        model=model_report(facts, elsewhere),
         verdict=examination.verdict,
         findings=examination.findings,
         not_checked=examination.not_checked,
