@@ -39,7 +39,7 @@ class _Added(msgspec.Struct):
 
 class _Model(msgspec.Struct):
     type: str | None = None
-    vocab: msgspec.Raw | None = None
+    vocab: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _File(msgspec.Struct):
@@ -90,10 +90,10 @@ def _file(path: Path) -> tuple[str | None, _File | None]:
         return f"it is larger than {MOST_BYTES // 1_000_000} MB", None
     try:
         file = msgspec.json.decode(data, type=_File)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return (f"it is no JSON: {error}" if data.strip() else "it is empty"), None
     except msgspec.ValidationError as error:
         return f"it is no tokenizer: {error}", None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return (f"it is no JSON: {error}" if data.strip() else "it is empty"), None
     if file.model is None:
         return "it has no model", None
     if file.model.type is not None and file.model.type not in KINDS:
@@ -106,11 +106,10 @@ def _entry(file: _File, number: int) -> str | None:
 
     It is read only where it decides: the vocabulary is most of the file.
     """
-    vocabulary = file.model.vocab if file.model else None
-    if vocabulary is None:
+    if file.model is None:
         return None
     try:
-        entries = msgspec.json.decode(vocabulary)
+        entries = msgspec.json.decode(file.model.vocab)
     except msgspec.DecodeError:
         return None
     if isinstance(entries, dict):
