@@ -14,9 +14,29 @@ class Change(Struct, frozen=True, rename={"before": "from", "after": "to"}):
 
 
 class Action(Struct, frozen=True, tag_field="kind"):
-    """One step of a plan. ``summary`` is one line for people."""
+    """One step of a plan. ``summary`` is one line for people.
+
+    An action on files, such as a model's, joins the transaction by two things:
+
+    - ``files()`` names every path that it will make, replace or remove. Before anything changes,
+      what is there (file, link or folder with all that is in it, or nothing) is written down and
+      kept, and comes back byte for byte if the fix fails, is killed, or is taken back later. A file
+      of any size is kept by a hard link, which costs nothing.
+    - ``Repair._apply`` calls the function that does it. That function never writes into a file that
+      is there: it puts a new one in its place (``model_files.replace`` for content,
+      ``model_files.move`` for a finished download) or takes the name away, since the kept copy may
+      be the same file. It raises ``errors.Failed`` with one line where it does not work out, and
+      may be killed at any instant: what ``files()`` names goes back.
+
+    A file below a folder that may not be written to is repaired in an overlay
+    (``model_files.overlay``): name the overlay in ``files()`` then, not the file.
+    """
 
     summary: str
+
+    def files(self) -> tuple[str, ...]:
+        """The paths that it will make, replace or remove, absolute or from ``~``."""
+        return ()
 
 
 class Install(Action, frozen=True, tag="install"):
@@ -47,6 +67,10 @@ class EditJson(Action, frozen=True, tag="edit-json"):
     path: str
     field: tuple[str, ...]
     value: str
+
+    def files(self) -> tuple[str, ...]:
+        """The file itself."""
+        return (self.path,)
 
 
 class NewEnvironment(Action, frozen=True, tag="new-environment"):

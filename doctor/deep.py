@@ -6,7 +6,7 @@ import os
 
 import msgspec
 
-from doctor import smoke, stand_in, terminal
+from doctor import device, smoke, stand_in, terminal
 from doctor.facts import Facts, Generation
 from doctor.probes import contents, hashing
 from doctor.reports.smoke import SmokeReport
@@ -24,8 +24,12 @@ def deepen(facts: Facts) -> Facts:
     job = smoke.job_of(facts)
     terminal.say(f"Generating with {job.model_id} …")
     ended = smoke.run(os.path.expanduser(facts.environment.interpreter.executable), job)
+    prefix = os.path.expanduser(facts.environment.interpreter.prefix)
+    if ended.device is not None:
+        device.remember(prefix, facts.machine, ended.device)
     return msgspec.structs.replace(
         facts,
+        machine=device.recalled(prefix, facts.machine),
         environment=msgspec.structs.replace(facts.environment, altered=altered),
         model=seen_model,
         generation=_generation(ended, facts.model.type if job.model else stand_in.TYPE),

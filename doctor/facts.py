@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -23,6 +23,10 @@ Pressure = Literal["normal", "warn", "critical"]
 Value = bool | int | float | str | None | list[int | float]
 
 FileState = Literal["ok", "missing", "broken", "not-an-object", "too-large", "unreadable"]
+
+
+# Bytes, lines. No machine has more, and none has less; a hostile file might say so.
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,7 +177,7 @@ class ImportProblem(Struct, frozen=True):
     """
 
     importer: str
-    line: int
+    line: Count
     module: str
     name: str | None
 
@@ -187,10 +191,10 @@ class Misfit(Struct, frozen=True):
     """
 
     caller: str
-    line: int
+    line: Count
     function: str
     definition: str
-    definition_line: int
+    definition_line: Count
     passes: str
     takes: str
     why: str
@@ -220,8 +224,8 @@ class DamagedFile(Struct, frozen=True):
 
     distribution: str
     path: str
-    recorded_bytes: int
-    bytes: int | None
+    recorded_bytes: Count
+    bytes: Count | None
     module: str | None = None
     kind: str = "compiled"
     used: bool = True
@@ -249,7 +253,7 @@ class Shadow(Struct, frozen=True):
 class StartupEffect(Struct, frozen=True):
     """What start-up code does: see ``effects`` in the probe's ``startup.py`` for the kinds."""
 
-    line: int
+    line: Count
     kind: str
     detail: str | None
     on_the_way: bool
@@ -324,6 +328,14 @@ class AlteredFile(Struct, frozen=True):
     kind: str
 
 
+class MissingLibrary(Struct, frozen=True):
+    """A shared library that ``needed_by`` loads, and that is nowhere; it belongs in ``folder``."""
+
+    name: str
+    needed_by: str
+    folder: str
+
+
 class Environment(Struct, frozen=True):
     """What the probe saw in the target.
 
@@ -347,7 +359,7 @@ class Environment(Struct, frozen=True):
     supported_model_types: tuple[str, ...] | None
     imports: Imports | None = None
     damaged: tuple[DamagedFile, ...] = ()
-    torch_bytes: dict[str, int] = msgspec.field(default_factory=dict)
+    torch_bytes: dict[str, Count] = msgspec.field(default_factory=dict)
     shadows: tuple[Shadow, ...] = ()
     startup: tuple[StartupFile, ...] = ()
     conda: dict[str, str] = msgspec.field(default_factory=dict)
@@ -356,36 +368,67 @@ class Environment(Struct, frozen=True):
     parameters: Parameters | None = None
     altered: tuple[AlteredFile, ...] | None = None
     mlx_library: str | None = None
+    missing_libraries: tuple[MissingLibrary, ...] = ()
 
 
 class Process(Struct, frozen=True):
-    """A process (or the processes of one name together) and the memory that it holds, in bytes."""
+    """A process (or the processes of one name together) and the memory that it holds, in bytes.
+
+    ``footprint_bytes`` is macOS's own account, with what is compressed and what the GPU holds; null
+    where the system keeps none, or not for everybody.
+    """
 
     name: str
-    resident_bytes: int
+    resident_bytes: Count
+    footprint_bytes: Count | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        """What would come free, as well as it is known."""
+        return self.resident_bytes if self.footprint_bytes is None else self.footprint_bytes
 
 
 class Machine(Struct, frozen=True):
     """The machine as it is now. Sizes are in bytes; total and available honour container limits.
 
     ``apple_silicon`` tells of the hardware, whatever the Python is made for; ``virtual`` that macOS
-    runs in a virtual machine.
+    runs in a virtual machine; ``translated`` that the doctor runs under Rosetta.
+    ``available_percent`` is macOS's own share of memory that is not in hard use. ``wired_bytes``
+    may not be moved to disk, ``compressed_bytes`` is the memory that compressed memory takes, and
+    ``compressed_from_bytes`` what it was before. ``swapped_in_bytes`` and ``swapped_out_bytes``
+    count since the machine was started: only their growth says something. ``zram_bytes`` is the
+    memory that swap in zram takes. ``memory_limit_source`` is the container's limit that total and
+    available honour. ``gpu_wired_limit_bytes`` is a limit that somebody set by hand,
+    ``gpu_largest_buffer_bytes`` the largest single buffer, ``gpu_name`` the device.
     """
 
     os: str
     os_version: str | None
     arch: str
     chip: str | None
-    ram_total_bytes: int | None
-    ram_available_bytes: int | None
-    swap_total_bytes: int | None
-    swap_used_bytes: int | None
+    ram_total_bytes: Count | None
+    ram_available_bytes: Count | None
+    swap_total_bytes: Count | None
+    swap_used_bytes: Count | None
     memory_pressure: Pressure | None
-    gpu_budget_bytes: int | None
+    gpu_budget_bytes: Count | None
     gpu_budget_source: str | None
     processes: tuple[Process, ...]
     apple_silicon: bool | None = None
     virtual: bool | None = None
+    hardware_model: str | None = None
+    translated: bool | None = None
+    available_percent: Count | None = None
+    wired_bytes: Count | None = None
+    compressed_bytes: Count | None = None
+    compressed_from_bytes: Count | None = None
+    swapped_in_bytes: Count | None = None
+    swapped_out_bytes: Count | None = None
+    zram_bytes: Count | None = None
+    memory_limit_source: str | None = None
+    gpu_wired_limit_bytes: Count | None = None
+    gpu_largest_buffer_bytes: Count | None = None
+    gpu_name: str | None = None
 
 
 class ModelFile(Struct, frozen=True):
@@ -579,7 +622,7 @@ class Model(Struct, frozen=True):
     image_processor_type: str | None
     image_processor_named_by: str | None
     files: dict[str, ModelFile]
-    weights_bytes: int | None
+    weights_bytes: Count | None
     cache: str
     remote_processor: bool = False
     remote_config: bool = False
@@ -632,7 +675,10 @@ def decode(text: bytes) -> Facts:
     """Facts from their JSON; raises ``msgspec.ValidationError`` or ``msgspec.DecodeError``."""
     facts = msgspec.json.decode(text, type=Facts)
     if facts.schema != SCHEMA:
-        raise msgspec.ValidationError(f"the schema is {facts.schema!r}, not {SCHEMA!r}")
+        known = SCHEMA.rpartition("/")[0]
+        newer = " (of a newer doctor)" if facts.schema.startswith(known) else ""
+        shown = facts.schema[:60]
+        raise msgspec.ValidationError(f"the schema is {shown!r}{newer}, not {SCHEMA!r}")
     return facts
 
 

@@ -106,21 +106,23 @@ def check_report(
     plan: PlanReport,
     seconds: float,
     proof: Proof | None = None,
+    elsewhere: bool = False,
 ) -> CheckReport:
-    """The report of a check."""
+    """The report of a check; ``elsewhere`` tells that the facts are another machine's."""
     machine, model = facts.machine, facts.model
+    path = model.path if elsewhere or not model.path else os.path.expanduser(model.path)
     return CheckReport(
         schema=SCHEMA,
         command="check",
         tool=Tool(),
-        target=target_report(facts),
+        target=target_report(facts, elsewhere),
         machine=MachineReport(
             **{name: getattr(machine, name) for name in MachineReport.__struct_fields__}
         ),
         model=ModelReport(
             id=model.id,
             revision=model.revision,
-            path=os.path.expanduser(model.path) if model.path else None,
+            path=path,
             type=model.type,
             cached=model.found in ("cache", "folder"),
             weights_bytes=model.weights_bytes,
