@@ -633,6 +633,69 @@ class Model(Struct, frozen=True):
     values: dict[str, dict[str, Value]] = msgspec.field(default_factory=dict)
 
 
+class RemoteFile(Struct, frozen=True):
+    """One file of a model's repository on the Hub, and what is here of it.
+
+    ``bytes`` is its size, ``blob`` its name in a cache: the SHA-256 of a large file, git's SHA-1 of
+    a small one. ``here`` is ``whole`` (its hash was taken), ``missing``, ``damaged`` (what lies
+    under that name is something else), ``edited`` (a file of somebody's own in the snapshot, which
+    is not the doctor's to replace) or null (not looked at). ``fetched_bytes`` lie there already of
+    an earlier download.
+    """
+
+    path: str
+    bytes: int
+    blob: str
+    here: Literal["whole", "missing", "damaged", "edited"] | None = None
+    fetched_bytes: int = 0
+
+
+class Remote(Struct, frozen=True):
+    """What the Hub says of the model: its name there, its commit and those files a run needs."""
+
+    id: str
+    commit: str
+    gated: bool
+    files: tuple[RemoteFile, ...]
+
+
+Trouble = Literal[
+    "offline", "gated", "missing", "token", "certificate", "proxy", "unreachable", "refused"
+]
+
+
+class HubTrouble(Struct, frozen=True):
+    """Why the Hub did not answer a question: the kind, and one line that says it."""
+
+    kind: Trouble
+    message: str
+
+
+class Hub(Struct, frozen=True):
+    """How this machine would reach the Hub, and where it keeps what it fetched.
+
+    ``endpoint`` is the Hub's address where it is not the usual one. ``token`` tells whether there
+    is one, in the variable or in its file. ``variables`` are those that say how the network is
+    reached, without what they hide (names, passwords). ``lost_certificates`` are files that such a
+    variable names and that are not there. ``filesystem`` is that of the cache, ``links`` whether it
+    knows symbolic links, ``locked_folder`` the first folder on the way of a fetch that this user
+    may not write to, or null; ``free_bytes`` is the space there. ``remote`` and ``trouble`` are
+    null where nothing was asked.
+    """
+
+    endpoint: str | None
+    token: bool
+    offline: bool
+    variables: dict[str, str]
+    lost_certificates: dict[str, str]
+    filesystem: str | None
+    links: bool | None
+    locked_folder: str | None
+    free_bytes: int | None
+    remote: Remote | None = None
+    trouble: HubTrouble | None = None
+
+
 class Generation(Struct, frozen=True):
     """A generation that was really run in the target (``check --deep``).
 
@@ -668,6 +731,7 @@ class Facts(Struct, frozen=True):
     model: Model
     variables: dict[str, str]
     purpose: Purpose = "image"
+    hub: Hub | None = None
     generation: Generation | None = None
 
 

@@ -49,14 +49,14 @@ class Card(msgspec.Struct, frozen=True):
     weights_bytes: int | None = None
 
 
-def _hub() -> ModuleType:
+def constants() -> ModuleType:
     """What huggingface-hub calls things, and where its cache is.
 
     It reads its settings when it is imported. Raises ``Refused`` where it cannot read one; a
     generation ends there too.
     """
     try:
-        from huggingface_hub import constants
+        from huggingface_hub import constants as found
     except ValueError as error:
         word = str(error).rpartition(": ")[2].strip("'\"")
         named = [
@@ -69,7 +69,7 @@ def _hub() -> ModuleType:
             f"Mend or unset {' or '.join(named) or 'the HF_ variable with this value'}; a "
             "generation fails for it too.",
         ) from None
-    return constants
+    return found
 
 
 def look(name: str) -> Model:
@@ -77,19 +77,19 @@ def look(name: str) -> Model:
 
     Raises ``Refused`` where ``name`` is neither a folder nor a possible id.
     """
-    constants = _hub()
-    cache = Path(constants.HF_HUB_CACHE)
+    hub = constants()
+    cache = Path(hub.HF_HUB_CACHE)
     if not name.strip():
         raise Refused("--model takes a Hub id or a model's folder, and it is empty.")
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _read(name, folder.absolute(), "folder", None, cache)
+        return read(name, folder.absolute(), "folder", None, cache)
     if folder.is_file():
         raise Refused(f"{name} is a file; --model takes a Hub id or a model's folder.")
     looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
     if looks_like_path or not _ID.fullmatch(name):
         raise Refused(f"There is no model folder at {name}, and it is no Hub id.")
-    home = cache / (constants.REPO_ID_SEPARATOR.join(["models", *name.split("/")]))
+    home = cache / (hub.REPO_ID_SEPARATOR.join(["models", *name.split("/")]))
     main = storage.reference(home)
     revision = main.revision
     if revision is None:
@@ -97,7 +97,7 @@ def look(name: str) -> Model:
         whole = storage.whole(home, storage.snapshots(home))
         revision = whole[0] if len(whole) == 1 else None
     if revision is not None:
-        return _read(name, home / "snapshots" / revision, "cache", revision, cache, home, main)
+        return read(name, home / "snapshots" / revision, "cache", revision, cache, home, main)
     card = card_of(name)
     return Model(
         id=name,
@@ -121,7 +121,7 @@ def card_of(name: str) -> Card | None:
     return next((card for card in cards if re.search(card.pattern, name)), None)
 
 
-def _read(
+def read(
     name: str,
     folder: Path,
     found: str,
@@ -130,6 +130,7 @@ def _read(
     home: Path | None = None,
     main: storage.Reference | None = None,
 ) -> Model:
+    """The model as its folder's files tell; ``home`` is its place in the cache."""
     files: dict[str, ModelFile] = {}
     heads: dict[str, dict[str, Any]] = {}
     for file in READ:

@@ -213,6 +213,15 @@ def _file(folder: Path, name: str, blobs: Path | None, said: _Listed | None) -> 
     return with_hash(path, file)
 
 
+def found(folder: Path, name: str) -> StoredFile:
+    """One file of a snapshot by its name, whether it is there or not."""
+    path = folder / name
+    kind, size = _kind(path)
+    return StoredFile(
+        name=name, kind=kind, bytes=size, blob=_blob(path, folder.parent.parent / "blobs")
+    )
+
+
 def _kind(path: Path) -> tuple[str, int | None]:
     """See ``facts.StoredFile.kind``; and the size in bytes of a regular file."""
     try:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from doctor.facts import Struct
 from doctor.reports import Tool
+from doctor.reports.pull import PullReport
 
 # A model has room, or only if something is closed, or waits for the disk, or cannot be loaded.
 Room = Literal["fits", "fits-if-closed", "pages", "will-not-run"]
@@ -50,3 +51,5 @@ class ModelsReport(Struct, frozen=True):
 
 
 DOCUMENT = ModelsReport
+# With ``--pull``.
+OTHER_DOCUMENT = PullReport

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from doctor.actions import Advice, Install, Remove
+from doctor import pull
+from doctor.actions import Advice, Download, Install, Remove
 from doctor.findings import Finding, Severity
 from doctor.reports.check import CheckReport, PlanReport
 from doctor.terminal import Paper
@@ -115,6 +116,11 @@ def plan(report: PlanReport, out: Paper) -> None:
                     (change.name, change.before or "none", "→", change.after or "none")
                     for change in action.changes
                 ],
+                indent=6,
+            )
+        elif isinstance(action, Download):
+            out.table(
+                [(file.path, file.why, pull.size(file.bytes)) for file in action.fetched],
                 indent=6,
             )
     if report.download_bytes:
