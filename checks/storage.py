@@ -90,11 +90,6 @@ def _reference(facts: Facts, storage: Storage) -> Finding:
     )
 
 
-def matters(facts: Facts, name: str) -> bool:
-    """Whether a generation would read a file of this name, as far as its ending tells."""
-    return name.endswith(FETCHED)
-
-
 def _missing(facts: Facts, storage: Storage, missing: list[StoredFile]) -> Finding:
     names = [file.name for file in missing]
     # With its list of files huggingface-hub refuses a snapshot that is not whole, whatever lacks.
@@ -149,8 +144,6 @@ def _edited(facts: Facts, storage: Storage) -> CheckResult:
         severity = Severity.NOTE
         if weights and in_place:
             severity = Severity.ERROR
-        elif in_place and storage.home is not None and matters(facts, file.name):
-            severity = Severity.WARNING
         yield Finding(
             code="model-file-edited",
             severity=severity,

@@ -301,7 +301,9 @@ class Parameters(Struct, frozen=True):
     ends in, ``unknown`` why its code could not be followed. ``sanitised`` are the words that the
     code looks for in names of weights, since it renames or drops some. ``reads_index`` tells that
     it loads the shards that the index names, not all; ``drops_absent`` that it goes on without a
-    part of the model that neither weights nor index mention.
+    part of the model that neither weights nor index mention; ``takes_tokenizers_template`` that it
+    looks for a chat template in the tokenizer too, ``reads_mode`` that it reads the quantisation's
+    mode.
     """
 
     groups: tuple[ParameterGroup, ...]
@@ -311,6 +313,8 @@ class Parameters(Struct, frozen=True):
     sanitised: tuple[str, ...]
     reads_index: bool
     drops_absent: bool
+    takes_tokenizers_template: bool = True
+    reads_mode: bool = True
 
 
 class AlteredFile(Struct, frozen=True):
@@ -435,15 +439,30 @@ class ModelFile(Struct, frozen=True):
     problem: str | None
 
 
+class Template(Struct, frozen=True):
+    """A chat template in one of its places; ``problem`` is why it cannot be used."""
+
+    problem: str | None
+
+
 class Tokenizer(Struct, frozen=True):
     """What the model's tokenizer files say. ``files`` are those of the known names that are there.
 
     ``extra_special_tokens`` is the kind of that value: ``list``, ``object``, or null (none).
+    ``problem`` is why tokenizer.json cannot be used. ``marks`` are the tokens that config.json
+    means by its numbers, by the numbers' names, null where tokenizer.json has none of that number;
+    ``marks_of_config`` are those numbers that tokenizer_config.json knows. ``pictures`` are added
+    tokens that speak of images. ``templates`` are the chat templates, by file.
     """
 
     class_name: str | None
     extra_special_tokens: str | None
     files: tuple[str, ...]
+    problem: str | None = None
+    marks: dict[str, str | None] = msgspec.field(default_factory=dict)
+    marks_of_config: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ()
+    templates: dict[str, Template] = msgspec.field(default_factory=dict)
 
 
 class StoredFile(Struct, frozen=True):

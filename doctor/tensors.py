@@ -190,11 +190,16 @@ class _Comparing:
             self._plain(path + ".weight", group)
             return
         parts = [".weight", ".scales"]
-        if (how.mode or "affine") not in WITHOUT_BIASES:
+        mode = how.mode if self._parameters.reads_mode else None
+        if (mode or "affine") not in WITHOUT_BIASES:
             parts.append(".biases")
         self._expected.update(path + part for part in parts)
         shape = group.shape
-        if shape is None or shape[-1] is None or not how.bits or not how.group_size:
+        if shape is None or shape[-1] is None or not how.bits or how.group_size is None:
+            return
+        if how.group_size < 1 or shape[-1] % how.group_size:
+            asked = f"{shape[-1]} columns in groups of {how.group_size}"
+            self._quantised.append(Unfit(name=path, asked=asked, found="they do not go into it"))
             return
         columns, rows = shape[-1], shape[:-1]
         wide = (*rows, columns * how.bits // 32)
@@ -220,9 +225,7 @@ class _Comparing:
         for name in (path, path.removeprefix("language_model.")):
             if name in block.modules:
                 own = block.modules[name]
-                if own.bits is None and own.group_size is None:
-                    return own if scales else None
-                return own
+                return None if own.bits is None and own.group_size is None else own
         size = 1
         for length in group.shape or ():
             size *= length or 64

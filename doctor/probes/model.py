@@ -19,10 +19,9 @@ from doctor.facts import (
     ModelFile,
     ModuleQuantisation,
     Quantisation,
-    Tokenizer,
     Value,
 )
-from doctor.probes import safetensors, storage
+from doctor.probes import safetensors, storage, tokenizer
 
 DEFAULT = "mlx-community/Qwen3-VL-4B-Instruct-4bit"
 
@@ -36,9 +35,6 @@ READ = (
     "tokenizer_config.json",
 )
 MOST_BYTES = 10_000_000
-
-# Where a tokenizer may lie: transformers' own file, then the older ones that have to be converted.
-TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "tekken.json", "vocab.json")
 
 _ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 
@@ -171,22 +167,11 @@ def read(
         cache=str(cache),
         remote_processor=remote_processor,
         remote_config="AutoConfig" in _mapped(config),
-        tokenizer=_tokenizer(folder),
+        tokenizer=tokenizer.look(folder, heads["tokenizer_config.json"], config),
         storage=storage.look(folder, home, main),
         weights=weights,
         quantisation=_quantisation(config),
         values={file: _values(head) for file, head in heads.items() if head},
-    )
-
-
-def _tokenizer(folder: Path) -> Tokenizer:
-    _, head = _head(folder / "tokenizer_config.json")
-    tokens = head.get("extra_special_tokens")
-    kind = "list" if isinstance(tokens, list) else "object" if isinstance(tokens, dict) else None
-    return Tokenizer(
-        class_name=_text(head.get("tokenizer_class")),
-        extra_special_tokens=kind,
-        files=tuple(name for name in TOKENIZERS if (folder / name).is_file()),
     )
 
 
@@ -235,7 +220,8 @@ def _head(path: Path) -> tuple[ModelFile, dict[str, Any]]:
     if len(data) > MOST_BYTES:
         return file("too-large", f"larger than {MOST_BYTES // 1_000_000} MB"), {}
     try:
-        content = json.loads(data)
+        # The libraries read these files as text, and then a byte order mark is an error.
+        content = json.loads(data.decode())
     except RecursionError:
         return file("broken", "nested too deep"), {}
     except ValueError as error:

@@ -124,6 +124,7 @@ def main() -> None:
     parser.add_argument("--judge", action="store_true", help="hold the doctor against the record")
     parser.add_argument("--deep", action="store_true", help="with the hashes of large files")
     parser.add_argument("--set-aside", action="store_true", help="show those that were set aside")
+    parser.add_argument("--layout", choices=("folder", "cache"), help="only in this layout")
     parser.add_argument("kinds", nargs="*")
     options = parser.parse_args()
     base = options.base / options.recipe
@@ -131,7 +132,7 @@ def main() -> None:
     if not options.judge:
         record(options.recipe, options.python, base, options.kinds)
         return
-    wanted = [case for case, _, _ in cases(options.kinds)]
+    wanted = [case for case, _, where in cases(options.kinds) if options.layout in (None, where)]
     told = judge.judge(options.recipe, options.python, base / "judged", wanted, options.deep)
     for case, one in sorted(told.items()):
         if one["wrong"] is not None and one["set_aside"] is options.set_aside:

@@ -44,7 +44,7 @@ class Doctor:
         )
 
     def says(self, place: Place, deep: bool = False) -> dict[str, Any]:
-        """The verdict, and the codes by severity. Memory and the installation are no matter here."""
+        """The verdict, and the codes by severity, of the checks that look at the model."""
         skipped = {"memory", "swap", "files", "leftovers"}
         names = [name for name in registry.names() if name not in skipped]
         examination = registry.examine(self.facts(place, deep), names)
@@ -120,7 +120,7 @@ def figures(told: dict[str, dict[str, Any]]) -> str:
         bad = [one for one in chosen if one["wrong"] in ("warning", "unsure", "false-alarm")]
         lines.append(
             f"{word}: {len(chosen)} cases; found {len(found)} of {len(harm)} harmful "
-            f"({len(failing)} of {len(fails)} that fail); {len(right)} of {len(said)} errors right; "
-            f"{len(bad)} complaints or doubts about what does no harm"
+            f"({len(failing)} of {len(fails)} that fail); {len(right)} of {len(said)} errors are "
+            f"right; {len(bad)} complaints or doubts about what does no harm"
         )
     return "\n".join(lines)

@@ -184,6 +184,10 @@ def of_model(finder: Finder, notes: Notes, question: dict) -> dict | None:
         "sanitised": sanitised(notes, folder),
         "reads_index": bool(notes.of(utils, reads_index)),
         "drops_absent": bool(notes.of(utils, drops_absent)),
+        "takes_tokenizers_template": bool(
+            notes.of(os.path.join(mlx_vlm, "prompt_utils.py"), takes_tokenizers_template)
+        ),
+        "reads_mode": bool(notes.of(utils, reads_mode)),
     }
 
 
@@ -196,6 +200,16 @@ def drops_absent(text: str) -> bool:
     """Whether a part of the model that no file mentions is left out."""
     loading = _definition(text, "load_model") + _definition(text, "load_model_weights")
     return "_drop_modules_without_weights(" in loading
+
+
+def takes_tokenizers_template(text: str) -> bool:
+    """Whether a processor without a chat template of its own is passed over for its tokenizer."""
+    return '"chat_template" in processor.__dict__' not in text
+
+
+def reads_mode(text: str) -> bool:
+    """Whether the mode of a quantisation is handed on."""
+    return "mode=" in _definition(text, "load_model") + _definition(text, "load_model_weights")
 
 
 def _definition(text: str, name: str) -> str:
