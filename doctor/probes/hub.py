@@ -426,17 +426,14 @@ def _read_heads(
                     expected_size=file.bytes,
                 )
         seen = model_probe.read(name, Path(folder), "card", None, Path(model.cache))
-    tokenizer = seen.tokenizer
-    if tokenizer is not None:
-        names = {file.path for file in remote.files}
-        there = tuple(item for item in model_probe.TOKENIZERS if item in names)
-        tokenizer = msgspec.structs.replace(tokenizer, files=there)
     weights = [file.bytes for file in remote.files if file.path.endswith(".safetensors")]
     return msgspec.structs.replace(
         seen,
         path=None,
         files={},
         weights_bytes=sum(weights) or None,
-        tokenizer=tokenizer,
+        tokenizer=None,
+        storage=None,
+        weights=None,
         cache=model.cache,
     )
