@@ -604,7 +604,8 @@ class Quantisation(Struct, frozen=True):
 class Model(Struct, frozen=True):
     """The model that was asked about.
 
-    ``found`` is ``cache``, ``folder`` or ``card`` (not here, but well known) or ``nowhere``.
+    ``found`` is ``cache``, ``folder``, ``card`` (not here, but well known, or told by the Hub) or
+    ``nowhere``.
     ``image_processor_named_by`` is the file that names the image processor class.
     ``weights_bytes`` is the size of the safetensors files, or what the card says.
     ``remote_processor`` and ``remote_config`` tell that its files name code of its own repository
