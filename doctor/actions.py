@@ -115,6 +115,22 @@ class Download(Action, frozen=True, tag="download"):
         return (*paths, f"{home}/refs/main")
 
 
+class PutFile(Action, frozen=True, tag="put-file"):
+    """Put a small file in place of what is at ``path``: a copy of ``source``, or else ``text``.
+
+    A copy has to have the hash ``hash`` (SHA-256, or git's SHA-1) when it is read.
+    """
+
+    path: str
+    source: str | None = None
+    hash: str | None = None
+    text: str | None = None
+
+    def files(self) -> tuple[str, ...]:
+        """The file itself."""
+        return (self.path,)
+
+
 class RemoveFiles(Action, frozen=True, tag="remove-files"):
     """Take away files that nothing reads: what interrupted fetches left."""
 
@@ -132,4 +148,4 @@ class Advice(Action, frozen=True, tag="advice"):
     code: str
 
 
-AnyAction = Install | Remove | EditJson | NewEnvironment | Download | RemoveFiles | Advice
+AnyAction = Install | Remove | EditJson | NewEnvironment | Download | PutFile | RemoveFiles | Advice
