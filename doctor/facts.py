@@ -302,8 +302,9 @@ class Parameters(Struct, frozen=True):
     code looks for in names of weights, since it renames or drops some. ``reads_index`` tells that
     it loads the shards that the index names, not all; ``drops_absent`` that it goes on without a
     part of the model that neither weights nor index mention; ``takes_tokenizers_template`` that it
-    looks for a chat template in the tokenizer too, ``reads_mode`` that it reads the quantisation's
-    mode.
+    looks for a chat template in the tokenizer too, ``template_places_pictures`` that it leaves the
+    picture's place in the prompt to the template, ``reads_mode`` that it reads the quantisation's
+    mode. ``marks`` are the numbers of tokens for the picture's place that it goes by.
     """
 
     groups: tuple[ParameterGroup, ...]
@@ -314,7 +315,9 @@ class Parameters(Struct, frozen=True):
     reads_index: bool
     drops_absent: bool
     takes_tokenizers_template: bool = True
+    template_places_pictures: bool = False
     reads_mode: bool = True
+    marks: dict[str, int] = {}
 
 
 class AlteredFile(Struct, frozen=True):
@@ -366,6 +369,7 @@ class Environment(Struct, frozen=True):
     foreign_scripts: dict[str, str] = msgspec.field(default_factory=dict)
     stray_libraries: tuple[StrayLibrary, ...] = ()
     parameters: Parameters | None = None
+    video_processor: ImageProcessorClass | None = None
     altered: tuple[AlteredFile, ...] | None = None
     mlx_library: str | None = None
     missing_libraries: tuple[MissingLibrary, ...] = ()
@@ -440,9 +444,13 @@ class ModelFile(Struct, frozen=True):
 
 
 class Template(Struct, frozen=True):
-    """A chat template in one of its places; ``problem`` is why it cannot be used."""
+    """A chat template in one of its places; ``problem`` is why it cannot be used.
+
+    ``pictures`` tells that it speaks of images at all.
+    """
 
     problem: str | None
+    pictures: bool = True
 
 
 class Tokenizer(Struct, frozen=True):
@@ -452,7 +460,10 @@ class Tokenizer(Struct, frozen=True):
     ``problem`` is why tokenizer.json cannot be used. ``marks`` are the tokens that config.json
     means by its numbers, by the numbers' names, null where tokenizer.json has none of that number;
     ``marks_of_config`` are those numbers that tokenizer_config.json knows. ``pictures`` are added
-    tokens that speak of images. ``templates`` are the chat templates, by file.
+    tokens that speak of images, ``highest`` is the highest number of an added token. ``templates``
+    are the chat templates, by file. ``shifted`` are tokens that tokenizer_config.json has in
+    between and tokenizer.json has not, ``one_way`` tells that it has bytes for letters in only one
+    of the two directions.
     """
 
     class_name: str | None
@@ -462,6 +473,9 @@ class Tokenizer(Struct, frozen=True):
     marks: dict[str, str | None] = msgspec.field(default_factory=dict)
     marks_of_config: tuple[str, ...] = ()
     pictures: tuple[str, ...] = ()
+    highest: int | None = None
+    shifted: tuple[str, ...] = ()
+    one_way: bool = False
     templates: dict[str, Template] = msgspec.field(default_factory=dict)
 
 
