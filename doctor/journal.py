@@ -113,7 +113,8 @@ class Journal:
         except OSError as error:
             self.discard()
             raise CouldNot(
-                f"What is there could not be kept for a way back: {error}", "Nothing was changed."
+                f"What is there could not be kept for a way back: {error.strerror or error}",
+                "Nothing was changed.",
             ) from error
 
     def read(self) -> None:
