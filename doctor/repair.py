@@ -554,7 +554,7 @@ def fresh(
     with locking.lock(str(path), say), Stop() as stop:
         record = journal.new(str(path))
         record.begin(str(path), step.summary, [str(path)])
-        report = None
+        holds = False
         try:
             say(step.summary[0].upper() + step.summary[1:] + " …")
             uv.make_environment(python, str(path), say)
@@ -563,10 +563,12 @@ def fresh(
             report = repair.run_held(facts, str(path))
             if report.outcome == "fixed":
                 record.replaces(journal.undoable(str(path)))
-        except uv.InstallFailed as error:
-            raise CouldNot(f"The environment could not be made: {error}") from error
+                holds = True
+        except (uv.InstallFailed, OSError) as error:
+            reason = f"The environment could not be made: {_words(error)}"
+            raise CouldNot(reason, "Nothing of it is left.") from error
         finally:
-            if report is None or report.outcome != "fixed":
+            if not holds:
                 stop.no_more()
                 uv.end_all()
                 journal.take_back(record)
