@@ -55,8 +55,11 @@ DEEPEST = 4
 # The words of a variable's name that make its value a secret.
 _SECRET_WORDS = frozenset(
     "token secret password passwd passphrase pwd pass credential credentials auth authorization "
-    "key apikey cookie session pat".split()
+    "key apikey cookie pat".split()
 )
+# Such a word at its end makes it a place where the secret is: the value is a path, and no secret.
+_PLACE_WORDS = frozenset("sock file path dir folder home cache".split())
+_WORKING_FOLDERS = ("PWD", "OLDPWD")
 _VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+|[A-Z][A-Z0-9]+")
 _NO_SECRET = re.compile(r"(?:set|none|null|true|false|yes|no|on|off|\d{0,5})", re.IGNORECASE)
 
@@ -152,11 +155,7 @@ def identity(variables: Mapping[str, str]) -> Identity:
     secrets = [
         value
         for name, value in variables.items()
-        if is_secret(name)
-        and not _NO_SECRET.fullmatch(value)
-        and len(value) >= SHORTEST_SECRET
-        # Sessions of the desktop and agents name sockets: places, not secrets.
-        and not value.startswith("/")
+        if is_secret(name) and not _NO_SECRET.fullmatch(value) and len(value) >= SHORTEST_SECRET
     ]
     for value in variables.values():
         secrets += [secret for found in _URL.finditer(value) for secret in _credentials(found[2])]
@@ -171,7 +170,10 @@ def identity(variables: Mapping[str, str]) -> Identity:
 
 def is_secret(variable: str) -> bool:
     """Whether a variable of this name holds a secret."""
-    return bool(_SECRET_WORDS & set(re.split(r"[_\W]+", variable.lower())))
+    words = re.split(r"[_\W]+", variable.lower())
+    if variable in _WORKING_FOLDERS or words[-1] in _PLACE_WORDS:
+        return False
+    return bool(_SECRET_WORDS & set(words))
 
 
 @functools.cache
@@ -219,7 +221,7 @@ class Redactor:
         for secret in known.secrets:
             self._learn_secret(secret)
         for name, value in _variables(about):
-            if is_secret(name) and not _NO_SECRET.fullmatch(value) and "/" not in value[:1]:
+            if is_secret(name) and not _NO_SECRET.fullmatch(value):
                 self._learn_secret(value)
         self._compile()
         learnt = -1

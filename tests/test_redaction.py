@@ -179,6 +179,39 @@ def test_what_is_no_secret_stays(text: str) -> None:
     assert Redactor(Identity(names=("ann",)), [about, text]).text(text) == text
 
 
+@pytest.mark.parametrize(
+    ("variable", "secret"),
+    [
+        ("HF_TOKEN", True),
+        ("AWS_SECRET_ACCESS_KEY", True),
+        ("MYSQL_PWD", True),
+        ("UV_INDEX_CORP_PASSWORD", True),
+        ("TOKENIZERS_PARALLELISM", False),
+        ("SSH_AUTH_SOCK", False),
+        ("HF_TOKEN_PATH", False),
+        ("PWD", False),
+        ("PYTHONPATH", False),
+    ],
+)
+def test_which_variables_are_secret(variable: str, secret: bool) -> None:
+    assert redaction.is_secret(variable) is secret
+
+
+def test_a_secret_of_the_surroundings_is_known() -> None:
+    found = redaction.identity(
+        {
+            "HOME": "/Users/somebody",
+            "SOME_KEY": "/starts/like+a+path=",
+            "SSH_AUTH_SOCK": "/tmp/ssh-x/agent.1",
+            "PIP_INDEX_URL": "https://me:pass%2Fword@host.example/simple",
+            "HF_TOKEN": "true",
+        }
+    )
+    assert set(found.secrets) == {"/starts/like+a+path=", "me", "pass%2Fword", "pass/word"}
+    assert "/Users/somebody" in found.homes
+    assert "somebody" in found.names
+
+
 def said(facts: Facts) -> registry.Examination:
     return registry.examine(facts, registry.names())
 
