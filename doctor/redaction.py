@@ -70,11 +70,11 @@ _PRIVATE_KEY = re.compile(
 # What the issuers of tokens say that theirs look like.
 _TOKEN = re.compile(
     r"(?<![A-Za-z0-9])(?:"
-    r"hf_[A-Za-z0-9]{6,}|api_org_[A-Za-z0-9]{6,}"
-    r"|gh[oprsu]_[A-Za-z0-9]{6,}|github_pat_\w{6,}|glpat-[\w-]{6,}"
-    r"|sk-(?=[\w-]*\d)[\w-]{12,}|sk-[A-Za-z0-9]{12,}"
-    r"|xox[a-z]-[\w-]{6,}|(?:AKIA|ASIA)[0-9A-Z]{12,}|AIza[\w-]{20,}|ya29\.[\w.-]{10,}"
-    r"|pypi-[\w-]{16,}|npm_[A-Za-z0-9]{16,}|dckr_pat_[\w-]{10,}"
+    # Short ones only where no name looks like them: HF_ENDPOINT is a variable, ghp_import a module.
+    r"(?-i:hf_(?=[A-Za-z0-9]*(?:\d|[a-z][A-Z]|[A-Z][a-z]))[A-Za-z0-9]{6,})|hf_[A-Za-z0-9]{16,}"
+    r"|api_org_[A-Za-z0-9]{16,}|gh[oprsu]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}"
+    r"|sk-(?=[\w-]*\d)[\w-]{16,}|xox[a-z]-[\w-]{10,}|(?:AKIA|ASIA)[0-9A-Z]{12,}"
+    r"|AIza[\w-]{20,}|ya29\.[\w.-]{16,}|pypi-AgE[\w-]{10,}|npm_[A-Za-z0-9]{20,}|dckr_pat_[\w-]{16,}"
     r"|eyJ[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]*)?"
     r")",
     re.IGNORECASE,

@@ -171,6 +171,8 @@ def test_redacting_twice_changes_nothing() -> None:
         "generate(model, processor, token=None, password=password)",
         "annotated-doc, tokenizers, extra_special_tokens",
         "git+ssh://git@github.com/a/b",
+        "HF_ENDPOINT, HF_HUB_ENABLE_HF_TRANSFER, hf_transfer, hf-xet",
+        "ghp_import, sk-transformers, pypi-attestation-models, scikit-learn",
         "2026-11-25T12:30:45+00:00",
     ],
 )
