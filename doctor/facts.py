@@ -743,7 +743,7 @@ class Hub(Struct, frozen=True):
     filesystem: str | None
     links: bool | None
     locked_folder: str | None
-    free_bytes: int | None
+    free_bytes: Count | None
     remote: Remote | None = None
     trouble: HubTrouble | None = None
 
