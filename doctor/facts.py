@@ -7,6 +7,7 @@ paths inside the environment are relative to its prefix. What is not known is nu
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -799,8 +800,13 @@ def decode(text: bytes) -> Facts:
 
 
 def encode(facts: Facts) -> bytes:
-    """Facts as JSON, indented for people."""
-    return msgspec.json.format(msgspec.json.encode(facts), indent=1)
+    """Facts as JSON, indented for people. Bytes of a path that are no text become ``?``."""
+    try:
+        text = msgspec.json.encode(facts)
+    except UnicodeEncodeError:
+        whole = json.dumps(msgspec.to_builtins(facts), ensure_ascii=False)
+        text = whole.encode("utf-8", "replace")
+    return msgspec.json.format(text, indent=1)
 
 
 # Kept whole, since people copy them: everything else inside the environment becomes relative.

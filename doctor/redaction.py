@@ -256,7 +256,9 @@ class Redactor:
         """The text without what tells whose it is."""
         done = self._done.get(text)
         if done is None:
-            done = self._done[text] = self._plain(self._decoded(text, 0))
+            # Bytes of a path or a variable that are no text would be no JSON either.
+            shown = text.encode("utf-8", "backslashreplace").decode()
+            done = self._done[text] = self._plain(self._decoded(shown, 0))
         return done
 
     # What is secret, and what stands for it.
@@ -529,7 +531,7 @@ def _forms(secret: str) -> set[str]:
     """The ways to write a secret that are found as they stand, whatever stands around them."""
     forms = {
         secret,
-        quote(secret, safe=""),
+        quote(secret, safe="", errors="surrogatepass"),
         json.dumps(secret)[1:-1],
         "".join(f"\\u{ord(letter):04x}" for letter in secret),
         "\0".join(secret),

@@ -151,6 +151,13 @@ def test_the_same_secret_has_the_same_placeholder_and_bundles_are_not_linked() -
     assert other.text(texts[4]) == "/home/redacted-name-1"
 
 
+def test_what_is_no_text_becomes_text() -> None:
+    known = Identity(secrets=("geheim\udcff1234",))
+    left = Redactor(known, ["/x/\udcff"]).text("/x/\udcff, geheim\udcff1234")
+    assert left.encode()
+    assert "geheim" not in left
+
+
 def test_redacting_twice_changes_nothing() -> None:
     for planted, _ in SECRETS.values():
         once = Redactor(WHOSE, [planted]).text(planted)
