@@ -7,7 +7,6 @@ paths inside the environment are relative to its prefix. What is not known is nu
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -804,6 +803,8 @@ def encode(facts: Facts) -> bytes:
     try:
         text = msgspec.json.encode(facts)
     except UnicodeEncodeError:
+        import json  # only here: every check would pay for it
+
         whole = json.dumps(msgspec.to_builtins(facts), ensure_ascii=False)
         text = whole.encode("utf-8", "replace")
     return msgspec.json.format(text, indent=1)
