@@ -85,6 +85,7 @@ def check(facts: Facts) -> CheckResult:
     yield from _conflicts(facts, everything, unmet)
     yield from _backends(facts, everything)
     yield from _imports(facts)
+    yield from _libraries(facts)
 
 
 def _unreadable(facts: Facts, reached: dict[str, Distribution]) -> CheckResult:
@@ -345,6 +346,31 @@ def _backends(facts: Facts, everything: dict[str, Distribution]) -> CheckResult:
                 ),
                 fix=RECIPE,
             )
+
+
+def _libraries(facts: Facts) -> CheckResult:
+    lacking = facts.environment.missing_libraries
+    if lacking:
+        yield Finding(
+            code="import-broken",
+            severity=Severity.ERROR,
+            title=f"torch cannot be loaded: {lacking[0].name} is not there",
+            cause="transformers imports torch wherever it is installed, and that import fails.",
+            evidence=tuple(
+                Evidence(
+                    fact=f"{library.name} in {library.folder}",
+                    value="no such folder",
+                    source=library.needed_by,
+                )
+                for library in lacking
+            ),
+            fix=Fix(
+                id="recipe",
+                summary="install what torch lacks with the recipe, or remove torch where the "
+                "recipe has none",
+                automatic=True,
+            ),
+        )
 
 
 def _imports(facts: Facts) -> CheckResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from doctor.facts import Struct
+from doctor.profile import Profile
 
 
 class Change(Struct, frozen=True, rename={"before": "from", "after": "to"}):
@@ -16,9 +17,29 @@ class Change(Struct, frozen=True, rename={"before": "from", "after": "to"}):
 
 
 class Action(Struct, frozen=True, tag_field="kind"):
-    """One step of a plan. ``summary`` is one line for people."""
+    """One step of a plan. ``summary`` is one line for people.
+
+    An action on files, such as a model's, joins the transaction by two things:
+
+    - ``files()`` names every path that it will make, replace or remove. Before anything changes,
+      what is there (file, link or folder with all that is in it, or nothing) is written down and
+      kept, and comes back byte for byte if the fix fails, is killed, or is taken back later. A file
+      of any size is kept by a hard link, which costs nothing.
+    - ``Repair._apply`` calls the function that does it. That function never writes into a file that
+      is there: it puts a new one in its place (``model_files.replace`` for content,
+      ``model_files.move`` for a finished download) or takes the name away, since the kept copy may
+      be the same file. It raises ``errors.Failed`` with one line where it does not work out, and
+      may be killed at any instant: what ``files()`` names goes back.
+
+    A file below a folder that may not be written to is repaired in an overlay
+    (``model_files.overlay``): name the overlay in ``files()`` then, not the file.
+    """
 
     summary: str
+
+    def files(self) -> tuple[str, ...]:
+        """The paths that it will make, replace or remove, absolute or from ``~``."""
+        return ()
 
 
 class Install(Action, frozen=True, tag="install"):
@@ -52,12 +73,73 @@ class EditJson(Action, frozen=True, tag="edit-json"):
     field: tuple[str, ...]
     value: str
 
+    def files(self) -> tuple[str, ...]:
+        """The file itself."""
+        return (self.path,)
+
 
 class NewEnvironment(Action, frozen=True, tag="new-environment"):
     """Make a virtual environment at ``path`` with the Python at ``python``."""
 
     path: str
     python: str
+
+
+class WriteProfile(Action, frozen=True, tag="write-profile"):
+    """Write a run profile, once a generation has run as it says."""
+
+    path: str
+    profile: Profile
+
+    def files(self) -> tuple[str, ...]:
+        """The file itself."""
+        return (self.path,)
+
+
+class Fetched(Struct, frozen=True):
+    """One file of a ``Download``: its path in the repository, size in bytes, and name in the cache.
+
+    ``why`` is ``missing`` or ``damaged``.
+    """
+
+    path: str
+    bytes: int
+    blob: str
+    why: str
+
+
+class Download(Action, frozen=True, tag="download"):
+    """Fetch these files of a model from the Hub, and put them where the cache at ``home`` has them.
+
+    They are verified before anything changes. What is there under their names is moved aside.
+    ``download_bytes`` leaves out what an earlier fetch has left there. ``seconds`` is how long that
+    takes at the measured rate, null where the line was not measured.
+    """
+
+    model: str
+    commit: str
+    home: str
+    fetched: tuple[Fetched, ...]
+    download_bytes: int
+    seconds: float | None = None
+
+    def files(self) -> tuple[str, ...]:
+        """The blobs, the snapshot's links to them, and the name of the revision."""
+        home = self.home
+        paths = [f"{home}/blobs/{file.blob}" for file in self.fetched]
+        paths += [f"{home}/snapshots/{self.commit}/{file.path}" for file in self.fetched]
+        return (*paths, f"{home}/refs/main")
+
+
+class RemoveFiles(Action, frozen=True, tag="remove-files"):
+    """Take away files that nothing reads: what interrupted fetches left."""
+
+    paths: tuple[str, ...]
+    freed_bytes: int
+
+    def files(self) -> tuple[str, ...]:
+        """The files themselves."""
+        return self.paths
 
 
 class Advice(Action, frozen=True, tag="advice"):
@@ -67,7 +149,9 @@ class Advice(Action, frozen=True, tag="advice"):
     commands: tuple[str, ...] = ()
 
 
-AnyAction = Install | Remove | EditJson | NewEnvironment | Advice
+AnyAction = (
+    Install | Remove | EditJson | NewEnvironment | WriteProfile | Download | RemoveFiles | Advice
+)
 
 
 class Source(Struct, frozen=True):

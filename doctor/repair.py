@@ -2,38 +2,58 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import platform
 import shutil
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import msgspec
 from packaging.utils import canonicalize_name
 
 from doctor import (
+    device,
     journal,
+    locking,
+    model_files,
     plan,
+    profile,
+    profiles,
     proof,
+    pull,
     recipes,
     registry,
     smoke,
-    snapshot,
     sources,
     stand_in,
     state,
     uv,
+    watch,
     wheels,
 )
-from doctor.actions import AnyAction, EditJson, Install, NewEnvironment, Remove, Source
-from doctor.errors import CouldNot, Interrupted, Refused
+from doctor.actions import (
+    AnyAction,
+    Download,
+    EditJson,
+    Install,
+    NewEnvironment,
+    Remove,
+    RemoveFiles,
+    Source,
+    WriteProfile,
+)
+from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
+from doctor.findings import Finding
 from doctor.look import look
 from doctor.plan import Plan
 from doctor.registry import Examination
@@ -44,13 +64,17 @@ from doctor.reports.smoke import SmokeReport
 from doctor.target import Target
 
 Progress = Callable[[str], None]
+Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
 # Bytes of free disk that must be left over: an environment on a full disk does not work either.
 SPARE_DISK = 200_000_000
 
 
 class Request(Struct, frozen=True):
-    """What the user asked of ``fix``."""
+    """What the user asked of ``fix``; ``saved`` are facts of elsewhere, to be planned for only.
+
+    ``profile`` is where a run profile is to be written; else one is where memory is short.
+    """
 
     target: Target
     model: str
@@ -59,11 +83,15 @@ class Request(Struct, frozen=True):
     recipe: str | None = None
     offline: bool = False
     wheels: str | None = None
+    download: bool = False
     force: bool = False
+    saved: Facts | None = None
+    profile: str | None = None
 
-
-class Failed(Exception):
-    """A step did not work out: everything goes back. The message says which, in one line."""
+    @property
+    def may_fetch(self) -> bool:
+        """Whether the model's files may be fetched from the Hub."""
+        return self.download and not self.offline
 
 
 class Repair:
@@ -75,6 +103,7 @@ class Repair:
         variables: Mapping[str, str],
         say: Progress,
         confirm: Callable[[CheckReport | None, PlanReport], bool],
+        stop: Stop | None = None,
     ) -> None:
         self._request = request
         self._variables = variables
@@ -87,22 +116,48 @@ class Repair:
         self._smoke: SmokeReport | None = None
         self._real_smoke: SmokeReport | None = None
         self._applied: list[AnyAction] = []
+        self._wanted: WriteProfile | None = None
+        self._stop = stop or Stop()
+        self._open: journal.Journal | None = None
+        self._overlay: str | None = None
+
+    def _tell(self, line: str) -> None:
+        """Progress. That nobody can read it any more (a closed pipe or terminal) stops nothing."""
+        with suppress(OSError, ValueError):
+            self._say(line)
 
     def run(self) -> FixReport:
         """Examine, plan, apply, examine again, prove. Raises ``Refused`` where it may not begin."""
-        facts = look(self._request.target, self._request.model, self._variables)
+        if self._request.saved is not None:
+            assert self._request.dry_run
+            return self.run_held(self._request.saved, "")
+        facts = self._look_and_ask()
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
         if self._request.dry_run:
-            return self._guarded(facts, prefix)
-        with journal.lock(prefix, self._say), _stoppable():
-            if recover(prefix, self._say):
-                facts = look(self._request.target, self._request.model, self._variables)
-            return self._guarded(facts, prefix)
+            return self.run_held(facts, prefix)
+        with locking.lock(prefix, self._tell), self._stop:
+            if recover(prefix, self._tell):
+                facts = self._look_and_ask()
+            report = self.run_held(facts, prefix)
+        if report.outcome == "fixed":
+            journal.tidy()
+        return report
 
-    def _guarded(self, facts: Facts, prefix: str) -> FixReport:
+    def _look_and_ask(self) -> Facts:
+        """Look, and ask the Hub about the model where the user allows that."""
+        ask = None
+        if self._request.may_fetch:
+            ask = pull.ask
+            self._tell("Asking the Hub, and holding the model's files against what it has …")
+        return look(self._request.target, self._request.model, self._variables, ask=ask)
+
+    def run_held(self, facts: Facts, prefix: str) -> FixReport:
+        """The same, for who holds the lock on the environment."""
         try:
             return self._repair(facts, prefix)
         except Interrupted:
+            if self._open is not None:  # it came where nobody was ready for it
+                return self._back(self._open, "it was interrupted", "interrupted")
             return self._report("interrupted", "it was interrupted")
         except Refused as refusal:
             if self._before is None:
@@ -111,32 +166,60 @@ class Repair:
 
     def _repair(self, facts: Facts, prefix: str) -> FixReport:
         examination = registry.examine(facts, registry.names())
-        self._before = check_report(facts, examination, PlanReport(actions=()), 0.0)
+        elsewhere = self._request.saved is not None
+        nothing = PlanReport(actions=())
+        self._before = check_report(facts, examination, nothing, 0.0, elsewhere=elsewhere)
         errors = examination.errors()
-        by_hand = [finding for finding in errors if not finding.fix.automatic]
+        if self._request.may_fetch and facts.hub is not None and facts.hub.trouble is not None:
+            raise Refused(*pull.of_trouble(facts.hub.trouble))
+        fetched = pull.action(facts, errors) if self._request.may_fetch else None
+        by_hand = [
+            finding
+            for finding in errors
+            if not finding.fix.automatic and not (fetched and finding.fix.id == "download")
+        ]
         if by_hand:
-            reason = f"{by_hand[0].title}. This is yours to do first: {by_hand[0].fix.summary}"
-            return self._report("rolled-back", reason)
+            return self._report("rolled-back", self._yours(by_hand[0], facts, errors))
+        wanted = None
+        if not elsewhere:
+            wanted = profiles.wanted(facts, examination.findings, self._request.profile)
+        self._wanted = wanted
         anew = False
-        if not errors and self._request.recipe is None:
-            known = proof.recall(facts, prefix)
-            if known is not None and known.unchanged:
-                return self._report("nothing-to-do", None)
-            if self._request.dry_run:
-                return self._report("nothing-to-do", None)
-            self._say("No check finds an error; proving it with a generation …")
+        if not errors and self._request.recipe is None and fetched is None:
+            if wanted is not None:
+                self._plan = PlanReport(actions=(wanted,))
+                if self._request.dry_run:
+                    return self._report("planned", None)
+                if not self._request.yes and not self._confirm(self._before, self._plan):
+                    return self._report("declined", "you said no")
+            else:
+                known = None if elsewhere else proof.recall(facts, prefix)
+                if (known is not None and known.unchanged) or self._request.dry_run:
+                    return self._report("nothing-to-do", None)
+            self._tell("No check finds an error; proving it with a generation …")
             failure = self._prove(facts)
             if failure is None:
                 proof.remember(facts, prefix)
-                return self._report("nothing-to-do", None)
+                return self._with_profile(prefix)
             if self._smoke is not None and smoke.compiler_is_missing(self._smoke):
                 return self._report("failed", NO_COMPILER)
-            self._say(f"The generation fails: {failure}. Installing the whole recipe anew.")
+            self._tell(f"The generation fails: {failure}. Installing the whole recipe anew.")
             anew = True
         made = plan.make(
-            facts, examination.findings, self._request.recipe, self._request.force, anew
+            facts,
+            examination.findings,
+            self._request.recipe,
+            self._request.force,
+            anew,
+            self._request.may_fetch,
         )
-        self._plan = plan_report(made, _kept_bytes(made, facts), self._sources(prefix))
+        made = self._with_times(made)
+        if wanted is not None:
+            made = msgspec.structs.replace(made, actions=(*made.actions, wanted))
+        if elsewhere:
+            self._plan = plan_report(made, None)
+        else:
+            self._plan = plan_report(made, _kept_bytes(made, facts), self._sources(prefix))
         forced = self._request.force or self._request.target.found_by == "--new-venv"
         if made.refusal is not None and not (made.refusal.forcible and forced):
             raise Refused(made.refusal.reason, made.refusal.hint)
@@ -146,12 +229,19 @@ class Repair:
             return self._report("rolled-back", "what was found cannot be mended by what is known")
         if self._request.dry_run:
             return self._report("planned", None)
-        self._has_room(prefix)
+        self._has_room(made, prefix)
+        for download in made.downloads:
+            pull.refuse_without_room(download, facts)
         unfit = self._unfit_wheels(made)
         if unfit is not None:
             return self._report("rolled-back", unfit)
         if not self._request.yes and not self._confirm(self._before, self._plan):
             return self._report("declined", "you said no")
+        try:
+            for download in made.downloads:
+                pull.stage(download, self._tell)
+        except Failed as error:
+            return self._report("rolled-back", str(error))
         return self._transaction(made, facts, prefix)
 
     def _sources(self, prefix: str) -> tuple[Source, ...]:
@@ -162,8 +252,32 @@ class Repair:
             return (Source(kind="cache", location=None, setting="--offline"),)
         return sources.sources(self._variables, Path.cwd(), prefix)
 
-    def _has_room(self, prefix: str) -> None:
+    def _with_times(self, made: Plan) -> Plan:
+        """The plan with the time that its downloads take on this line."""
+        actions = tuple(
+            pull.measured(action) if isinstance(action, Download) else action
+            for action in made.actions
+        )
+        return msgspec.structs.replace(made, actions=actions)
+
+    def _yours(self, finding: Finding, facts: Facts, errors: tuple[Finding, ...]) -> str:
+        """Why the doctor does not mend this, and who could how."""
+        if finding.fix.id != "download" or facts.model.found == "folder":
+            return f"{finding.title}. This is yours to do first: {finding.fix.summary}"
+        if self._request.may_fetch:
+            return f"{finding.title}. The files are what the Hub has: it is the model's own fault"
+        option = "without --offline" if self._request.download else "with --download"
+        files = pull.lacking(facts, errors)
+        return (
+            f"{finding.title}. Repeat {option} to fetch {', '.join(files)}"
+            if files
+            else f"{finding.title}. Repeat {option} to fetch what is damaged"
+        )
+
+    def _has_room(self, made: Plan, prefix: str) -> None:
         needed = self._plan.disk_bytes
+        if needed is not None:  # the model's disk is looked at for itself
+            needed -= sum(download.download_bytes for download in made.downloads)
         free = shutil.disk_usage(prefix).free
         if needed is not None and free < needed + SPARE_DISK:
             raise Refused(
@@ -190,37 +304,51 @@ class Repair:
 
     def _transaction(self, made: Plan, facts: Facts, prefix: str) -> FixReport:
         """Keep what is there, apply, examine, prove; on any failure put everything back."""
-        now = look(self._request.target, self._request.model, self._variables)
-        if plan.fingerprint(now) != made.fingerprint:
-            raise Refused(
-                "The environment was changed by something else while the plan was made.",
-                "Try again when nothing else installs into it.",
-            )
-        self._say("Keeping what is there, so that everything can go back …")
-        record = journal.new(prefix)
+        self._tell("Keeping what is there, so that everything can go back …")
+        record = self._open = journal.new(prefix)
         summary = "; ".join(step.summary for step in made.steps)
         try:
-            record.begin(prefix, summary, roots(facts, made))
-        except BaseException:
-            record.discard()
-            raise
-        try:
+            record.begin(prefix, summary, *kept(facts, made))
+            self._refuse_if_changed(record, made)
             self._apply(made, facts)
-            self._check_again(prefix)
-        except (Failed, uv.InstallFailed, OSError, Refused, CouldNot) as error:
+            proven = self._check_again()
+            # From here on it is too late to stop: what is proven is kept, not thrown away.
+            self._stop.no_more()
+            record.done()
+            self._open = None
+        except (Failed, uv.InstallFailed, OSError, CouldNot) as error:
             return self._back(record, str(error), "rolled-back")
+        except Refused as refusal:
+            reason = f"{refusal.message} {refusal.hint}".strip()
+            return self._back(record, reason, "rolled-back" if self._applied else "refused")
         except (Interrupted, KeyboardInterrupt):
             return self._back(record, "it was interrupted", "interrupted")
         except BaseException:
             self._back(record, "the doctor failed", "rolled-back")
             raise
-        record.done()
+        for download in made.downloads:
+            pull.settle(download)
+        proof.remember(proven, prefix)
         return self._report("fixed", None)
+
+    def _refuse_if_changed(self, record: journal.Journal, made: Plan) -> None:
+        """Raise ``Refused`` where the environment is no longer the one that the plan was made for.
+
+        What was installed by others while the plan was made, shown and agreed to is seen in the
+        facts; what they do from the moment that the files are kept, in the files.
+        """
+        now = look(self._request.target, self._request.model, self._variables)
+        if plan.fingerprint(now) != made.fingerprint or record.changed_by_others():
+            raise Refused(
+                "The environment was changed by something else while the plan was made.",
+                "Try again when nothing else installs into it.",
+            )
 
     def _apply(self, made: Plan, facts: Facts) -> None:
         python = self._request.target.python
         for action in made.steps:
-            self._say(action.summary[0].upper() + action.summary[1:] + " …")
+            self._stop.check()
+            self._tell(action.summary[0].upper() + action.summary[1:] + " …")
             if isinstance(action, Install):
                 uv.install(
                     python,
@@ -228,59 +356,127 @@ class Repair:
                     made.reinstall,
                     self._request.offline,
                     self._request.wheels,
-                    self._say,
+                    self._tell,
                 )
             elif isinstance(action, Remove):
-                uv.remove(python, [change.name for change in action.changes], self._say)
+                uv.remove(python, [change.name for change in action.changes], self._tell)
             elif isinstance(action, EditJson):
-                _edit(action)
+                self._edit(action)
+            elif isinstance(action, WriteProfile):
+                continue  # not before a generation has run as it says
+            elif isinstance(action, Download):
+                pull.place(action)
+            elif isinstance(action, RemoveFiles):
+                for path in action.paths:
+                    Path(path).expanduser().unlink(missing_ok=True)
             self._applied.append(action)
 
-    def _check_again(self, prefix: str) -> None:
-        self._say("Checking again …")
-        facts = look(self._request.target, self._request.model, self._variables)
+    def _edit(self, action: EditJson) -> None:
+        """Set a field of a model's file, or of its like in an overlay; then that is the model."""
+        path = os.path.expanduser(action.path)
+        text = edited(Path(path).read_text(encoding="utf-8"), action.field, action.value)
+        if not model_files.writable(path):
+            self._overlay = model_files.make_overlay(os.path.dirname(path))
+            path = os.path.join(self._overlay, os.path.basename(path))
+            self._tell(f"The model's folder may not be written to; a repaired one: {self._overlay}")
+        model_files.replace(path, text.encode())
+
+    def _check_again(self) -> Facts:
+        """Examine and prove what was applied, and return the facts. Raises ``Failed``."""
+        self._stop.check()
+        self._tell("Checking again …")
+        model = self._overlay or self._request.model
+        facts = look(self._request.target, model, self._variables)
         examination = registry.examine(facts, registry.names())
         self._after = check_report(facts, examination, PlanReport(actions=()), 0.0)
         errors = remaining(examination)
         if errors:
             raise Failed(f"after the fix there is still: {errors[0]}")
-        self._say("Proving it with a generation …")
+        self._tell("Proving it with a generation …")
         failure = self._prove(facts)
         if failure is not None and self._smoke and smoke.compiler_is_missing(self._smoke):
             failure = NO_COMPILER
         if failure is not None:
             raise Failed(f"the generation that was to prove it failed: {failure}")
-        proof.remember(facts, prefix)
+        self._stop.check()
+        self._write_profile()
+        return facts
+
+    def _with_profile(self, prefix: str) -> FixReport:
+        """The report of an environment that works, once its run profile is written."""
+        if self._wanted is None:
+            return self._report("nothing-to-do", None)
+        record = self._open = journal.new(prefix)
+        path = self._wanted.path
+        try:
+            record.begin(prefix, self._wanted.summary, [], [model_files.temporary_of(path), path])
+            self._write_profile()
+            record.done()
+            self._open = None
+        except (OSError, CouldNot) as error:
+            return self._back(record, str(error), "rolled-back")
+        return self._report("fixed", None)
+
+    def _write_profile(self) -> None:
+        """Write the run profile that a generation has proven. Raises ``OSError``."""
+        if self._wanted is not None:
+            text = profile.to_toml(self._wanted.profile)
+            model_files.replace(self._wanted.path, text.encode())
+            self._applied.append(self._wanted)
 
     def _prove(self, facts: Facts) -> str | None:
         """Smoke the stand-in, then the real model if it is here; why it failed, or null."""
         python = self._request.target.python
-        self._smoke = smoke.run(
-            python, smoke.Job(model=None, model_id=stand_in.NAME), target_report(facts)
-        )
+        job = smoke.Job(model=None, model_id=stand_in.NAME)
+        self._smoke = smoke.run(python, job, target_report(facts))
+        if self._smoke.device is not None:
+            prefix = os.path.expanduser(facts.environment.interpreter.prefix)
+            device.remember(prefix, facts.machine, self._smoke.device)
         if not self._smoke.passed:
             return failure_of(self._smoke)
         path = facts.model.path
         if path is not None and facts.model.weights_bytes:
-            self._say(f"Proving it with {facts.model.id} itself …")
-            job = smoke.Job(model=os.path.expanduser(path), model_id=facts.model.id)
-            self._real_smoke = smoke.run(python, job, target_report(facts))
-            if not self._real_smoke.passed:
-                return f"{facts.model.id}: {failure_of(self._real_smoke)}"
+            return self._prove_real(facts, os.path.expanduser(path))
         return None
+
+    def _prove_real(self, facts: Facts, path: str) -> str | None:
+        """Smoke the real model, as its run profile says; why it failed, or null.
+
+        A profile that does not run is no fault of the environment: then it is tried without.
+        """
+        python, target = self._request.target.python, target_report(facts)
+        self._tell(f"Proving it with {facts.model.id} itself …")
+        job = smoke.Job(model=path, model_id=facts.model.id)
+        if self._wanted is not None and self._wanted.profile.model == facts.model.id:
+            shaped = msgspec.structs.replace(job, profile=self._wanted.profile)
+            self._real_smoke = smoke.run(python, shaped, target, watch.Unseen())
+            if self._real_smoke.passed:
+                return None
+            self._tell(f"It does not run as the profile says: {failure_of(self._real_smoke)}")
+            self._wanted = None
+        self._real_smoke = smoke.run(python, job, target, watch.Unseen())
+        if self._real_smoke.passed:
+            return None
+        return f"{facts.model.id}: {failure_of(self._real_smoke)}"
 
     def _back(self, record: journal.Journal, reason: str, outcome: Outcome) -> FixReport:
         """Put everything back. Nothing may interrupt this; if it fails, the report says so."""
-        self._say(f"Going back: {reason}")
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+        self._stop.no_more()
+        self._open = None
+        uv.end_all()
+        self._tell(f"Going back: {reason}")
+        self._after = self._overlay = None
+        self._applied = []
+        if record.status in (None, "preparing"):  # nothing was changed yet
+            record.discard()
+            return self._report(outcome, reason)
         try:
             record.take_back()
-        except OSError as error:
-            return self._report(
-                "failed", f"{reason}; and the way back failed: {error}. Repeat: vlm-doctor undo"
-            )
-        self._after = None
+        except (OSError, CouldNot) as error:
+            way_out = "Repeat: vlm-doctor undo"
+            return self._report("failed", f"{reason}; and the way back failed: {error}. {way_out}")
+        if record.left_alone:
+            reason += f"; something else wrote into {record.left_alone[0]}, which is left as it is"
         return self._report(outcome, reason)
 
     def _report(self, outcome: Outcome, reason: str | None) -> FixReport:
@@ -297,6 +493,7 @@ class Repair:
             real_smoke=self._real_smoke,
             after=self._after,
             seconds=round(time.perf_counter() - self._started, 3),
+            model_folder=self._overlay,
         )
 
 
@@ -320,6 +517,9 @@ def fresh(
     """
     started = time.perf_counter()
     path = Path(folder).expanduser().absolute()
+    if state.unfinished(str(path)):
+        with locking.lock(str(path), say):
+            recover(str(path), say)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise Refused(f"{folder} is there already and not empty.", "Name a folder that is not.")
     recipe = request.recipe or recipes.DEFAULT
@@ -347,22 +547,25 @@ def fresh(
         target=Target(python=str(path / "bin" / "python"), found_by="--new-venv"),
         recipe=recipe,
     )
-    say(step.summary[0].upper() + step.summary[1:] + " …")
-    existed = path.exists()
-    worked = False
-    try:
-        with _stoppable():
+    with locking.lock(str(path), say), Stop() as stop:
+        record = journal.new(str(path))
+        record.begin(str(path), step.summary, [str(path)])
+        report = None
+        try:
+            say(step.summary[0].upper() + step.summary[1:] + " …")
             uv.make_environment(python, str(path), say)
-        report = Repair(inner, variables, say, confirm).run()
-        worked = report.outcome == "fixed"
-    except uv.InstallFailed as error:
-        raise CouldNot(f"The environment could not be made: {error}") from error
-    finally:
-        if not worked:
-            shutil.rmtree(state.of_target(str(path)), ignore_errors=True)
-            shutil.rmtree(path, ignore_errors=True)
-            if existed:
-                path.mkdir()
+            repair = Repair(inner, variables, say, confirm, stop)
+            facts = look(inner.target, inner.model, variables)
+            report = repair.run_held(facts, str(path))
+            if report.outcome == "fixed":
+                record.replaces(journal.undoable(str(path)))
+        except uv.InstallFailed as error:
+            raise CouldNot(f"The environment could not be made: {error}") from error
+        finally:
+            if report is None or report.outcome != "fixed":
+                stop.no_more()
+                uv.end_all()
+                journal.take_back(record)
     return msgspec.structs.replace(
         report,
         applied=(step, *report.applied),
@@ -412,49 +615,113 @@ def remaining(examination: Examination) -> list[str]:
     return [finding.title for finding in examination.errors() if finding.fix.automatic]
 
 
-def roots(facts: Facts, made: Plan) -> list[str]:
-    """The folders and files that a plan may touch: those that a snapshot has to keep."""
+def kept(facts: Facts, made: Plan) -> tuple[list[str], list[str]]:
+    """What a plan may touch: folders with all that is in them, and paths by themselves.
+
+    The folders are those that installers write to. Paths by themselves are what the replaced
+    distributions have elsewhere, by their RECORD: installers remove that too, with the folders that
+    become empty by it. A package that is a link to somebody's source folder is kept there.
+    """
+    folders: list[str] = []
+    alone: list[str] = []
     interpreter = facts.environment.interpreter
     prefix = os.path.expanduser(interpreter.prefix)
-    result: list[str] = []
     if made.changes:
         names = [interpreter.site_packages, interpreter.platform_site_packages, interpreter.scripts]
         if interpreter.kind == "virtual":
             # Where wheels put what is neither a module nor a script.
-            names += ["share", "etc", "include"]
-        for name in names:
-            path = os.path.realpath(os.path.join(prefix, os.path.expanduser(name)))
-            if path not in result:
-                result.append(path)
-    result += [os.path.expanduser(step.path) for step in made.steps if isinstance(step, EditJson)]
+            names += ["share", "etc", "include", "man"]
+        _add(folders, (os.path.join(prefix, os.path.expanduser(name)) for name in names))
+        _add(folders, [path for folder in tuple(folders) for path in _linked_packages(folder)])
+        for path in _recorded(facts, made, prefix):
+            if not any(_is_below(path, folder) for folder in folders):
+                alone += [*reversed(_folders_below(prefix, path)), path]
+    for step in made.steps:
+        for path in map(os.path.expanduser, step.files()):
+            if not model_files.writable(path):
+                _add(folders, [model_files.overlay(os.path.dirname(path))])
+                continue
+            alone += [model_files.temporary_of(path)]
+            if os.path.isdir(path) and not os.path.islink(path):
+                _add(folders, [path])
+            else:
+                alone += [path]
+    return folders, list(dict.fromkeys(alone))
+
+
+def _add(folders: list[str], paths: Iterable[str]) -> None:
+    """Add folders by their real paths, unless they are there or below one that is."""
+    for path in map(os.path.realpath, paths):
+        if not any(_is_below(path, folder) for folder in folders):
+            folders[:] = [folder for folder in folders if not _is_below(folder, path)]
+            folders.append(path)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _folders_below(prefix: str, path: str) -> list[str]:
+    """The folders between a prefix and a path, the deepest first; none if it is elsewhere."""
+    result = []
+    parent = os.path.dirname(path)
+    while _is_below(parent, prefix) and parent != prefix:
+        result.append(parent)
+        parent = os.path.dirname(parent)
     return result
+
+
+def _linked_packages(folder: str) -> Iterator[str]:
+    """The folders that links in a folder of packages lead to: an installer follows them."""
+    try:
+        with os.scandir(folder) as names:
+            yield from [item.path for item in names if item.is_symlink() and item.is_dir()]
+    except OSError:
+        return
+
+
+def _recorded(facts: Facts, made: Plan, prefix: str) -> Iterator[str]:
+    """The real paths of all files of the distributions that a plan replaces or removes."""
+    for folder, rows in _records(facts, made, prefix):
+        for row in rows:
+            path = os.path.normpath(os.path.join(folder, row[0]))
+            yield os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+
+
+def _records(facts: Facts, made: Plan, prefix: str) -> Iterator[tuple[str, list[list[str]]]]:
+    """The rows of RECORD of each distribution that a plan replaces, and where they begin."""
+    names = {change.name for change in made.changes if change.before is not None}
+    for distribution in facts.environment.distributions:
+        if canonicalize_name(distribution.name) in names:
+            metadata = os.path.join(prefix, os.path.expanduser(distribution.metadata))
+            try:
+                path = os.path.join(metadata, "RECORD")
+                with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+                    yield os.path.dirname(metadata), [row for row in csv.reader(file) if row]
+            except (OSError, csv.Error):
+                continue
 
 
 def _kept_bytes(made: Plan, facts: Facts) -> int:
     """What the replaced distributions hold, by the sizes in their own RECORD."""
     prefix = os.path.expanduser(facts.environment.interpreter.prefix)
-    names = {change.name for change in made.changes if change.before is not None}
-    total = 0
-    for distribution in facts.environment.distributions:
-        if canonicalize_name(distribution.name) in names:
-            record = os.path.join(prefix, os.path.expanduser(distribution.metadata), "RECORD")
-            try:
-                with open(record, encoding="utf-8", errors="replace") as file:
-                    sizes = [line.rstrip().rpartition(",")[2] for line in file]
-            except OSError:
-                continue
-            total += sum(int(size) for size in sizes if size.isdigit())
-    return total
+    return sum(
+        int(row[2])
+        for _, rows in _records(facts, made, prefix)
+        for row in rows
+        if len(row) == 3 and row[2].isdigit()
+    )
 
 
 def recover(prefix: str, say: Progress) -> bool:
     """Put back what an interrupted fix left; whether there was one."""
-    left = journal.interrupted(prefix)
-    if left is None:
+    if not state.unfinished(prefix):
+        journal.interrupted(prefix)  # what never came so far as to change anything is cleared away
         return False
     say("An earlier fix was interrupted; putting everything back as it was …")
-    left.read()
-    left.take_back()
+    _, left_alone = journal.recover(prefix)
+    for path in left_alone:
+        say(f"Something else wrote into {path} meanwhile, which is left as it is.")
     return True
 
 
@@ -468,25 +735,43 @@ def edited(text: str, field: Sequence[str], value: str) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _edit(action: EditJson) -> None:
-    """Put a new file in place of a link or file, at once or not at all; a link's target stays."""
-    path = Path(action.path).expanduser()
-    text = edited(path.read_text(encoding="utf-8"), action.field, action.value)
-    temporary = path.with_name(snapshot.TEMPORARY)
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+class Stop:
+    """Lets SIGINT, SIGTERM and SIGHUP stop a fix once, so that everything goes back before the end.
 
+    The first one raises ``Interrupted``; more of them change nothing. Where Python swallowed that
+    (it does in some of its own callbacks), ``check`` raises it at the next step.
+    """
 
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let SIGTERM and SIGINT raise ``Interrupted``, so that everything goes back before the end."""
+    def __init__(self) -> None:
+        self._asked = self._too_late = False
+        self._old: dict[signal.Signals, Handler] = {}
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Interrupted
+    def __enter__(self) -> Stop:
+        """Take the signals. Python gives them to the main thread only."""
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup has to go on
+                self._old[number] = signal.signal(number, self._stop)
+        return self
 
-    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
+    def __exit__(self, *_: object) -> None:
+        """Give the signals back, unless the end is near: what was done has to be reported."""
+        if self._too_late:
+            return
+        for number, handler in self._old.items():
             signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        asked_before, self._asked = self._asked, True
+        if not asked_before and not self._too_late:
+            raise Interrupted
+
+    def check(self) -> None:
+        """Raise ``Interrupted`` if it was asked for."""
+        if self._asked and not self._too_late:
+            raise Interrupted
+
+    def no_more(self) -> None:
+        """From here on nothing is stopped."""
+        self._too_late = True

@@ -1,10 +1,12 @@
-"""The doctor's own folders: journals and memories in one, what can be made again in another."""
+"""The doctor's own folders: journals and memories, run profiles, and what can be made again."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from pathlib import Path
+
+from doctor.errors import Refused
 
 
 def folder() -> Path:
@@ -27,6 +29,16 @@ def cache() -> Path:
     return user_cache_path("vlm-doctor")
 
 
+def settings() -> Path:
+    """Where what people may read and change is kept; ``VLM_DOCTOR_CONFIG`` overrides it."""
+    override = os.environ.get("VLM_DOCTOR_CONFIG")
+    if override:
+        return Path(override).absolute()
+    from platformdirs import user_config_path
+
+    return user_config_path("vlm-doctor")
+
+
 def name_of(path: str) -> str:
     """A file name for something that belongs to one path."""
     return hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()[:16]
@@ -36,3 +48,23 @@ def of_target(prefix: str) -> Path:
     """The folder for one environment, named for people and by a hash of its real prefix."""
     real = os.path.realpath(prefix)
     return folder() / "targets" / f"{Path(real).name or 'root'}-{name_of(real)}"
+
+
+def unfinished(prefix: str) -> set[str]:
+    """The names of the journals of an environment that have to be taken back; mostly none."""
+    try:
+        return set(os.listdir(of_target(prefix) / "unfinished"))
+    except OSError:
+        return set()
+
+
+def made(folder: Path) -> Path:
+    """The folder, which is made if it is not there. Raises ``Refused`` where it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused(
+            f"The doctor's state folder cannot be made: {error.strerror}: {folder}",
+            "Set VLM_DOCTOR_STATE to a folder that you may write to.",
+        ) from None
+    return folder

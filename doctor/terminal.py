@@ -12,14 +12,20 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO, Protocol
+from contextvars import ContextVar
+from typing import IO, TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 # A piece of a line: text, or text and how it looks (a style of rich's, lost where there is none).
 Part = str | tuple[str, str]
 
 
 class Paper(Protocol):
-    """What reports are printed on."""
+    """What reports are printed on. ``columns`` is its width, null where lines have any length."""
+
+    columns: int | None
 
     def line(self, *parts: Part, indent: int = 0) -> None:
         """Print one line of parts; ``indent`` is in columns."""
@@ -53,9 +59,26 @@ def clean(text: str) -> str:
     )
 
 
+# Who hears of progress in place of standard error: a program that uses the doctor.
+_LISTENER: ContextVar[Callable[[str], None] | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def heard_by(listener: Callable[[str], None]) -> Iterator[None]:
+    """Give progress to a function, line by line, and print none."""
+    token = _LISTENER.set(listener)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
+
+
 def say(line: str) -> None:
     """Print a line of progress on standard error."""
-    if line:
+    listener = _LISTENER.get()
+    if line and listener is not None:
+        listener(line)
+    elif line:
         print(clean(line), file=sys.stderr, flush=True)
 
 
@@ -65,7 +88,7 @@ def progress(title: str) -> Iterator[Callable[[int, int], None] | None]:
 
     Null where standard error is no terminal: nobody would see it.
     """
-    if not sys.stderr.isatty():
+    if _LISTENER.get() is not None or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
@@ -78,6 +101,8 @@ def progress(title: str) -> Iterator[Callable[[int, int], None] | None]:
 
 class Plain:
     """Lines without colours."""
+
+    columns: int | None = None
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -110,21 +135,30 @@ class Plain:
         self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
 
 
+def unadorned() -> bool:
+    """Whether the user wants no escape sequences: rich alone takes NO_COLOR as "bold will do"."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+
+
+def console(stream: IO[str]) -> Console:
+    """A console of rich for a stream, that takes text as text."""
+    from rich.console import Console
+
+    return Console(
+        file=stream,
+        color_system=None if unadorned() else "auto",
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
 class Terminal:
     """Lines as wide as the terminal, with colours unless ``NO_COLOR`` or ``TERM=dumb``."""
 
     def __init__(self, stream: IO[str]) -> None:
-        from rich.console import Console
-
-        # rich takes NO_COLOR as "no colours, but bold"; its users mean no escape sequences.
-        unadorned = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-        self._console = Console(
-            file=stream,
-            color_system=None if unadorned else "auto",
-            highlight=False,
-            markup=False,
-            emoji=False,
-        )
+        self._console = console(stream)
+        self.columns: int | None = self._console.width
 
     def line(self, *parts: Part, indent: int = 0) -> None:
         """Print one line, wrapped at words, every row of it indented."""

@@ -291,8 +291,8 @@ def run(arguments: Sequence[str], python: str | None, progress: Progress) -> Non
         errors="replace",
         env=_environment(python),
         start_new_session=True,
-        # It inherits the lock on the environment: while it works, nobody else may, even if the
-        # doctor is killed. All other descriptors of Python are closed in a child anyway.
+        # It inherits the lock of a fix: if that is killed, the next doctor finds uv and ends it.
+        # All other descriptors of Python are closed in a child anyway.
         close_fds=False,
     )
     lines: list[str] = []
@@ -308,6 +308,17 @@ def run(arguments: Sequence[str], python: str | None, progress: Progress) -> Non
             raise
     if process.returncode != 0:
         raise InstallFailed(_why(lines) or f"uv ended with status {process.returncode}")
+
+
+def end_all() -> None:
+    """End every program that the doctor started and that is still at work, with all of its own."""
+    import psutil
+
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        with contextlib.suppress(psutil.Error):
+            child.kill()
+    psutil.wait_procs(children, timeout=10)
 
 
 def end(process: subprocess.Popen[str]) -> None:

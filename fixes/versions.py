@@ -19,6 +19,8 @@ def actions(finding: Finding, facts: Facts) -> Intents:
             for distribution in facts.environment.distributions
             if distribution.problem
         )
+    elif finding.evidence[0].value == "no such folder":
+        yield RemoveBroken(name="torch")
     elif finding.code == "import-broken" and facts.environment.imports is not None:
         # Either side may be the one whose files are not what they should be.
         for problem in facts.environment.imports.problems:

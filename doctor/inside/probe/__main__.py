@@ -21,6 +21,7 @@ def answer(question: dict) -> dict:
     null: what the model's files say; see ``processors.processor``), ``purpose`` (``image``,
     ``video`` or ``server``), ``modules`` (the names to find), ``notes`` (the file that keeps what
     was read in source files, or null) and ``folder`` (the user's current one, or null).
+    ``config`` is the content of the model's config.json, or null (see ``parameters``).
     ``survey``, where it is there, holds further questions about models (see ``model_survey``).
     """
     import calls
@@ -52,7 +53,12 @@ def answer(question: dict) -> dict:
     processor = processors.processor(finder, notes, question)
     starts = processors.starts(finder, notes, question, processor)
     incomplete = distributions.incomplete(found)
-    tracer = imports.follow(finder, notes, starts, incomplete) if starts else None
+    backends = processors.backends(processor)
+    starts += [name for name in backends if finder.find(name)] if starts else []
+    incomplete += [name for name in backends if name != "torch"]  # torch is too large to follow
+    described = transformers_tables.describe(finder, notes)
+    closed = transformers_tables.closed(finder, described)
+    tracer = imports.follow(finder, notes, starts, incomplete, closed=closed) if starts else None
     traced = tracer.summary() if tracer else None
     expected = damage.expected(found, notes, traced) if traced else []
     changed = damage.find(expected, notes, finder)
@@ -73,7 +79,7 @@ def answer(question: dict) -> dict:
         )
         starts += [name for name in doubtful if processors.is_configuration(name, question)]
         starts = shadows.starts(hiding) + starts
-        tracer = imports.follow(finder, notes, starts, incomplete, doubt)
+        tracer = imports.follow(finder, notes, starts, incomplete, doubt, closed)
     misfits: list = []
     if tracer:
         module = processors.model_module(finder, notes, question)
@@ -86,21 +92,31 @@ def answer(question: dict) -> dict:
         shadows.judge(hiding, {"modules": {}, "problems": [shadows.NOT_MLX_VLM]})
     startup.judge(started, loaded, traced["taken"] if traced else set())
     hiding += shadows.here(question.get("folder"), finder, near)
+    lacking: list = []
+    if traced and "torch" in traced["reached"] and sys.platform == "linux":
+        import libraries  # only where torch is loaded
+
+        core = finder.find("torch._C")
+        sites = [entry["path"] for entry in search_path if entry["kind"] == "site-packages"]
+        lacking = libraries.missing([core["origin"]], sites) if core else []
     asks_loader = "LD_LIBRARY_PATH" in os.environ or "DYLD_LIBRARY_PATH" in os.environ
     if asks_loader:
         import libraries  # only where somebody directs the loader
-    described = interpreter.describe(search_path)
+    asks_parameters = bool(question.get("config"))
+    if asks_parameters:
+        import parameters  # only where the model is here
+    own = interpreter.describe(search_path)
     result = {
-        "interpreter": described,
+        "interpreter": own,
         "stray_libraries": libraries.strays(finder) if asks_loader else [],
         "conda": distributions.of_conda(sys.prefix),
         "manager": managed_by,
-        "foreign_scripts": distributions.foreign_scripts(described["scripts"], sys.executable),
+        "foreign_scripts": distributions.foreign_scripts(own["scripts"], sys.executable),
         "distributions": found,
         "leftovers": leftovers,
         "modules": {name: finder.find(name) for name in question["modules"]},
         "builds": {name: modules.build(finder, name) for name in ("torch", "torchvision")},
-        "transformers": transformers_tables.describe(finder, notes),
+        "transformers": described,
         "processor": processor,
         "image_processor": transformers_tables.image_processor(finder, notes, question),
         "supported_model_types": processors.supported_model_types(finder, notes),
@@ -112,6 +128,8 @@ def answer(question: dict) -> dict:
         "damaged": changed,
         "shadows": hiding,
         "startup": started,
+        "parameters": parameters.of_model(finder, notes, question) if asks_parameters else None,
+        "missing_libraries": lacking,
         "mlx_library": modules.mlx_library(finder),
         "torch_bytes": disk.torch_bytes(found, notes),
     }

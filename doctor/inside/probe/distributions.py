@@ -103,10 +103,11 @@ def _lacks(requirement: str, versions: dict) -> bool:
         return True
     least = re.search(r">=\s*(\d+(?:\.\d+)*)", requirement)
     release = re.match(r"\d+(?:\.\d+)*", versions[canonical(match.group(0))] or "")
-    return bool(least and release and _numbers(release.group(0)) < _numbers(least.group(1)))
+    return bool(least and release and numbers(release.group(0)) < numbers(least.group(1)))
 
 
-def _numbers(release: str) -> list[int]:
+def numbers(release: str) -> list[int]:
+    """The numbers of a release, to be compared: ``1.0`` and ``1`` are one."""
     numbers = [int(part) for part in release.split(".")]
     while numbers and numbers[-1] == 0:
         numbers.pop()

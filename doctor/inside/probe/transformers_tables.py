@@ -7,7 +7,8 @@ import os
 import re
 
 import source
-from modules import Finder
+from distributions import numbers
+from modules import Finder, build
 from notes import Notes, read
 
 
@@ -41,6 +42,21 @@ def _least(folder: str, notes: Notes) -> dict[str, str]:
         "jinja2": notes.of(os.path.join(utils, "chat_template_utils.py"), least_jinja2),
     }
     return {name: version for name, version in found.items() if version}
+
+
+def closed(finder: Finder, described: dict | None) -> frozenset:
+    """Of torch and torchvision, those that are there and that transformers takes for absent."""
+    if described is None:
+        return frozenset()
+    found = build(finder, "torch")
+    release = re.match(r"\d+(?:\.\d+)*", found["version"] if found else "")
+    least = described["least"].get("torch")
+    too_old = release is None or (least and numbers(release.group(0)) < numbers(least))
+    if not too_old:
+        return frozenset()
+    return frozenset(
+        ["torch", "torchvision"] if described["torchvision_needs_torch"] else ["torch"]
+    )
 
 
 def least_torch(text: str) -> str | None:

@@ -1,0 +1,150 @@
+"""What MLX holds while it evaluates: arrays live until the work that reads them is done.
+
+MLX's evaluator walks the graph and hands operations to the device without waiting for them. An
+array's memory is taken when its operation is handed over, and given back when the last operation
+that reads it has *run*. The walker waits only when more than ten groups of work are under way
+(``MAX_ACTIVE_TASKS`` in mlx/transforms.cpp), so the memory in use is what is needed now and what
+up to ten groups still hold. A group is a command buffer on a GPU (40 or 50 operations, or 40 or 50
+times 2^20 elements read and written: mlx/backend/metal/device.cpp, ``needs_commit``) and ten
+dispatches on the CPU backend (``DISPATCHES_PER_TASK`` in mlx/backend/cpu/encoder.h).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GROUPS_UNDER_WAY = 10
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """When a group of work is full: after so many operations, or so many elements.
+
+    ``holds`` is for a graph that is kept whole: nothing is given back and nothing reused.
+    """
+
+    operations: int
+    elements: int | None
+    holds: bool = False
+
+
+# Apple's base and Pro chips, Max and Ultra chips, and MLX's CPU backend. CUDA graphs are cut by
+# similar counts (mlx/backend/cuda/device.cpp: 20 to 100 operations by chip).
+METAL_SMALL = Evaluator(operations=40, elements=40 * 2**20)
+METAL_LARGE = Evaluator(operations=50, elements=50 * 2**20)
+CPU = Evaluator(operations=10, elements=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One operation: the arrays that it reads and makes, and what it counts for."""
+
+    inputs: tuple[int, ...]
+    made: int | None
+    weights: float
+    operations: int
+    dispatches: int
+
+
+class Tape:
+    """Operations in the order of their evaluation, with the arrays that they make and read.
+
+    An array is a number. ``resident`` is what is held throughout, in bytes.
+    """
+
+    def __init__(self, evaluator: Evaluator, resident: float = 0) -> None:
+        self.resident = resident
+        self.evaluator = evaluator
+        self._sizes: list[float] = []
+        self._elements: list[float] = []
+        self._last: list[int] = []
+        self._steps: list[Step] = []
+
+    def run(
+        self,
+        *inputs: int,
+        elements: float = 0,
+        width: float = 2,
+        weights: float = 0,
+        dispatches: int = 0,
+    ) -> int:
+        """An operation that makes a new array of ``elements`` of ``width`` bytes, and its number.
+
+        ``weights`` are the elements that it reads of the model. ``dispatches`` are those of the CPU
+        backend: by default the work and the release of what it read.
+        """
+        array = len(self._sizes)
+        self._sizes.append(elements * width)
+        self._elements.append(elements)
+        self._last.append(0)
+        self._step(Step(inputs, array, weights, 1, dispatches or 2))
+        return array
+
+    def reuse(self, array: int, *inputs: int, dispatches: int = 2) -> int:
+        """An operation whose result takes the place of the array that only it reads."""
+        if self.evaluator.holds:
+            width = self._sizes[array] / max(1.0, self._elements[array])
+            return self.run(array, *inputs, elements=self._elements[array], width=width)
+        self._step(Step((array, *inputs), None, 0, 1, dispatches))
+        return array
+
+    def view(self, array: int, count: int = 1) -> int:
+        """Reshapes and transposes that move nothing, but are handed over as operations."""
+        self._step(Step((array,), None, 0, 0, count))
+        return array
+
+    def keep(self, *arrays: int) -> None:
+        """Arrays that outlive the evaluation: they are read at its end."""
+        self._step(Step(arrays, None, 0, 0, 1))
+
+    def _step(self, step: Step) -> None:
+        for array in step.inputs:
+            self._last[array] = len(self._steps)
+        if step.made is not None:
+            self._last[step.made] = len(self._steps)
+        self._steps.append(step)
+
+    def _groups(self) -> list[int]:
+        """The number of the group that each step falls into."""
+        groups, group = [], 0
+        most = self.evaluator.elements
+        if most is None:
+            dispatches = 0
+            for step in self._steps:
+                groups.append(dispatches // self.evaluator.operations)
+                dispatches += step.dispatches
+            return groups
+        operations, elements = 0, 0.0
+        seen: set[int] = set()
+        for step in self._steps:
+            groups.append(group)
+            if not step.operations:
+                continue
+            operations += 1
+            elements += step.weights
+            # What a group has touched before does not count again.
+            for array in step.inputs if step.made is None else (*step.inputs, step.made):
+                if array not in seen:
+                    seen.add(array)
+                    elements += self._elements[array]
+            if operations > self.evaluator.operations or elements > most:
+                group, operations, elements = group + 1, 0, 0.0
+                seen.clear()
+        return groups
+
+    def peak(self) -> float:
+        """The most that is held at once, in bytes."""
+        groups = self._groups()
+        released: dict[int, float] = {}
+        for array, last in enumerate(self._last):
+            released[groups[last]] = released.get(groups[last], 0) + self._sizes[array]
+        held = most = self.resident
+        done = -1
+        for group, step in zip(groups, self._steps, strict=True):
+            while not self.evaluator.holds and done < group - GROUPS_UNDER_WAY - 1:
+                done += 1
+                held -= released.pop(done, 0)
+            if step.made is not None:
+                held += self._sizes[step.made]
+                most = max(most, held)
+        return most
