@@ -162,9 +162,12 @@ def test_what_conda_installed_beside_the_way_stays_as_it_is() -> None:
 def test_a_tools_environment_is_mended_and_the_tool_told_afterwards() -> None:
     pipx = made(managed(recorded("report"), "pipx", name="mlx-vlm"))
     assert pipx.refusal is None
-    (command,) = commands(pipx)
-    assert command.startswith("pipx inject --force mlx-vlm ")
-    assert "transformers==5.23.0" in command
+    install, inject = commands(pipx)
+    assert install == "pipx install --force mlx-vlm==0.7.10"
+    assert inject.startswith("pipx inject --force mlx-vlm transformers==5.23.0 ")
+    # A program of somebody's that mlx-vlm came with.
+    (inject,) = commands(made(managed(recorded("report"), "pipx", name="their-app")))
+    assert inject.startswith("pipx inject --force their-app mlx-vlm==0.7.10 ")
     (command,) = commands(made(managed(recorded("report"), "uv-tool", name="mlx-vlm")))
     assert command.startswith("uv tool install --force mlx-vlm==0.7.10 --with ")
 
