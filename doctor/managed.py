@@ -24,7 +24,7 @@ WAY_OUT = "Make a fresh environment beside it: vlm-doctor fix --new-venv DIR"
 # Whose a Python is that is marked as managed by others.
 OWNERS = {
     "homebrew": "Homebrew",
-    "debian": "the system's package manager (apt)",
+    "debian": "apt, the system's package manager",
     "uv-python": "uv, which shares it among environments",
 }
 
@@ -99,7 +99,7 @@ def refusal(facts: Facts, wanted: Wanted) -> Refusal | None:
             reason=f"The environment at {interpreter.prefix} may not be written to by you.",
             hint=WAY_OUT,
         )
-    if wanted.needed:
+    if wanted.needed and not _is_project(manager):
         return Refusal(
             reason=f"{_listed(sorted(wanted.needed))} came by conda, which has to know of it.",
             hint="Let conda change it (see the plan), or make a fresh environment beside it: "
@@ -111,9 +111,10 @@ def refusal(facts: Facts, wanted: Wanted) -> Refusal | None:
         return Refusal(
             reason=f"{_listed(names)} would still be taken from {folder}, which Python looks in "
             "before this environment.",
-            hint=f"Take it away there (see the plan). {WAY_OUT}",
+            hint="Take it away there (see the plan), or make a fresh environment beside it: "
+            "vlm-doctor fix --new-venv DIR",
         )
-    if manager is not None and manager.kind in ADD and _versions(wanted.changes):
+    if manager is not None and _is_project(manager) and _versions(wanted):
         return Refusal(
             reason=f"The project in {manager.project or manager.source} manages this environment "
             f"with {manager.kind}: its lock says what is in it, and would bring that back.",
@@ -128,7 +129,7 @@ def advice(facts: Facts, wanted: Wanted) -> list[Advice]:
     """What the user can tell the tools that the environment belongs to."""
     manager = facts.environment.manager
     result: list[Advice] = []
-    if wanted.needed:
+    if wanted.needed and not _is_project(manager):
         result += _to_conda(facts, wanted)
     front = _in_front(facts, wanted.changes)
     if front:
@@ -141,16 +142,22 @@ def advice(facts: Facts, wanted: Wanted) -> list[Advice]:
                 commands=(f"{python} -m pip uninstall {' '.join(names)}",),
             )
         )
-    if manager is not None and manager.kind in ADD and _versions(wanted.changes):
+    if manager is not None and _is_project(manager) and _versions(wanted):
         result += _to_project(manager, wanted, facts)
     elif manager is not None and manager.kind in ("pipx", "uv-tool") and wanted.changes:
         result.append(_to_tool(manager, wanted, facts))
     return result
 
 
-def _versions(changes: Iterable[Change]) -> list[Change]:
+def _is_project(manager: Manager | None) -> bool:
+    """Whether a project's lock says what is in the environment."""
+    return manager is not None and manager.kind in ADD
+
+
+def _versions(wanted: Wanted) -> list[Change]:
     """The changes of a version: what is only installed anew is as the lock wants it."""
-    return [change for change in changes if change.before != change.after]
+    needed = (change for change in wanted.left if change.name in wanted.needed)
+    return [change for change in (*wanted.changes, *needed) if change.before != change.after]
 
 
 def _to_conda(facts: Facts, wanted: Wanted) -> list[Advice]:
@@ -183,7 +190,7 @@ def _to_conda(facts: Facts, wanted: Wanted) -> list[Advice]:
 def _to_project(manager: Manager, wanted: Wanted, facts: Facts) -> list[Advice]:
     folder = manager.project or os.path.dirname(manager.source)
     enter = f"cd {_path(folder)}"
-    versions = _versions(wanted.changes)
+    versions = _versions(wanted)
     adrift = [
         change
         for change in versions

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from doctor import pictures, smoke, stand_in
+from doctor import gathering, pictures, recipes, smoke, stand_in
 from doctor.probes import environment
+from doctor.recipes import Lock
 from tests.conftest import (
     MLX_EXTRA,
     REPORT_PACKAGES,
@@ -268,6 +269,42 @@ def test_a_wheel_that_differs_is_refused_and_everything_goes_back(
     assert run.report["reason"].startswith("mlx_vlm-0.7.10-py3-none-any.whl is refused")
     assert tree(folder) == before
     assert run.report["plan"]["sources"][0]["location"] == str(wheels)
+
+
+def test_what_is_missing_comes_from_a_folder_without_any_network(
+    fresh: Fixed, tmp_path: Path
+) -> None:
+    python = clone(fresh.python.parent.parent, tmp_path / "copy")
+    remove_packages(python, "tokenizers")
+    install = next(step for step in fresh.run.report["applied"] if step["kind"] == "install")
+    place, lock = (
+        recipes.place_of(install["lock"]),
+        recipes.load_lock("torch-free", install["lock"]),
+    )
+    assert place is not None and lock is not None
+    only = Lock(
+        recipe=lock.recipe, name=lock.name, wheels={"tokenizers": lock.wheels["tokenizers"]}
+    )
+    wheels = tmp_path / "wheels"
+    gathering.gather(only, place, wheels, os.environ, lambda line: None)
+    command = [sys.executable, "-m", "doctor", "fix", "--yes", "--offline", "--format", "json"]
+    command += ["--wheels", str(wheels), "--python", str(python)]
+    # Linux can take the network away for one program; elsewhere --offline has to do.
+    alone = ["unshare", "--map-root-user", "--net"]
+    if shutil.which("unshare") and subprocess.run([*alone, "true"], check=False).returncode == 0:
+        command = alone + command
+    run = subprocess.run(
+        command,
+        cwd=fresh.doctor.folder,
+        env={**fresh.doctor.variables, "UV_CACHE_DIR": str(tmp_path / "no-cache")},
+        capture_output=True,
+        check=False,
+    )
+    report = json.loads(run.stdout)
+    assert (run.returncode, report["outcome"]) == (0, "fixed")
+    assert report["plan"]["sources"] == [
+        {"kind": "folder", "location": str(wheels), "setting": "--wheels"}
+    ]
 
 
 def test_without_a_network_and_without_a_cache_everything_goes_back(

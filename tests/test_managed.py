@@ -140,6 +140,17 @@ def test_a_recipe_that_needs_nothing_of_conda_goes_first() -> None:
     assert "transformers" not in installed(result)
 
 
+def test_what_conda_installed_for_pixi_is_pixis_to_change() -> None:
+    facts = with_version(recorded("report"), "transformers", "4.50.0")
+    facts = of_conda(facts, transformers="transformers")
+    result = made(managed(facts, "pixi", project="/project"))
+    assert result.refusal is not None and "pixi" in result.refusal.reason
+    assert [command.partition(" mlx-vlm")[0] for command in commands(result)] == [
+        "cd /project",
+        "pixi add --pypi",
+    ]
+
+
 def test_condas_own_name_of_a_package_is_used() -> None:
     facts = of_conda(recorded("matched"), torch="pytorch", transformers="transformers")
     facts = with_version(facts, "torch", "2.8.0")
