@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -62,8 +62,9 @@ class Distribution(Struct, frozen=True):
 
     ``requires`` holds requirement strings with their markers. ``metadata`` is the folder of the
     metadata. ``tags`` are those of its wheel that bind it to a Python or a platform. ``editable``
-    is the source folder of an editable install. ``problem`` says why the metadata could not be read
-    whole; name and version then come from the folder's name.
+    is the source folder of an editable install, ``conda`` the conda package that it is a part of.
+    ``problem`` says why the metadata could not be read whole; name and version then come from the
+    folder's name.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Distribution(Struct, frozen=True):
     editable: str | None
     problem: str | None
     tags: tuple[str, ...] = ()
+    conda: str | None = None
 
 
 class Module(Struct, frozen=True):
@@ -296,6 +298,24 @@ class MissingLibrary(Struct, frozen=True):
     folder: str
 
 
+class Manager(Struct, frozen=True):
+    """Who else manages the environment, and would not know of a change by the doctor.
+
+    ``kind`` is a tool that keeps a lock for a project (``uv``, ``poetry``, ``pdm``, ``pipenv``,
+    ``pixi``), one that keeps a record of what it installed (``conda``, ``pipx``, ``uv-tool``), or
+    whoever has marked the Python itself as its own (``debian``, ``homebrew``, ``uv-python``,
+    ``system``). ``source`` is the file that tells, ``project`` the project's folder, ``name`` the
+    tool's name for the environment. ``locked`` has the versions in the project's lock, by canonical
+    name.
+    """
+
+    kind: str
+    source: str
+    project: str | None = None
+    name: str | None = None
+    locked: dict[str, str] = {}
+
+
 class Environment(Struct, frozen=True):
     """What the probe saw in the target.
 
@@ -324,6 +344,7 @@ class Environment(Struct, frozen=True):
     conda: dict[str, str] = msgspec.field(default_factory=dict)
     foreign_scripts: dict[str, str] = msgspec.field(default_factory=dict)
     stray_libraries: tuple[StrayLibrary, ...] = ()
+    manager: Manager | None = None
     altered: tuple[AlteredFile, ...] | None = None
     mlx_library: str | None = None
     missing_libraries: tuple[MissingLibrary, ...] = ()
@@ -408,6 +429,30 @@ class Tokenizer(Struct, frozen=True):
     files: tuple[str, ...]
 
 
+class Weights(Struct, frozen=True):
+    """A model's weights as they will lie in memory, in bytes.
+
+    ``vision`` is the part of the vision tower and projector, ``embedding`` the table of the words,
+    ``experts`` those of a mixture of experts, ``head`` the
+    words' scores, all within ``total``; ``largest`` is one array.
+    ``width`` is the size of one activation (2 for bfloat16 and float16, 4 for float32); ``bits``
+    those of one weight where they are quantised, else null.
+    ``source`` says where that is from: ``headers``, ``config`` or ``card``. ``problems`` are
+    what is wrong with the files, in words.
+    """
+
+    total: int
+    vision: int = 0
+    embedding: int = 0
+    experts: int = 0
+    head: int = 0
+    largest: int = 0
+    width: int = 2
+    bits: float | None = None
+    source: str = "headers"
+    problems: tuple[str, ...] = ()
+
+
 class Model(Struct, frozen=True):
     """The model that was asked about.
 
@@ -415,7 +460,9 @@ class Model(Struct, frozen=True):
     ``image_processor_named_by`` is the file that names the image processor class.
     ``weights_bytes`` is the size of the safetensors files, or what the card says.
     ``remote_processor`` and ``remote_config`` tell that its files name code of its own repository
-    for these (``auto_map``). ``tokenizer`` is null where the model is not here.
+    for these (``auto_map``). ``tokenizer`` is null where the model is not here. ``config`` and
+    ``preprocessor`` are what those files say, as far as sizes may depend on it; ``weights`` what
+    the headers of its safetensors files add up to.
     """
 
     id: str
@@ -432,6 +479,10 @@ class Model(Struct, frozen=True):
     remote_processor: bool = False
     remote_config: bool = False
     tokenizer: Tokenizer | None = None
+    config: dict[str, Any] = msgspec.field(default_factory=dict)
+    preprocessor: dict[str, Any] = msgspec.field(default_factory=dict)
+    weights: Weights | None = None
+    weights_problem: str | None = None
 
 
 class Generation(Struct, frozen=True):

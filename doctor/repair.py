@@ -9,6 +9,7 @@ import platform
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -31,6 +32,7 @@ from doctor import (
     recipes,
     registry,
     smoke,
+    sources,
     stand_in,
     state,
     uv,
@@ -43,6 +45,7 @@ from doctor.actions import (
     Install,
     NewEnvironment,
     Remove,
+    Source,
     WriteProfile,
 )
 from doctor.errors import CouldNot, Failed, Interrupted, Refused
@@ -183,19 +186,19 @@ class Repair:
         )
         if wanted is not None:
             made = msgspec.structs.replace(made, actions=(*made.actions, wanted))
-        self._plan = plan_report(made, None if elsewhere else _kept_bytes(made, facts))
+        if elsewhere:
+            self._plan = plan_report(made, None)
+        else:
+            self._plan = plan_report(made, _kept_bytes(made, facts), self._sources(prefix))
+        forced = self._request.force or self._request.target.found_by == "--new-venv"
+        if made.refusal is not None and not (made.refusal.forcible and forced):
+            raise Refused(made.refusal.reason, made.refusal.hint)
         if not made.steps:
             if not errors:
                 return self._report("nothing-to-do", None)
             return self._report("rolled-back", "what was found cannot be mended by what is known")
-        if made.breaks and not self._request.force:
-            raise Refused(
-                f"This would break what works now: {made.breaks[0].line()}.",
-                "Repeat with --force, or make a fresh environment: vlm-doctor fix --new-venv DIR",
-            )
         if self._request.dry_run:
             return self._report("planned", None)
-        self._may_change(facts)
         self._has_room(prefix)
         unfit = self._unfit_wheels(made)
         if unfit is not None:
@@ -204,19 +207,13 @@ class Repair:
             return self._report("declined", "you said no")
         return self._transaction(made, facts, prefix)
 
-    def _may_change(self, facts: Facts) -> None:
-        interpreter = facts.environment.interpreter
-        way_out = "Make a fresh environment from the recipe: vlm-doctor fix --new-venv DIR"
-        if interpreter.externally_managed:
-            raise Refused(
-                f"{interpreter.executable} belongs to the system's package manager "
-                "(externally managed), which would not know of a change.",
-                way_out,
-            )
-        if not interpreter.writable:
-            raise Refused(
-                f"The environment at {interpreter.prefix} may not be written to by you.", way_out
-            )
+    def _sources(self, prefix: str) -> tuple[Source, ...]:
+        """Where the packages would come from."""
+        if self._request.wheels is not None:
+            return (Source(kind="folder", location=self._request.wheels, setting="--wheels"),)
+        if self._request.offline:
+            return (Source(kind="cache", location=None, setting="--offline"),)
+        return sources.sources(self._variables, Path.cwd(), prefix)
 
     def _has_room(self, prefix: str) -> None:
         needed = self._plan.disk_bytes
@@ -682,7 +679,9 @@ class Stop:
         self._old: dict[signal.Signals, Handler] = {}
 
     def __enter__(self) -> Stop:
-        """Take the signals."""
+        """Take the signals. Python gives them to the main thread only."""
+        if threading.current_thread() is not threading.main_thread():
+            return self
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup has to go on
                 self._old[number] = signal.signal(number, self._stop)

@@ -14,6 +14,7 @@ from doctor import outlook, plots, popular, room, saved, terminal
 from doctor.commands.options import add_target, target_of
 from doctor.errors import Refused
 from doctor.estimate import Estimate, Job
+from doctor.estimate.judgement import Room
 from doctor.facts import Facts, Machine
 from doctor.ladder import USUAL
 from doctor.look import look
@@ -21,7 +22,7 @@ from doctor.popular import Popular, Table
 from doctor.prediction import library_of, predict
 from doctor.probes import model
 from doctor.reports import SCHEMA, Tool
-from doctor.reports.models import ModelsReport, Room
+from doctor.reports.models import ModelsReport
 
 # Sides of the squares that are drawn, in pixels.
 DRAWN = (256, 512, 768, 1024, 1280, 1536, 2048)

@@ -56,7 +56,6 @@ def summed(arrays: Iterable[tuple[str, int, int]], problems: tuple[str, ...] = (
     """Weights from (name, bytes, width of an element) of each array."""
     total = vision = embedding = experts = head = largest = 0
     widths: dict[int, int] = {}
-    packed = scales = 0
     for name, size, width in arrays:
         total += size
         largest = max(largest, size)
@@ -68,10 +67,6 @@ def summed(arrays: Iterable[tuple[str, int, int]], problems: tuple[str, ...] = (
             embedding += size
         elif ".experts." in name or "switch_mlp." in name or "experts_" in name:
             experts += size
-        if name.endswith(".scales"):
-            scales += size
-        elif width == 0 and name.endswith(".weight"):
-            packed += size
         if width in (2, 4):
             widths[width] = widths.get(width, 0) + size
     return Weights(
@@ -82,8 +77,6 @@ def summed(arrays: Iterable[tuple[str, int, int]], problems: tuple[str, ...] = (
         head=head,
         largest=largest,
         width=max(widths, key=lambda width: widths[width], default=2),
-        # One scale of two bytes stands for a group of 64 (or 32) weights, as a rule.
-        bits=min(8.0, max(2.0, packed * 8 / (scales / 2 * 64))) if packed and scales else None,
         source="headers",
         problems=problems,
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from doctor.estimate.architecture import Architecture, read
+from doctor.estimate.counting import bits_of
 from doctor.estimate.families import EXACT, Family, family
 from doctor.estimate.kernels import Kernels
 from doctor.estimate.passes import MOST_ON_TAPE, cache_tokens, text_pass, vision_pass
@@ -22,8 +23,6 @@ from doctor.estimate.terms import Estimate, Job, Library, NotEstimable, Phases, 
 # 0.7.0 always, so that the words' scores of the prompt are no longer worked out.
 CHUNK = 2_048
 CHUNKS_SINCE, CHUNKS_ALWAYS_SINCE = (0, 3, 10), (0, 7, 0)
-# A quantised cache is one only from this many tokens on (``DEFAULT_QUANTIZED_KV_START``).
-QUANTISED_FROM = 5_000
 # Beyond these nothing runs anywhere, and only absurd numbers are worked out.
 MOST_TOKENS, MOST_PICTURES = 10_000_000, 1_000
 NEWEST = (99,)
@@ -66,6 +65,8 @@ def estimate(
     if architecture.text.tied and weights.head:
         # The table of the words is the head as well, and one that lies beside it is not loaded.
         weights = replace(weights, total=weights.total - weights.head, head=0)
+    if weights.bits is None:
+        weights = replace(weights, bits=bits_of(config))
     mlx_vlm = release(library.mlx_vlm)
     setting = Setting(
         architecture=architecture,
@@ -93,7 +94,9 @@ def predict(
     pixels = sum(sight.pixels for sight in sights) * 4
     vision = max((_vision(setting, sight, pixels) for sight in sights), default=0)
     prefill = _prefill(setting, tokens, pixels, width)
-    cache = cache_bytes(setting, tokens + job.max_tokens, width, job.kv_bits)
+    most = tokens + job.max_tokens
+    bits = job.kv_bits if most > job.quantized_kv_start else None
+    cache = cache_bytes(setting, most, width, bits)
     rest = tokens * text.hidden * width + pixels
     # One cache after another is copied into a larger one, and both are there for a moment.
     decode = weights.total + rest + cache + cache / max(1, text.layers)
@@ -211,7 +214,7 @@ def cache_bytes(setting: Setting, tokens: int, width: int, bits: int | None) -> 
     """The KV cache for so many tokens."""
     text = setting.architecture.text
     element = float(width)
-    if bits and tokens > QUANTISED_FROM:
+    if bits:
         element = bits / 8 + 4 / 64  # a scale and an offset for each group of 64
     held = 0.0
     for kind in text.kinds:

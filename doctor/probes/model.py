@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import re
 import stat
@@ -14,13 +15,17 @@ from typing import Any
 import msgspec
 
 from doctor.errors import Refused
-from doctor.facts import Model, ModelFile, Tokenizer
+from doctor.estimate.headers import read_weights
+from doctor.estimate.terms import NotEstimable
+from doctor.facts import Model, ModelFile, Tokenizer, Weights
 
 DEFAULT = "mlx-community/Qwen3-VL-4B-Instruct-4bit"
 
 # The files of a model that checks look into. Real ones have a few kilobytes; no more is read.
 READ = ("config.json", "preprocessor_config.json", "processor_config.json")
 MOST_BYTES = 10_000_000
+# A list for each layer has a hundred entries; tables of labels have thousands.
+MOST_LISTED = 512
 
 # Where a tokenizer may lie: transformers' own file, then the older ones that have to be converted.
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "tekken.json", "vocab.json")
@@ -137,6 +142,7 @@ def _read(name: str, folder: Path, found: str, revision: str | None, cache: Path
         ),
         None,
     )
+    weights, problem = _weights(folder)
     return Model(
         id=name,
         found=found,
@@ -148,12 +154,45 @@ def _read(name: str, folder: Path, found: str, revision: str | None, cache: Path
         or _text(preprocessor.get("image_processor_type")),
         image_processor_named_by=named_by,
         files=files,
-        weights_bytes=_weights(folder),
+        weights_bytes=weights.total if weights else _size(folder),
         cache=str(cache),
         remote_processor=remote_processor,
         remote_config="AutoConfig" in _mapped(config),
         tokenizer=_tokenizer(folder),
+        config=numbers(config),
+        preprocessor=numbers({**preprocessor, **nested}),
+        weights=weights,
+        weights_problem=problem,
     )
+
+
+def numbers(head: dict[str, Any], depth: int = 3) -> dict[str, Any]:
+    """What a configuration file says about sizes: numbers, short words, lists of them, parts.
+
+    Facts stay small: long texts and tables of labels are left out. A number that JSON has no place
+    for becomes a word, which is no number then.
+    """
+    kept: dict[str, Any] = {}
+    for key, value in head.items():
+        if isinstance(value, dict):
+            if depth:
+                kept[key] = numbers(value, depth - 1)
+        elif isinstance(value, list):
+            if len(value) <= MOST_LISTED and all(map(_plain, value)):
+                kept[key] = value
+        elif _plain(value):
+            kept[key] = value
+        elif isinstance(value, (int, float)):
+            kept[key] = str(value)[:40]
+        if len(kept) >= MOST_LISTED:
+            break
+    return kept
+
+
+def _plain(value: object) -> bool:
+    if isinstance(value, (int, float)):
+        return math.isfinite(value) and abs(value) < 2**53
+    return value is None or (isinstance(value, str) and len(value) <= 80)
 
 
 def _tokenizer(folder: Path) -> Tokenizer:
@@ -226,7 +265,15 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) <= 200 else None
 
 
-def _weights(folder: Path) -> int | None:
+def _weights(folder: Path) -> tuple[Weights | None, str | None]:
+    """What the headers of the safetensors files add up to, or why they do not."""
+    try:
+        return read_weights(folder), None
+    except NotEstimable as error:
+        return None, str(error)
+
+
+def _size(folder: Path) -> int | None:
     """The size of all safetensors files in bytes; null where there are none."""
     sizes = []
     for path in folder.glob("*.safetensors"):
