@@ -96,6 +96,52 @@ class WriteProfile(Action, frozen=True, tag="write-profile"):
         return (self.path,)
 
 
+class Fetched(Struct, frozen=True):
+    """One file of a ``Download``: its path in the repository, size in bytes, and name in the cache.
+
+    ``why`` is ``missing`` or ``damaged``.
+    """
+
+    path: str
+    bytes: int
+    blob: str
+    why: str
+
+
+class Download(Action, frozen=True, tag="download"):
+    """Fetch these files of a model from the Hub, and put them where the cache at ``home`` has them.
+
+    They are verified before anything changes. What is there under their names is moved aside.
+    ``download_bytes`` leaves out what an earlier fetch has left there. ``seconds`` is how long that
+    takes at the measured rate, null where the line was not measured.
+    """
+
+    model: str
+    commit: str
+    home: str
+    fetched: tuple[Fetched, ...]
+    download_bytes: int
+    seconds: float | None = None
+
+    def files(self) -> tuple[str, ...]:
+        """The blobs, the snapshot's links to them, and the name of the revision."""
+        home = self.home
+        paths = [f"{home}/blobs/{file.blob}" for file in self.fetched]
+        paths += [f"{home}/snapshots/{self.commit}/{file.path}" for file in self.fetched]
+        return (*paths, f"{home}/refs/main")
+
+
+class RemoveFiles(Action, frozen=True, tag="remove-files"):
+    """Take away files that nothing reads: what interrupted fetches left."""
+
+    paths: tuple[str, ...]
+    freed_bytes: int
+
+    def files(self) -> tuple[str, ...]:
+        """The files themselves."""
+        return self.paths
+
+
 class Advice(Action, frozen=True, tag="advice"):
     """Something that only the user can do; ``commands`` are those that do it, for a shell."""
 
@@ -103,7 +149,9 @@ class Advice(Action, frozen=True, tag="advice"):
     commands: tuple[str, ...] = ()
 
 
-AnyAction = Install | Remove | EditJson | NewEnvironment | WriteProfile | Advice
+AnyAction = (
+    Install | Remove | EditJson | NewEnvironment | WriteProfile | Download | RemoveFiles | Advice
+)
 
 
 class Source(Struct, frozen=True):

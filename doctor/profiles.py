@@ -12,7 +12,7 @@ from typing import Any
 from doctor import ladder, popular, profile, room, state
 from doctor.actions import WriteProfile
 from doctor.errors import Refused
-from doctor.estimate import Estimate, Job, Library, NotEstimable, Weights
+from doctor.estimate import Estimate, Job, Library, NotEstimable, WeightSizes
 from doctor.estimate.counting import weights_of_config
 from doctor.estimate.headers import read_weights
 from doctor.estimate.peak import estimate
@@ -99,7 +99,7 @@ def _candidate(
     model: str,
     config: Mapping[str, Any],
     preprocessor: Mapping[str, Any],
-    weights: Weights,
+    weights: WeightSizes,
     library: Library,
     chip: str | None,
     why: str | None = None,
@@ -128,7 +128,7 @@ def _of_table(
     )
 
 
-def _own(facts: Facts) -> tuple[dict[str, Any], dict[str, Any], Weights] | None:
+def _own(facts: Facts) -> tuple[dict[str, Any], dict[str, Any], WeightSizes] | None:
     """The files of the model that is here; null where it is not, or they cannot be read."""
     if facts.model.path is None or not facts.model.weights_bytes:
         return None

@@ -29,6 +29,7 @@ from doctor import (
     profile,
     profiles,
     proof,
+    pull,
     recipes,
     registry,
     smoke,
@@ -41,15 +42,18 @@ from doctor import (
 )
 from doctor.actions import (
     AnyAction,
+    Download,
     EditJson,
     Install,
     NewEnvironment,
     Remove,
+    RemoveFiles,
     Source,
     WriteProfile,
 )
 from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
+from doctor.findings import Finding
 from doctor.look import look
 from doctor.plan import Plan
 from doctor.registry import Examination
@@ -79,9 +83,15 @@ class Request(Struct, frozen=True):
     recipe: str | None = None
     offline: bool = False
     wheels: str | None = None
+    download: bool = False
     force: bool = False
     saved: Facts | None = None
     profile: str | None = None
+
+    @property
+    def may_fetch(self) -> bool:
+        """Whether the model's files may be fetched from the Hub."""
+        return self.download and not self.offline
 
 
 class Repair:
@@ -121,17 +131,25 @@ class Repair:
         if self._request.saved is not None:
             assert self._request.dry_run
             return self.run_held(self._request.saved, "")
-        facts = look(self._request.target, self._request.model, self._variables)
+        facts = self._look_and_ask()
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
         if self._request.dry_run:
             return self.run_held(facts, prefix)
         with locking.lock(prefix, self._tell), self._stop:
             if recover(prefix, self._tell):
-                facts = look(self._request.target, self._request.model, self._variables)
+                facts = self._look_and_ask()
             report = self.run_held(facts, prefix)
         if report.outcome == "fixed":
             journal.tidy()
         return report
+
+    def _look_and_ask(self) -> Facts:
+        """Look, and ask the Hub about the model where the user allows that."""
+        ask = None
+        if self._request.may_fetch:
+            ask = pull.ask
+            self._tell("Asking the Hub, and holding the model's files against what it has …")
+        return look(self._request.target, self._request.model, self._variables, ask=ask)
 
     def run_held(self, facts: Facts, prefix: str) -> FixReport:
         """The same, for who holds the lock on the environment."""
@@ -152,16 +170,22 @@ class Repair:
         nothing = PlanReport(actions=())
         self._before = check_report(facts, examination, nothing, 0.0, elsewhere=elsewhere)
         errors = examination.errors()
-        by_hand = [finding for finding in errors if not finding.fix.automatic]
+        if self._request.may_fetch and facts.hub is not None and facts.hub.trouble is not None:
+            raise Refused(*pull.of_trouble(facts.hub.trouble))
+        fetched = pull.action(facts, errors) if self._request.may_fetch else None
+        by_hand = [
+            finding
+            for finding in errors
+            if not finding.fix.automatic and not (fetched and finding.fix.id == "download")
+        ]
         if by_hand:
-            reason = f"{by_hand[0].title}. This is yours to do first: {by_hand[0].fix.summary}"
-            return self._report("rolled-back", reason)
+            return self._report("rolled-back", self._yours(by_hand[0], facts, errors))
         wanted = None
         if not elsewhere:
             wanted = profiles.wanted(facts, examination.findings, self._request.profile)
         self._wanted = wanted
         anew = False
-        if not errors and self._request.recipe is None:
+        if not errors and self._request.recipe is None and fetched is None:
             if wanted is not None:
                 self._plan = PlanReport(actions=(wanted,))
                 if self._request.dry_run:
@@ -182,8 +206,14 @@ class Repair:
             self._tell(f"The generation fails: {failure}. Installing the whole recipe anew.")
             anew = True
         made = plan.make(
-            facts, examination.findings, self._request.recipe, self._request.force, anew
+            facts,
+            examination.findings,
+            self._request.recipe,
+            self._request.force,
+            anew,
+            self._request.may_fetch,
         )
+        made = self._with_times(made)
         if wanted is not None:
             made = msgspec.structs.replace(made, actions=(*made.actions, wanted))
         if elsewhere:
@@ -199,12 +229,19 @@ class Repair:
             return self._report("rolled-back", "what was found cannot be mended by what is known")
         if self._request.dry_run:
             return self._report("planned", None)
-        self._has_room(prefix)
+        self._has_room(made, prefix)
+        for download in made.downloads:
+            pull.refuse_without_room(download, facts)
         unfit = self._unfit_wheels(made)
         if unfit is not None:
             return self._report("rolled-back", unfit)
         if not self._request.yes and not self._confirm(self._before, self._plan):
             return self._report("declined", "you said no")
+        try:
+            for download in made.downloads:
+                pull.stage(download, self._tell)
+        except Failed as error:
+            return self._report("rolled-back", str(error))
         return self._transaction(made, facts, prefix)
 
     def _sources(self, prefix: str) -> tuple[Source, ...]:
@@ -215,8 +252,32 @@ class Repair:
             return (Source(kind="cache", location=None, setting="--offline"),)
         return sources.sources(self._variables, Path.cwd(), prefix)
 
-    def _has_room(self, prefix: str) -> None:
+    def _with_times(self, made: Plan) -> Plan:
+        """The plan with the time that its downloads take on this line."""
+        actions = tuple(
+            pull.measured(action) if isinstance(action, Download) else action
+            for action in made.actions
+        )
+        return msgspec.structs.replace(made, actions=actions)
+
+    def _yours(self, finding: Finding, facts: Facts, errors: tuple[Finding, ...]) -> str:
+        """Why the doctor does not mend this, and who could how."""
+        if finding.fix.id != "download" or facts.model.found == "folder":
+            return f"{finding.title}. This is yours to do first: {finding.fix.summary}"
+        if self._request.may_fetch:
+            return f"{finding.title}. The files are what the Hub has: it is the model's own fault"
+        option = "without --offline" if self._request.download else "with --download"
+        files = pull.lacking(facts, errors)
+        return (
+            f"{finding.title}. Repeat {option} to fetch {', '.join(files)}"
+            if files
+            else f"{finding.title}. Repeat {option} to fetch what is damaged"
+        )
+
+    def _has_room(self, made: Plan, prefix: str) -> None:
         needed = self._plan.disk_bytes
+        if needed is not None:  # the model's disk is looked at for itself
+            needed -= sum(download.download_bytes for download in made.downloads)
         free = shutil.disk_usage(prefix).free
         if needed is not None and free < needed + SPARE_DISK:
             raise Refused(
@@ -265,6 +326,8 @@ class Repair:
         except BaseException:
             self._back(record, "the doctor failed", "rolled-back")
             raise
+        for download in made.downloads:
+            pull.settle(download)
         proof.remember(proven, prefix)
         return self._report("fixed", None)
 
@@ -301,6 +364,11 @@ class Repair:
                 self._edit(action)
             elif isinstance(action, WriteProfile):
                 continue  # not before a generation has run as it says
+            elif isinstance(action, Download):
+                pull.place(action)
+            elif isinstance(action, RemoveFiles):
+                for path in action.paths:
+                    Path(path).expanduser().unlink(missing_ok=True)
             self._applied.append(action)
 
     def _edit(self, action: EditJson) -> None:

@@ -18,7 +18,7 @@ def actions(finding: Finding, facts: Facts) -> Intents:
     """The class that this transformers has, or the recipe that needs no such file."""
     image_processor = facts.environment.image_processor
     named_by = facts.model.image_processor_named_by
-    if finding.code == "preprocessor-broken":
+    if finding.code in ("preprocessor-broken", "preprocessor-unfitting"):
         yield Advice(summary=finding.fix.summary, code=finding.code)
     elif (
         finding.code == "preprocessor-stale"

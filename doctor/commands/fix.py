@@ -37,6 +37,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--offline", action="store_true", help="use no network")
     parser.add_argument("--wheels", metavar="DIR", help="install from the wheels in this folder")
     parser.add_argument("--profile", metavar="FILE", help="write a run profile for this machine")
+    parser.add_argument(
+        "--download", action="store_true", help="fetch what the model lacks from the Hub"
+    )
     parser.add_argument("--force", action="store_true", help="even if other packages break")
     parser.add_argument(
         "--facts", metavar="FILE", help="with --dry-run: plan for saved facts, or a bundle"
@@ -61,6 +64,7 @@ def run(options: argparse.Namespace) -> tuple[FixReport, int]:
         recipe=options.recipe,
         offline=options.offline,
         wheels=options.wheels,
+        download=options.download,
         force=options.force,
         profile=options.profile,
     )

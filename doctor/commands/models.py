@@ -1,4 +1,4 @@
-"""``vlm-doctor models``: which of the models that people run fit this machine, and how."""
+"""``vlm-doctor models``: which of the models that people run fit this machine; or fetch one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,17 @@ from doctor.prediction import library_of, predict
 from doctor.probes import model
 from doctor.reports import SCHEMA, Tool
 from doctor.reports.models import ModelsReport
+from doctor.reports.pull import PullOutcome, PullReport
 
+PULL_EXIT: dict[PullOutcome, int] = {
+    "pulled": 0,
+    "nothing-to-do": 0,
+    "planned": 0,
+    "declined": 1,
+    "not-proven": 1,
+    "failed": 1,
+    "interrupted": 130,
+}
 # Sides of the squares that are drawn, in pixels.
 DRAWN = (256, 512, 768, 1024, 1280, 1536, 2048)
 
@@ -31,14 +41,26 @@ DRAWN = (256, 512, 768, 1024, 1280, 1536, 2048)
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add_target(parser)
+    parser.add_argument("--pull", metavar="M", help="fetch this model from the Hub, and try it")
+    parser.add_argument("--yes", action="store_true", help="with --pull: do not ask")
+    parser.add_argument("--dry-run", action="store_true", help="with --pull: only show it")
+    parser.add_argument(
+        "--drop-old", action="store_true", help="with --pull: delete its older revisions at the end"
+    )
     parser.add_argument("--facts", metavar="FILE", help="for the machine of saved facts")
     parser.add_argument("--plot", metavar="FILE", help="draw one model's memory as SVG")
     parser.add_argument("--model", metavar="M", help="the model to draw (default: Qwen3-VL-4B)")
 
 
-def run(options: argparse.Namespace) -> tuple[ModelsReport, int]:
-    """Predict every model of the table for the machine."""
+def run(options: argparse.Namespace) -> tuple[ModelsReport | PullReport, int]:
+    """Predict every model of the table for the machine; or fetch one."""
     started = time.perf_counter()
+    if options.pull is not None:
+        if options.facts or options.plot or options.model:
+            raise Refused("--pull fetches a model; it goes with no --facts, --plot and --model.")
+        return _pull(options)
+    if options.yes or options.dry_run or options.drop_old:
+        raise Refused("--yes, --dry-run and --drop-old go with --pull.")
     if options.facts is None:
         facts = look(target_of(options), model.DEFAULT, os.environ)
         return _report(options, facts, started), 0
@@ -47,6 +69,20 @@ def run(options: argparse.Namespace) -> tuple[ModelsReport, int]:
     path = Path(options.facts)
     facts = saved.read(path)
     return saved.judged(path, lambda: _report(options, facts, started)), 0
+
+
+def _pull(options: argparse.Namespace) -> tuple[PullReport, int]:
+    from doctor import pulling  # it imports all that a smoke needs
+
+    request = pulling.Request(
+        target=target_of(options),
+        model=options.pull,
+        yes=options.yes,
+        dry_run=options.dry_run,
+        drop_old=options.drop_old,
+    )
+    report = pulling.Pulling(request, os.environ, terminal.say).run()
+    return report, PULL_EXIT[report.outcome]
 
 
 def _report(options: argparse.Namespace, facts: Facts, started: float) -> ModelsReport:

@@ -32,7 +32,7 @@ def estimate_of(facts: Facts, job: Job = USUAL) -> Estimate:
     if model.found in ("cache", "folder"):
         if not model.config:
             raise NotEstimable("the model's config.json could not be read")
-        weights = model.weights or weights_of_config(model.config)
+        weights = model.weight_sizes or weights_of_config(model.config)
         return estimate(model.config, weights, job, library, model.preprocessor, chip)
     config = _card(model.id)
     if config is None:

@@ -8,6 +8,7 @@ from doctor.estimate.judgement import Room
 from doctor.facts import Struct
 from doctor.popular import Measured
 from doctor.reports import Tool
+from doctor.reports.pull import PullReport
 
 
 class ModelRow(Struct, frozen=True):
@@ -54,3 +55,5 @@ class ModelsReport(Struct, frozen=True):
 
 
 DOCUMENT = ModelsReport
+# With ``--pull``.
+OTHER_DOCUMENT = PullReport

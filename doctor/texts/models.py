@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from doctor.estimate.judgement import Room
 from doctor.reports.models import ModelRow, ModelsReport
+from doctor.reports.pull import PullReport
 from doctor.terminal import Paper, Part
+from doctor.texts import pull
 
 ROOM_WORDS: dict[Room, tuple[str, str]] = {
     "fits": ("green", "fits"),
@@ -16,8 +18,11 @@ ROOM_WORDS: dict[Room, tuple[str, str]] = {
 }
 
 
-def render(report: ModelsReport, out: Paper) -> None:
-    """Print the machine, then the models."""
+def render(report: ModelsReport | PullReport, out: Paper) -> None:
+    """Print the machine, then the models; or what pulling one did."""
+    if isinstance(report, PullReport):
+        pull.render(report, out)
+        return
     memory = _size(report.ram_total_bytes)
     available = _size(report.ram_available_bytes)
     chip = f"{report.chip}, " if report.chip else ""

@@ -21,6 +21,7 @@ def answer(question: dict) -> dict:
     null: what the model's files say; see ``processors.processor``), ``purpose`` (``image``,
     ``video`` or ``server``), ``modules`` (the names to find), ``notes`` (the file that keeps what
     was read in source files, or null) and ``folder`` (the user's current one, or null).
+    ``config`` is the content of the model's config.json, or null (see ``parameters``).
     ``survey``, where it is there, holds further questions about models (see ``model_survey``).
     """
     import calls
@@ -101,6 +102,9 @@ def answer(question: dict) -> dict:
     asks_loader = "LD_LIBRARY_PATH" in os.environ or "DYLD_LIBRARY_PATH" in os.environ
     if asks_loader:
         import libraries  # only where somebody directs the loader
+    asks_parameters = bool(question.get("config"))
+    if asks_parameters:
+        import parameters  # only where the model is here
     own = interpreter.describe(search_path)
     result = {
         "interpreter": own,
@@ -124,6 +128,7 @@ def answer(question: dict) -> dict:
         "damaged": changed,
         "shadows": hiding,
         "startup": started,
+        "parameters": parameters.of_model(finder, notes, question) if asks_parameters else None,
         "missing_libraries": lacking,
         "mlx_library": modules.mlx_library(finder),
         "torch_bytes": disk.torch_bytes(found, notes),
