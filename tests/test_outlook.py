@@ -7,7 +7,7 @@ import io
 import pytest
 
 from doctor import outlook, popular
-from doctor.estimate import Estimate, Job, Phases, Room
+from doctor.estimate import Estimate, Job, Judgement, Phases, Room
 from doctor.popular import Popular
 from doctor.reports import Tool
 from doctor.reports.models import ModelRow, ModelsReport
@@ -37,11 +37,25 @@ def predict(model: Popular, job: Job) -> Estimate | None:
     )
 
 
-def rows(budget: int) -> tuple[ModelRow, ...]:
-    def room_for(told: Estimate) -> Room:
-        return "fits" if told.peak_bytes <= budget else "pages"
+def judged(room: Room) -> Judgement:
+    """A judgement of which only the room and the speed matter here."""
+    return Judgement(
+        room=room,
+        need_bytes=0,
+        limit_bytes=None,
+        limit_source=None,
+        close=(),
+        swap_bytes=None,
+        tokens_per_second=20.0,
+        ready=(),
+    )
 
-    return outlook.rows(TABLE, predict, room_for, lambda kind: kind and f"recipe of {kind}")
+
+def rows(budget: int) -> tuple[ModelRow, ...]:
+    def judge(told: Estimate) -> Judgement:
+        return judged("fits" if told.peak_bytes <= budget else "pages")
+
+    return outlook.rows(TABLE, predict, judge, lambda kind: kind and f"recipe of {kind}")
 
 
 def test_the_reports_models_are_computed() -> None:
@@ -100,7 +114,7 @@ def test_what_cannot_be_predicted_is_not_listed() -> None:
     def nothing(model: Popular, job: Job) -> Estimate | None:
         return None if model.id == popular.CHAIN[0] else predict(model, job)
 
-    found = outlook.rows(TABLE, nothing, lambda told: "fits", lambda kind: None)
+    found = outlook.rows(TABLE, nothing, lambda told: judged("fits"), lambda kind: None)
     assert popular.CHAIN[0] not in {row.id for row in found}
     assert len(found) == len(TABLE.models) - 1
 
