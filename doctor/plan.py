@@ -19,6 +19,7 @@ from doctor.actions import (
     Download,
     EditJson,
     Install,
+    PutFile,
     Remove,
     RemoveFiles,
 )
@@ -151,7 +152,9 @@ def make(
     if fetched is not None:
         actions.append(fetched)
         intents = [intent for intent in intents if not _comes_with(fetched, intent, findings)]
-    actions += [intent for intent in intents if isinstance(intent, (EditJson, RemoveFiles, Advice))]
+    actions += [
+        intent for intent in intents if isinstance(intent, (EditJson, PutFile, RemoveFiles, Advice))
+    ]
     return Plan(
         actions=tuple(dict.fromkeys(actions)),
         fingerprint=fingerprint(facts),

@@ -46,6 +46,7 @@ from doctor.actions import (
     EditJson,
     Install,
     NewEnvironment,
+    PutFile,
     Remove,
     RemoveFiles,
     Source,
@@ -56,6 +57,7 @@ from doctor.facts import Facts, Struct
 from doctor.findings import Finding
 from doctor.look import look
 from doctor.plan import Plan
+from doctor.probes.storage import digest
 from doctor.registry import Examination
 from doctor.reports import SCHEMA, Tool, target_report
 from doctor.reports.check import CheckReport, PlanReport, check_report, plan_report
@@ -366,6 +368,8 @@ class Repair:
                 continue  # not before a generation has run as it says
             elif isinstance(action, Download):
                 pull.place(action)
+            elif isinstance(action, PutFile):
+                put(action)
             elif isinstance(action, RemoveFiles):
                 for path in action.paths:
                     Path(path).expanduser().unlink(missing_ok=True)
@@ -733,6 +737,20 @@ def edited(text: str, field: Sequence[str], value: str) -> str:
         holder = holder[name]
     holder[field[-1]] = value
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def put(action: PutFile) -> None:
+    """Do what a ``PutFile`` says. Raises ``Failed`` where the copy is not what it should be."""
+    path = os.path.expanduser(action.path)
+    content = (action.text or "").encode()
+    if action.source is not None:
+        source = Path(action.source).expanduser()
+        assert action.hash is not None
+        if digest(source, action.hash) != action.hash:
+            raise Failed(f"{source} is no longer the copy that it was")
+        content = source.read_bytes()
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    model_files.replace(path, content)
 
 
 class Stop:
