@@ -30,13 +30,21 @@ def rows(
     judge: Judge,
     recipe_for: Callable[[str | None], str | None],
 ) -> tuple[ModelRow, ...]:
-    """A row for each model that can be predicted: those that fit first, large before small."""
+    """A row for each model that can be predicted.
+
+    Those that fit come first, the largest of them first; of the others the nearest first.
+    """
     found = [
         msgspec.structs.replace(row, recipe=recipe_for(row.type))
         for model in table.models
         if (row := _row(table, model, predict, judge)) is not None
     ]
-    return tuple(sorted(found, key=lambda row: (ROOMS.index(row.room), -row.weights_bytes, row.id)))
+
+    def place(row: ModelRow) -> tuple[int, int, str]:
+        size = -row.weights_bytes if row.room == "fits" else row.peak_bytes
+        return ROOMS.index(row.room), size, row.id
+
+    return tuple(sorted(found, key=place))
 
 
 def _row(table: Table, model: Popular, predict: Predict, judge: Judge) -> ModelRow | None:
