@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -65,8 +65,9 @@ class Distribution(Struct, frozen=True):
 
     ``requires`` holds requirement strings with their markers. ``metadata`` is the folder of the
     metadata. ``tags`` are those of its wheel that bind it to a Python or a platform. ``editable``
-    is the source folder of an editable install. ``problem`` says why the metadata could not be read
-    whole; name and version then come from the folder's name.
+    is the source folder of an editable install, ``conda`` the conda package that it is a part of.
+    ``problem`` says why the metadata could not be read whole; name and version then come from the
+    folder's name.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Distribution(Struct, frozen=True):
     editable: str | None
     problem: str | None
     tags: tuple[str, ...] = ()
+    conda: str | None = None
 
 
 class Module(Struct, frozen=True):
@@ -302,8 +304,9 @@ class Parameters(Struct, frozen=True):
     code looks for in names of weights, since it renames or drops some. ``reads_index`` tells that
     it loads the shards that the index names, not all; ``drops_absent`` that it goes on without a
     part of the model that neither weights nor index mention; ``takes_tokenizers_template`` that it
-    looks for a chat template in the tokenizer too, ``reads_mode`` that it reads the quantisation's
-    mode.
+    looks for a chat template in the tokenizer too, ``template_places_pictures`` that it leaves the
+    picture's place in the prompt to the template, ``reads_mode`` that it reads the quantisation's
+    mode. ``marks`` are the numbers of tokens for the picture's place that it goes by.
     """
 
     groups: tuple[ParameterGroup, ...]
@@ -314,7 +317,9 @@ class Parameters(Struct, frozen=True):
     reads_index: bool
     drops_absent: bool
     takes_tokenizers_template: bool = True
+    template_places_pictures: bool = False
     reads_mode: bool = True
+    marks: dict[str, int] = {}
 
 
 class AlteredFile(Struct, frozen=True):
@@ -334,6 +339,24 @@ class MissingLibrary(Struct, frozen=True):
     name: str
     needed_by: str
     folder: str
+
+
+class Manager(Struct, frozen=True):
+    """Who else manages the environment, and would not know of a change by the doctor.
+
+    ``kind`` is a tool that keeps a lock for a project (``uv``, ``poetry``, ``pdm``, ``pipenv``,
+    ``pixi``), one that keeps a record of what it installed (``conda``, ``pipx``, ``uv-tool``), or
+    whoever has marked the Python itself as its own (``debian``, ``homebrew``, ``uv-python``,
+    ``system``). ``source`` is the file that tells, ``project`` the project's folder, ``name`` the
+    tool's name for the environment. ``locked`` has the versions in the project's lock, by canonical
+    name.
+    """
+
+    kind: str
+    source: str
+    project: str | None = None
+    name: str | None = None
+    locked: dict[str, str] = {}
 
 
 class Environment(Struct, frozen=True):
@@ -365,7 +388,9 @@ class Environment(Struct, frozen=True):
     conda: dict[str, str] = msgspec.field(default_factory=dict)
     foreign_scripts: dict[str, str] = msgspec.field(default_factory=dict)
     stray_libraries: tuple[StrayLibrary, ...] = ()
+    manager: Manager | None = None
     parameters: Parameters | None = None
+    video_processor: ImageProcessorClass | None = None
     altered: tuple[AlteredFile, ...] | None = None
     mlx_library: str | None = None
     missing_libraries: tuple[MissingLibrary, ...] = ()
@@ -440,9 +465,13 @@ class ModelFile(Struct, frozen=True):
 
 
 class Template(Struct, frozen=True):
-    """A chat template in one of its places; ``problem`` is why it cannot be used."""
+    """A chat template in one of its places; ``problem`` is why it cannot be used.
+
+    ``pictures`` tells that it speaks of images at all.
+    """
 
     problem: str | None
+    pictures: bool = True
 
 
 class Tokenizer(Struct, frozen=True):
@@ -452,7 +481,10 @@ class Tokenizer(Struct, frozen=True):
     ``problem`` is why tokenizer.json cannot be used. ``marks`` are the tokens that config.json
     means by its numbers, by the numbers' names, null where tokenizer.json has none of that number;
     ``marks_of_config`` are those numbers that tokenizer_config.json knows. ``pictures`` are added
-    tokens that speak of images. ``templates`` are the chat templates, by file.
+    tokens that speak of images, ``highest`` is the highest number of an added token. ``templates``
+    are the chat templates, by file. ``shifted`` are tokens that tokenizer_config.json has in
+    between and tokenizer.json has not, ``one_way`` tells that it has bytes for letters in only one
+    of the two directions.
     """
 
     class_name: str | None
@@ -462,6 +494,9 @@ class Tokenizer(Struct, frozen=True):
     marks: dict[str, str | None] = msgspec.field(default_factory=dict)
     marks_of_config: tuple[str, ...] = ()
     pictures: tuple[str, ...] = ()
+    highest: int | None = None
+    shifted: tuple[str, ...] = ()
+    one_way: bool = False
     templates: dict[str, Template] = msgspec.field(default_factory=dict)
 
 
@@ -601,6 +636,30 @@ class Quantisation(Struct, frozen=True):
     problem: str | None = None
 
 
+class WeightSizes(Struct, frozen=True):
+    """A model's weights as they will lie in memory, in bytes.
+
+    ``vision`` is the part of the vision tower and projector, ``embedding`` the table of the words,
+    ``experts`` those of a mixture of experts, ``head`` the
+    words' scores, all within ``total``; ``largest`` is one array.
+    ``width`` is the size of one activation (2 for bfloat16 and float16, 4 for float32); ``bits``
+    those of one weight where they are quantised, else null.
+    ``source`` says where that is from: ``headers``, ``config`` or ``card``. ``problems`` are
+    what is wrong with the files, in words.
+    """
+
+    total: int
+    vision: int = 0
+    embedding: int = 0
+    experts: int = 0
+    head: int = 0
+    largest: int = 0
+    width: int = 2
+    bits: float | None = None
+    source: str = "headers"
+    problems: tuple[str, ...] = ()
+
+
 class Model(Struct, frozen=True):
     """The model that was asked about.
 
@@ -611,7 +670,9 @@ class Model(Struct, frozen=True):
     ``remote_processor`` and ``remote_config`` tell that its files name code of its own repository
     for these (``auto_map``). ``tokenizer``, ``storage`` and ``weights`` are null where the model is
     not here. ``quantisation`` is null where config.json has no such block. ``values`` are the
-    plain values of its JSON files, by file and by their names joined with dots.
+    plain values of its JSON files, by file and by their names joined with dots. ``config`` and
+    ``preprocessor`` are what those files say, as far as sizes may depend on it; ``weight_sizes``
+    what the headers of its safetensors files add up to.
     """
 
     id: str
@@ -628,6 +689,10 @@ class Model(Struct, frozen=True):
     remote_processor: bool = False
     remote_config: bool = False
     tokenizer: Tokenizer | None = None
+    config: dict[str, Any] = msgspec.field(default_factory=dict)
+    preprocessor: dict[str, Any] = msgspec.field(default_factory=dict)
+    weight_sizes: WeightSizes | None = None
+    weights_problem: str | None = None
     storage: Storage | None = None
     weights: Weights | None = None
     quantisation: Quantisation | None = None

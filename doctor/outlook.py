@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from doctor.estimate import Estimate, Job
+from doctor.estimate import Estimate, Job, Room
+from doctor.ladder import USUAL
 from doctor.popular import Popular, Table
-from doctor.profile import USUAL
-from doctor.reports.models import ModelRow, Room
+from doctor.reports.models import ModelRow
 
 Predict = Callable[[Popular, Job], Estimate | None]
 RoomFor = Callable[[Estimate], Room]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from doctor import recipes
-from doctor.estimate import Estimate, Job, Library, NotEstimable, Weights
+from doctor.estimate import Estimate, Job, Library, NotEstimable, WeightSizes
 from doctor.estimate.counting import weights_of_config
 from doctor.estimate.peak import estimate
 from doctor.facts import Environment
@@ -39,7 +39,7 @@ def predict(
         return None
 
 
-def weights_of(table: Table, model: Popular) -> Weights:
+def weights_of(table: Table, model: Popular) -> WeightSizes:
     """The weights of a model of the table: the size of its published files where that is known.
 
     Raises ``NotEstimable`` where they cannot be counted.

@@ -9,6 +9,7 @@ import platform
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -20,18 +21,23 @@ import msgspec
 from packaging.utils import canonicalize_name
 
 from doctor import (
+    device,
     journal,
     locking,
     model_files,
     plan,
+    profile,
+    profiles,
     proof,
     pull,
     recipes,
     registry,
     smoke,
+    sources,
     stand_in,
     state,
     uv,
+    watch,
     wheels,
 )
 from doctor.actions import (
@@ -40,14 +46,18 @@ from doctor.actions import (
     EditJson,
     Install,
     NewEnvironment,
+    PutFile,
     Remove,
     RemoveFiles,
+    Source,
+    WriteProfile,
 )
 from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding
 from doctor.look import look
 from doctor.plan import Plan
+from doctor.probes.storage import digest
 from doctor.registry import Examination
 from doctor.reports import SCHEMA, Tool, target_report
 from doctor.reports.check import CheckReport, PlanReport, check_report, plan_report
@@ -63,7 +73,10 @@ SPARE_DISK = 200_000_000
 
 
 class Request(Struct, frozen=True):
-    """What the user asked of ``fix``; ``saved`` are facts of elsewhere, to be planned for only."""
+    """What the user asked of ``fix``; ``saved`` are facts of elsewhere, to be planned for only.
+
+    ``profile`` is where a run profile is to be written; else one is where memory is short.
+    """
 
     target: Target
     model: str
@@ -75,6 +88,7 @@ class Request(Struct, frozen=True):
     download: bool = False
     force: bool = False
     saved: Facts | None = None
+    profile: str | None = None
 
     @property
     def may_fetch(self) -> bool:
@@ -104,8 +118,10 @@ class Repair:
         self._smoke: SmokeReport | None = None
         self._real_smoke: SmokeReport | None = None
         self._applied: list[AnyAction] = []
+        self._wanted: WriteProfile | None = None
         self._stop = stop or Stop()
         self._open: journal.Journal | None = None
+        self._overlay: str | None = None
 
     def _tell(self, line: str) -> None:
         """Progress. That nobody can read it any more (a closed pipe or terminal) stops nothing."""
@@ -166,18 +182,27 @@ class Repair:
         ]
         if by_hand:
             return self._report("rolled-back", self._yours(by_hand[0], facts, errors))
+        wanted = None
+        if not elsewhere:
+            wanted = profiles.wanted(facts, examination.findings, self._request.profile)
+        self._wanted = wanted
         anew = False
         if not errors and self._request.recipe is None and fetched is None:
-            known = None if elsewhere else proof.recall(facts, prefix)
-            if known is not None and known.unchanged:
-                return self._report("nothing-to-do", None)
-            if self._request.dry_run:
-                return self._report("nothing-to-do", None)
+            if wanted is not None:
+                self._plan = PlanReport(actions=(wanted,))
+                if self._request.dry_run:
+                    return self._report("planned", None)
+                if not self._request.yes and not self._confirm(self._before, self._plan):
+                    return self._report("declined", "you said no")
+            else:
+                known = None if elsewhere else proof.recall(facts, prefix)
+                if (known is not None and known.unchanged) or self._request.dry_run:
+                    return self._report("nothing-to-do", None)
             self._tell("No check finds an error; proving it with a generation …")
             failure = self._prove(facts)
             if failure is None:
                 proof.remember(facts, prefix)
-                return self._report("nothing-to-do", None)
+                return self._with_profile(prefix)
             if self._smoke is not None and smoke.compiler_is_missing(self._smoke):
                 return self._report("failed", NO_COMPILER)
             self._tell(f"The generation fails: {failure}. Installing the whole recipe anew.")
@@ -191,20 +216,21 @@ class Repair:
             self._request.may_fetch,
         )
         made = self._with_times(made)
-        self._plan = plan_report(made, None if elsewhere else _kept_bytes(made, facts))
+        if wanted is not None:
+            made = msgspec.structs.replace(made, actions=(*made.actions, wanted))
+        if elsewhere:
+            self._plan = plan_report(made, None)
+        else:
+            self._plan = plan_report(made, _kept_bytes(made, facts), self._sources(prefix))
+        forced = self._request.force or self._request.target.found_by == "--new-venv"
+        if made.refusal is not None and not (made.refusal.forcible and forced):
+            raise Refused(made.refusal.reason, made.refusal.hint)
         if not made.steps:
             if not errors:
                 return self._report("nothing-to-do", None)
             return self._report("rolled-back", "what was found cannot be mended by what is known")
-        if made.breaks and not self._request.force:
-            raise Refused(
-                f"This would break what works now: {made.breaks[0].line()}.",
-                "Repeat with --force, or make a fresh environment: vlm-doctor fix --new-venv DIR",
-            )
         if self._request.dry_run:
             return self._report("planned", None)
-        if made.changes:
-            self._may_change(facts)
         self._has_room(made, prefix)
         for download in made.downloads:
             pull.refuse_without_room(download, facts)
@@ -219,6 +245,14 @@ class Repair:
         except Failed as error:
             return self._report("rolled-back", str(error))
         return self._transaction(made, facts, prefix)
+
+    def _sources(self, prefix: str) -> tuple[Source, ...]:
+        """Where the packages would come from."""
+        if self._request.wheels is not None:
+            return (Source(kind="folder", location=self._request.wheels, setting="--wheels"),)
+        if self._request.offline:
+            return (Source(kind="cache", location=None, setting="--offline"),)
+        return sources.sources(self._variables, Path.cwd(), prefix)
 
     def _with_times(self, made: Plan) -> Plan:
         """The plan with the time that its downloads take on this line."""
@@ -241,20 +275,6 @@ class Repair:
             if files
             else f"{finding.title}. Repeat {option} to fetch what is damaged"
         )
-
-    def _may_change(self, facts: Facts) -> None:
-        interpreter = facts.environment.interpreter
-        way_out = "Make a fresh environment from the recipe: vlm-doctor fix --new-venv DIR"
-        if interpreter.externally_managed:
-            raise Refused(
-                f"{interpreter.executable} belongs to the system's package manager "
-                "(externally managed), which would not know of a change.",
-                way_out,
-            )
-        if not interpreter.writable:
-            raise Refused(
-                f"The environment at {interpreter.prefix} may not be written to by you.", way_out
-            )
 
     def _has_room(self, made: Plan, prefix: str) -> None:
         needed = self._plan.disk_bytes
@@ -343,19 +363,34 @@ class Repair:
             elif isinstance(action, Remove):
                 uv.remove(python, [change.name for change in action.changes], self._tell)
             elif isinstance(action, EditJson):
-                _edit(action)
+                self._edit(action)
+            elif isinstance(action, WriteProfile):
+                continue  # not before a generation has run as it says
             elif isinstance(action, Download):
                 pull.place(action)
+            elif isinstance(action, PutFile):
+                put(action)
             elif isinstance(action, RemoveFiles):
                 for path in action.paths:
                     Path(path).expanduser().unlink(missing_ok=True)
             self._applied.append(action)
 
+    def _edit(self, action: EditJson) -> None:
+        """Set a field of a model's file, or of its like in an overlay; then that is the model."""
+        path = os.path.expanduser(action.path)
+        text = edited(Path(path).read_text(encoding="utf-8"), action.field, action.value)
+        if not model_files.writable(path):
+            self._overlay = model_files.make_overlay(os.path.dirname(path))
+            path = os.path.join(self._overlay, os.path.basename(path))
+            self._tell(f"The model's folder may not be written to; a repaired one: {self._overlay}")
+        model_files.replace(path, text.encode())
+
     def _check_again(self) -> Facts:
         """Examine and prove what was applied, and return the facts. Raises ``Failed``."""
         self._stop.check()
         self._tell("Checking again …")
-        facts = look(self._request.target, self._request.model, self._variables)
+        model = self._overlay or self._request.model
+        facts = look(self._request.target, model, self._variables)
         examination = registry.examine(facts, registry.names())
         self._after = check_report(facts, examination, PlanReport(actions=()), 0.0)
         errors = remaining(examination)
@@ -368,24 +403,65 @@ class Repair:
         if failure is not None:
             raise Failed(f"the generation that was to prove it failed: {failure}")
         self._stop.check()
+        self._write_profile()
         return facts
+
+    def _with_profile(self, prefix: str) -> FixReport:
+        """The report of an environment that works, once its run profile is written."""
+        if self._wanted is None:
+            return self._report("nothing-to-do", None)
+        record = self._open = journal.new(prefix)
+        path = self._wanted.path
+        try:
+            record.begin(prefix, self._wanted.summary, [], [model_files.temporary_of(path), path])
+            self._write_profile()
+            record.done()
+            self._open = None
+        except (OSError, CouldNot) as error:
+            return self._back(record, str(error), "rolled-back")
+        return self._report("fixed", None)
+
+    def _write_profile(self) -> None:
+        """Write the run profile that a generation has proven. Raises ``OSError``."""
+        if self._wanted is not None:
+            text = profile.to_toml(self._wanted.profile)
+            model_files.replace(self._wanted.path, text.encode())
+            self._applied.append(self._wanted)
 
     def _prove(self, facts: Facts) -> str | None:
         """Smoke the stand-in, then the real model if it is here; why it failed, or null."""
         python = self._request.target.python
-        self._smoke = smoke.run(
-            python, smoke.Job(model=None, model_id=stand_in.NAME), target_report(facts)
-        )
+        job = smoke.Job(model=None, model_id=stand_in.NAME)
+        self._smoke = smoke.run(python, job, target_report(facts))
+        if self._smoke.device is not None:
+            prefix = os.path.expanduser(facts.environment.interpreter.prefix)
+            device.remember(prefix, facts.machine, self._smoke.device)
         if not self._smoke.passed:
             return failure_of(self._smoke)
         path = facts.model.path
         if path is not None and facts.model.weights_bytes:
-            self._tell(f"Proving it with {facts.model.id} itself …")
-            job = smoke.Job(model=os.path.expanduser(path), model_id=facts.model.id)
-            self._real_smoke = smoke.run(python, job, target_report(facts))
-            if not self._real_smoke.passed:
-                return f"{facts.model.id}: {failure_of(self._real_smoke)}"
+            return self._prove_real(facts, os.path.expanduser(path))
         return None
+
+    def _prove_real(self, facts: Facts, path: str) -> str | None:
+        """Smoke the real model, as its run profile says; why it failed, or null.
+
+        A profile that does not run is no fault of the environment: then it is tried without.
+        """
+        python, target = self._request.target.python, target_report(facts)
+        self._tell(f"Proving it with {facts.model.id} itself …")
+        job = smoke.Job(model=path, model_id=facts.model.id)
+        if self._wanted is not None and self._wanted.profile.model == facts.model.id:
+            shaped = msgspec.structs.replace(job, profile=self._wanted.profile)
+            self._real_smoke = smoke.run(python, shaped, target, watch.Unseen())
+            if self._real_smoke.passed:
+                return None
+            self._tell(f"It does not run as the profile says: {failure_of(self._real_smoke)}")
+            self._wanted = None
+        self._real_smoke = smoke.run(python, job, target, watch.Unseen())
+        if self._real_smoke.passed:
+            return None
+        return f"{facts.model.id}: {failure_of(self._real_smoke)}"
 
     def _back(self, record: journal.Journal, reason: str, outcome: Outcome) -> FixReport:
         """Put everything back. Nothing may interrupt this; if it fails, the report says so."""
@@ -393,7 +469,7 @@ class Repair:
         self._open = None
         uv.end_all()
         self._tell(f"Going back: {reason}")
-        self._after = None
+        self._after = self._overlay = None
         self._applied = []
         if record.status in (None, "preparing"):  # nothing was changed yet
             record.discard()
@@ -421,6 +497,7 @@ class Repair:
             real_smoke=self._real_smoke,
             after=self._after,
             seconds=round(time.perf_counter() - self._started, 3),
+            model_folder=self._overlay,
         )
 
 
@@ -565,6 +642,9 @@ def kept(facts: Facts, made: Plan) -> tuple[list[str], list[str]]:
                 alone += [*reversed(_folders_below(prefix, path)), path]
     for step in made.steps:
         for path in map(os.path.expanduser, step.files()):
+            if not model_files.writable(path):
+                _add(folders, [model_files.overlay(os.path.dirname(path))])
+                continue
             alone += [model_files.temporary_of(path)]
             if os.path.isdir(path) and not os.path.islink(path):
                 _add(folders, [path])
@@ -659,10 +739,18 @@ def edited(text: str, field: Sequence[str], value: str) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _edit(action: EditJson) -> None:
+def put(action: PutFile) -> None:
+    """Do what a ``PutFile`` says. Raises ``Failed`` where the copy is not what it should be."""
     path = os.path.expanduser(action.path)
-    text = edited(Path(path).read_text(encoding="utf-8"), action.field, action.value)
-    model_files.replace(path, text.encode())
+    content = (action.text or "").encode()
+    if action.source is not None:
+        source = Path(action.source).expanduser()
+        assert action.hash is not None
+        if digest(source, action.hash) != action.hash:
+            raise Failed(f"{source} is no longer the copy that it was")
+        content = source.read_bytes()
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    model_files.replace(path, content)
 
 
 class Stop:
@@ -677,7 +765,9 @@ class Stop:
         self._old: dict[signal.Signals, Handler] = {}
 
     def __enter__(self) -> Stop:
-        """Take the signals."""
+        """Take the signals. Python gives them to the main thread only."""
+        if threading.current_thread() is not threading.main_thread():
+            return self
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup has to go on
                 self._old[number] = signal.signal(number, self._stop)

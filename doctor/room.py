@@ -8,8 +8,8 @@ now can come free, down to what the system itself needs.
 from __future__ import annotations
 
 from doctor.estimate import Estimate
+from doctor.estimate.judgement import Room
 from doctor.facts import Machine
-from doctor.reports.models import Room
 
 MOST_OF_BUDGET, MOST_OF_RAM = 1.5, 0.95
 # What the system itself holds, in bytes: the field report's figure (its section 6.1, 16 GB).

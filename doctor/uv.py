@@ -28,8 +28,8 @@ else:
     import tomli as tomllib
 
 # Where there are several indexes, all are asked for every package: uv would stop at the first that
-# has one of its name, such as PyTorch's with its old copies of numpy. That is safe where only what
-# has a known hash is taken.
+# has one of its name, such as PyTorch's with its old copies of numpy. That is safe, since only what
+# has a known hash is installed.
 EVERY_INDEX = ("--index-strategy", "unsafe-best-match")
 
 # What another of the user's projects may need, and what would let something else in than asked for.
@@ -218,6 +218,8 @@ def _compile(
     command += [f"--python-platform={platform}", f"--python-version={python}", *options]
     # uv takes the oldest macOS from here; its own default is older than any wheel of MLX.
     environment = {"MACOSX_DEPLOYMENT_TARGET": OLDEST_MACOS, **_environment()}
+    if sources.several(environment, Path.cwd()):
+        command += EVERY_INDEX
     code, output, errors = _finish(
         command, "\n".join(requirements) + "\n", environment, deadline - time.monotonic()
     )

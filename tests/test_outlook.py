@@ -7,10 +7,10 @@ import io
 import pytest
 
 from doctor import outlook, popular
-from doctor.estimate import Estimate, Job, Phases
+from doctor.estimate import Estimate, Job, Phases, Room
 from doctor.popular import Popular
 from doctor.reports import Tool
-from doctor.reports.models import ModelRow, ModelsReport, Room
+from doctor.reports.models import ModelRow, ModelsReport
 from doctor.terminal import Plain, Terminal
 from doctor.texts import models as text
 

@@ -27,6 +27,7 @@ SUMMARIES = {
     "bundle": "Write one file for support: the facts, without what is private.",
     "compare": "Say what differs between two bundles, and what of it decides.",
     "report": "Show many machines in one table, from the bundles that they sent.",
+    "completion": "Print a script that completes commands and options in a shell.",
 }
 
 

@@ -14,14 +14,15 @@ from doctor import outlook, plots, popular, room, saved, terminal
 from doctor.commands.options import add_target, target_of
 from doctor.errors import Refused
 from doctor.estimate import Estimate, Job
+from doctor.estimate.judgement import Room
 from doctor.facts import Facts, Machine
+from doctor.ladder import USUAL
 from doctor.look import look
 from doctor.popular import Popular, Table
 from doctor.prediction import library_of, predict
 from doctor.probes import model
-from doctor.profile import USUAL
 from doctor.reports import SCHEMA, Tool
-from doctor.reports.models import ModelsReport, Room
+from doctor.reports.models import ModelsReport
 from doctor.reports.pull import PullOutcome, PullReport
 
 PULL_EXIT: dict[PullOutcome, int] = {

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from doctor.estimate.judgement import Room
 from doctor.facts import Struct
 from doctor.popular import Measured
 from doctor.reports import Tool
 from doctor.reports.pull import PullReport
-
-# A model has room, or only if something is closed, or waits for the disk, or cannot be loaded.
-Room = Literal["fits", "fits-if-closed", "pages", "will-not-run"]
 
 
 class ModelRow(Struct, frozen=True):

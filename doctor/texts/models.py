@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from doctor.reports.models import ModelRow, ModelsReport, Room
+from doctor.estimate.judgement import Room
+from doctor.reports.models import ModelRow, ModelsReport
 from doctor.reports.pull import PullReport
 from doctor.terminal import Paper, Part
 from doctor.texts import pull
