@@ -21,6 +21,7 @@ SUMMARIES = {
     "fix": "Repair the environment from a recipe, and prove it with a generation.",
     "smoke": "Run a real generation that looks at a picture.",
     "undo": "Take back the last fix of an environment.",
+    "estimate": "Say what a generation takes, and whether it fits this machine.",
     "explain": "Explain a finding's code or an incident, or say what a pasted error is.",
     "recipes": "Show the recipes.",
     "bundle": "Write one file for support: the facts, without what is private.",
