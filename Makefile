@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint recipes models schema incidents bench accuracy train clean
+.PHONY: demo test lint recipes models schema incidents bench accuracy accuracy-memory train clean
 
 demo: .venv/ready
 	$(BIN)/python tools/demo.py
@@ -42,6 +42,10 @@ bench: .venv/ready
 # and then only what is new. ACCURACY="--stage check" takes facts and verdicts anew, in a minute or two.
 accuracy: .venv/ready
 	$(BIN)/python -m tools.accuracy $(ACCURACY)
+
+# How near the memory estimates come to measured runs (recorded ones: nothing is run).
+accuracy-memory: .venv/ready
+	$(BIN)/python -m tools.estimate_accuracy $(ACCURACY)
 
 # Train the doctor's own model from nothing: about 80 minutes on two cores of its own.
 # TRAIN="--threads 1" leaves most of one core to others; TRAIN="--device cuda" takes minutes.
