@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test lint recipes models schema incidents bench cuts accuracy ansible train faults \
-  clean
+  accuracy-memory clean
 
 demo: .venv/ready
 	$(BIN)/python tools/demo.py
@@ -60,6 +60,10 @@ accuracy: .venv/ready
 # root, with sshd and a static busybox.
 ansible: .venv/ready
 	$(BIN)/python -m tools.rooms
+
+# How near the memory estimates come to measured runs (recorded ones: nothing is run).
+accuracy-memory: .venv/ready
+	$(BIN)/python -m tools.estimate_accuracy $(ACCURACY)
 
 # Train the doctor's own model from nothing: about 80 minutes on two cores of its own.
 # TRAIN="--threads 1" leaves most of one core to others; TRAIN="--device cuda" takes minutes.
