@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from doctor import __version__, commands
+from doctor import __version__, commands, formats
 from doctor.commands import SUMMARIES
 from doctor.errors import CouldNot, DoctorError, Interrupted, Refused
 
@@ -48,7 +48,7 @@ def parser(asked: Collection[str] = tuple(SUMMARIES)) -> Parser:
             name, help=summary, description=summary, allow_abbrev=False, epilog=EPILOG
         )
         command.add_argument(
-            "--format", choices=("text", "json"), default="text", help="of the report"
+            "--format", choices=formats.of_command(name), default="text", help="of the report"
         )
         if name in asked:
             commands.module(name).arguments(command)
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parser([name] if name in SUMMARIES else []).parse_args(words)
         report, code = commands.run(options)
-        _print(report, as_json)
+        _print(report, options.format)
         return code
     except DoctorError as error:
         return _fail(name, error.message, error.hint, error.exit_code, as_json)
@@ -96,13 +96,17 @@ def _wants_json(words: Sequence[str]) -> bool:
     )
 
 
-def _print(report: Report, as_json: bool) -> None:
+def _print(report: Report, format_name: str) -> None:
     """Print a report on standard output. Raises ``CouldNot`` where that cannot be written to."""
     try:
-        if as_json:
+        if format_name == "json":
             from doctor.reports import encode
 
             sys.stdout.buffer.write(encode(report) + b"\n")
+        elif format_name in formats.DOCUMENTS:
+            document = formats.render(report, format_name)
+            # Files of these formats are UTF-8, wherever they are made.
+            sys.stdout.buffer.write(document.encode("utf-8", "backslashreplace") + b"\n")
         else:
             from doctor import terminal, texts
 
@@ -127,7 +131,7 @@ def _fail(command: str | None, message: str, hint: str, code: int, as_json: bool
         exit_code=code,
     )
     if as_json:
-        _print(report, as_json=True)
+        _print(report, "json")
     else:
         from doctor import terminal, texts
 

@@ -127,6 +127,7 @@ def run(python: str, job: Job, target: TargetReport | None = None) -> SmokeRepor
         understood=not wrong
         if finished and any(answer.expected is not None for answer in answers)
         else None,
+        image=os.path.abspath(job.image) if job.image else None,
     )
 
 

@@ -40,7 +40,7 @@ class SmokeReport(Struct, frozen=True):
 
     ``prompt``, ``answer`` and ``expected`` are of the first wrong answer, else of the first.
     ``understood`` tells whether the picture was; null where nothing was expected or it did not get
-    so far.
+    so far. ``image`` is the user's picture; null where it was one of the doctor's.
     """
 
     schema: Literal["vlm-doctor/report/1"]
@@ -65,6 +65,7 @@ class SmokeReport(Struct, frozen=True):
     target: TargetReport | None = None
     answers: tuple[Answer, ...] = ()
     understood: bool | None = None
+    image: str | None = None
 
 
 DOCUMENT = SmokeReport

@@ -92,10 +92,10 @@ def _verdict(report: CheckReport, out: Paper) -> None:
             for finding in report.findings
         )
         if automatic:
-            out.line(f"Next: vlm-doctor fix{_named(report)}")
+            out.line(f"Next: vlm-doctor fix{named(report)}")
 
 
-def _named(report: CheckReport) -> str:
+def named(report: CheckReport) -> str:
     """The option that names the same environment again, where it was named."""
     if report.target.found_by in ("--python", "--venv"):
         return f" --python {report.target.python}"
