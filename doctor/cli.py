@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from doctor import __version__, commands, formats
+from doctor import __version__, commands, formats, language
 from doctor.commands import SUMMARIES
 from doctor.errors import CouldNot, DoctorError, Interrupted, Refused
 
@@ -23,7 +23,22 @@ EPILOG = """exit status: 0 no errors (check), works (fix, smoke); 1 errors found
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are the doctor's own: one line, exit 2, JSON where it was asked for."""
+    """A parser whose errors are the doctor's own: one line, exit 2, JSON where it was asked for.
+
+    Its help is in the language that is spoken, argparse's own words too.
+    """
+
+    def format_help(self) -> str:
+        """The help page."""
+        for action in self._actions:
+            for part in (action, *getattr(action, "_choices_actions", ())):
+                part.help = language.text(part.help) if part.help else part.help
+        for group in self._action_groups:
+            group.title = language.text(group.title) if group.title else group.title
+        self.description = language.text(self.description or "")
+        self.epilog = language.text(" ".join((self.epilog or "").split()))
+        usage, colon, rest = super().format_help().partition(":")
+        return language.text(usage) + colon + rest
 
     def error(self, message: str) -> NoReturn:
         """Refuse what was typed."""
@@ -50,6 +65,11 @@ def parser(asked: Collection[str] = tuple(SUMMARIES)) -> Parser:
         command.add_argument(
             "--format", choices=formats.of_command(name), default="text", help="of the report"
         )
+        command.add_argument(
+            "--lang",
+            choices=language.LANGUAGES,
+            help="the language of the report (default: the locale's)",
+        )
         if name in asked:
             commands.module(name).arguments(command)
     return top
@@ -61,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stdout is None:  # it was closed by whoever started us
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 until the end
     signal.signal(signal.SIGTERM, _stop)
+    language.use(language.choose(words, os.environ))
     as_json = _wants_json(words)
     name = next((word for word in words if not word.startswith("-")), None)
     try:

@@ -13,6 +13,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import IO, Protocol
 
+from doctor import language
+
 # A piece of a line: text, or text and how it looks (a style of rich's, lost where there is none).
 Part = str | tuple[str, str]
 
@@ -34,8 +36,9 @@ class Paper(Protocol):
 
 
 def paper(stream: IO[str]) -> Paper:
-    """The paper for a stream."""
-    return Terminal(stream) if stream.isatty() else Plain(stream)
+    """The paper for a stream, on which the doctor's texts are in the language of its user."""
+    made: Paper = Terminal(stream) if stream.isatty() else Plain(stream)
+    return made if language.current() == "en" else language.Translating(made)
 
 
 def clean(text: str) -> str:
@@ -55,7 +58,7 @@ def clean(text: str) -> str:
 def say(line: str) -> None:
     """Print a line of progress on standard error."""
     if line:
-        print(clean(line), file=sys.stderr, flush=True)
+        print(clean(language.text(line)), file=sys.stderr, flush=True)
 
 
 class Plain:

@@ -102,7 +102,7 @@ def where(report: CheckReport) -> list[Row]:
 
 
 def packages(report: CheckReport) -> list[Package]:
-    """The packages that matter, and those that something is wrong with."""
+    """The packages that something is wrong with, and then the others that matter."""
     versions = dict(report.target.packages)
     planned = {
         change.name: change.after
@@ -121,6 +121,7 @@ def packages(report: CheckReport) -> list[Package]:
     for finding in heard(report):
         for name in sorted(_blamed(finding, known)):
             wrong.setdefault(name, []).append(finding)
+    listed = [*wrong, *(name for name in versions if name not in wrong)]
     return [
         Package(
             name=name,
@@ -129,8 +130,7 @@ def packages(report: CheckReport) -> list[Package]:
             wrong=tuple(wrong.get(name, ())),
             changes=name in planned,
         )
-        for name in (*versions, *sorted(known - set(versions)))
-        if name in versions or name in wrong
+        for name in listed
     ]
 
 

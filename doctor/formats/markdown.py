@@ -117,8 +117,8 @@ def _packages(report: CheckReport) -> list[str]:
     for package in contents.packages(report):
         planned = _version(package.planned) if package.changes else ""
         wrong = ", ".join(code(finding.code) for finding in package.wrong)
-        rows.append((code(package.name), _version(package.version), planned, wrong))
-    return table((text("Package"), text("version"), text("planned"), text("what is wrong")), rows)
+        rows.append((code(package.name), _version(package.version), wrong, planned))
+    return table((text("Package"), text("version"), text("what is wrong"), text("planned")), rows)
 
 
 def _version(version: str | None) -> str:
