@@ -19,12 +19,13 @@ from typing import get_args
 import jinja2
 import jinja2.ext
 
-from doctor import language
+from doctor import language, recipes
 from doctor.facts import Pressure
 from doctor.findings import Severity, Verdict
 from doctor.formats import html
 from doctor.reports.fix import Outcome
 from doctor.reports.smoke import StageName
+from tools.documentation import SECTIONS
 from tools.languages.argparse_texts import ARGPARSE
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +68,9 @@ def all_texts() -> Iterator[Text]:
     yield from _pages()
     for message in ARGPARSE:
         yield Text(message, None, "tools/languages/argparse_texts.py", 1)
+    yield from _recipes()
+    for title in (*SECTIONS.values(), "Models"):
+        yield Text(title, None, "tools/documentation.py", 1)
     for kind in (Verdict, Outcome, Pressure, StageName):
         for word in get_args(kind):
             yield Text(word, None, "doctor/reports", 1)
@@ -199,8 +203,16 @@ def _pages() -> Iterator[Text]:
         name = path.relative_to(ROOT).as_posix()
         document = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
         yield from _blocks(document, name)
-    for path in sorted((ROOT / "checks" / "pages").glob("*.md")):
+    for path in (*sorted((ROOT / "checks" / "pages").glob("*.md")), ROOT / "docs" / "start.md"):
         yield from _blocks(path.read_text(encoding="utf-8"), path.relative_to(ROOT).as_posix())
+
+
+def _recipes() -> Iterator[Text]:
+    for name in recipes.names():
+        recipe = recipes.load(name)
+        assert recipe is not None
+        for words in (recipe.summary, recipe.for_whom, *recipe.promises):
+            yield Text(words, None, f"fixes/recipes/{name}.toml", 1)
 
 
 def _blocks(markdown: str, path: str) -> Iterator[Text]:
