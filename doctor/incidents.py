@@ -90,4 +90,3 @@ def load() -> dict[str, Incident]:
     """All incidents by id, in the order of the files."""
     incidents = msgspec.json.decode(COMPILED.read_bytes(), type=tuple[Incident, ...])
     return {incident.id: incident for incident in incidents}
-

@@ -5,17 +5,15 @@ checks stay pure, facts and JSON are the same in every language, and whoever add
 English and no more. A text with something filled in, ``mlx 0.31.2 has no backend``, is recognised
 by the catalogue's ``mlx {0} has no backend``. What a catalogue lacks stays English.
 
-The catalogues are gettext's (``languages/*/LC_MESSAGES``); ``make languages`` extracts the texts from
-the source, adds new ones to each ``.po`` file, and compiles them.
+The catalogues are gettext's (``languages/*/LC_MESSAGES``); ``make languages`` extracts the texts
+from the source, adds new ones to each ``.po`` file, and compiles them.
 """
 
 from __future__ import annotations
 
 import functools
-import json
 import re
 import sys
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -171,6 +169,8 @@ def _catalogue(language: str) -> GNUTranslations:
 @functools.cache
 def _patterns(language: str) -> list[Pattern]:
     """The catalogue's texts with places, those with most words first."""
+    import json
+
     path = FOLDER / language / "LC_MESSAGES" / "patterns.json"
     return [Pattern(*item) for item in json.loads(path.read_text(encoding="utf-8"))]
 
@@ -188,6 +188,8 @@ def _written(start: str, words: str) -> str:
         return words
     if not words or start.startswith("#"):
         return start + words
+    import textwrap
+
     return textwrap.fill(
         words,
         PAGE_COLUMNS,

@@ -1,4 +1,4 @@
-"""The pages that explain: of a code, of an incident, of a whole check. All are Markdown, in English.
+"""The pages that explain: of a code, of an incident, of a whole check; Markdown, in English.
 
 A code's page is a file in ``checks/pages``; an incident's is made from its data; a check's is its
 docstring. The first two have the same parts.

@@ -63,15 +63,22 @@ def _title(markdown: str) -> str:
 
 def _commands() -> Iterator[tuple[str, Parser]]:
     subparsers = next(
-        action
-        for action in parser()._actions
-        if isinstance(action, argparse._SubParsersAction)
+        action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)
     )
     yield from subparsers.choices.items()
 
 
 def _command(name: str, command: Parser) -> str:
-    lines = [f"# vlm-doctor {name}", "", command.description or "", "", "```", *command.format_usage().splitlines(), "```", ""]
+    lines = [
+        f"# vlm-doctor {name}",
+        "",
+        command.description or "",
+        "",
+        "```",
+        *command.format_usage().splitlines(),
+        "```",
+        "",
+    ]
     for action in command._actions:
         words = ", ".join(f"`{word}`" for word in action.option_strings) or f"`{action.metavar}`"
         if action.option_strings and action.metavar:
@@ -180,18 +187,23 @@ def _translations(name: str) -> dict[str, str]:
     return said
 
 
-def main() -> int:
-    """Write and build the site; a link that leads nowhere is an error."""
-    write(BUILT)
-    built = subprocess.run(
+def build(folder: Path) -> int:
+    """Build the site from a folder's sources; a link that leads nowhere is an error."""
+    return subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-f", "mkdocs.yml"],
-        cwd=BUILT,
+        cwd=folder,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},  # an advertisement
         check=False,
-    )
-    if built.returncode == 0:
-        print(f"{BUILT / 'site' / 'index.html'}")
-    return built.returncode
+    ).returncode
+
+
+def main() -> int:
+    """Write and build the site, and say where it is."""
+    write(BUILT)
+    status = build(BUILT)
+    if status == 0:
+        print(BUILT / "site" / "index.html")
+    return status
 
 
 if __name__ == "__main__":

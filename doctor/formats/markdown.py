@@ -23,8 +23,9 @@ from doctor.terminal import clean
 
 # What CommonMark or GitHub gives a meaning to, and the dots and colons of addresses.
 MARKS = re.compile(r"[\\`*_\[\]<>#|~$&]|(?<=www)\.|:(?=//)")
-# What GitHub turns into links to people, issues and commits, even after a backslash.
-REFERENCES = re.compile(r"@(?=\w)|(?<=\\#)(?=\d)|(?<=GH-)(?=\d)|\b(?=[0-9a-fA-F]{7,40}\b)")
+# What GitHub turns into links to people and issues, even after a backslash. The comment must not
+# come first in a line: that would begin a block of HTML, where nothing is escaped any more.
+REFERENCES = re.compile(r"@(?=\w)|(?<=\\#)(?=\d)|(?<=GH-)(?=\d)")
 # A longer table is folded up.
 MOST_ROWS = 8
 # What would begin a list.

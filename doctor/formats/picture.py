@@ -38,7 +38,9 @@ def pictures_of(report: SmokeReport) -> list[Asked]:
     """The questions of a generation, each with the picture that it was about."""
     if report.image is not None:
         source = _file(Path(report.image))
-        return [Asked(answer=item, source=source, width=None, height=None) for item in report.answers]
+        return [
+            Asked(answer=item, source=source, width=None, height=None) for item in report.answers
+        ]
     shown = [what for what, _, _ in pictures.examination()]
     result = []
     for number, item in enumerate(report.answers):

@@ -1,4 +1,4 @@
-"""``make languages`` brings the catalogues up to date; ``make release-check`` holds them complete."""
+"""``make languages`` brings the catalogues up to date; ``make release-check`` finds what lacks."""
 
 from __future__ import annotations
 

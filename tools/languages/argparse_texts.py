@@ -1,4 +1,4 @@
-"""What argparse says by itself (``argparse.py`` of Python 3.10 to 3.14), as the doctor prints it."""
+"""What argparse says by itself (that of Python 3.10 to 3.14), as the doctor prints it."""
 
 ARGPARSE = (
     "usage",

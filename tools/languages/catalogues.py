@@ -78,21 +78,31 @@ def compiled(language: str) -> dict[str, bytes]:
 
 def _patterns(catalogue: Catalog) -> Iterator[tuple[str, str | None, str]]:
     """The texts with places that are translated: message, plural, and the form to recognise."""
-    found = []
+    found: list[tuple[str, str | None, str]] = []
     for message in catalogue:
         if not message.id or not _is_translated(message):
             continue
-        if message.pluralizable:
+        if not isinstance(message.id, str):
             one, many = message.id
             found += [(one, many, one), (one, many, many)]
-        elif PLACE.search(str(message.id)):
-            found.append((str(message.id), None, str(message.id)))
+        elif PLACE.search(message.id):
+            found.append((message.id, None, message.id))
     yield from sorted(found, key=lambda item: (-len(PLACE.sub("", item[2])), item[2]))
 
 
 def _is_translated(message: Message) -> bool:
-    strings = message.string if isinstance(message.string, (tuple, list)) else [message.string]
-    return all(strings) and not message.fuzzy
+    return all(_strings(message)) and not message.fuzzy
+
+
+def _strings(message: Message) -> list[str]:
+    """The translation, all of its forms."""
+    strings = message.string
+    return list(strings) if isinstance(strings, (tuple, list)) else [strings or ""]
+
+
+def _shown(message: Message) -> str:
+    """The text, the first form of it."""
+    return message.id if isinstance(message.id, str) else message.id[0]
 
 
 def problems(language: str) -> list[str]:
@@ -102,12 +112,12 @@ def problems(language: str) -> list[str]:
     for message in now:
         if not message.id:
             continue
-        shown = message.id[0] if message.pluralizable else message.id
+        shown = _shown(message)
         there = catalogue.get(shown)
         if there is None or not _is_translated(there):
             found.append(f"{language}: not translated: {shown!r}")
             continue
-        strings = there.string if isinstance(there.string, (tuple, list)) else [there.string]
+        strings = _strings(there)
         if message.pluralizable and len(strings) != catalogue.num_plurals:
             found.append(f"{language}: {len(strings)} of {catalogue.num_plurals} forms: {shown!r}")
         for string in strings:
@@ -116,6 +126,6 @@ def problems(language: str) -> list[str]:
     found += [
         f"{language}: no longer in the source: {message.id!r}"
         for message in catalogue
-        if message.id and now.get(message.id[0] if message.pluralizable else message.id) is None
+        if message.id and now.get(_shown(message)) is None
     ]
     return found

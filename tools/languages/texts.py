@@ -103,9 +103,11 @@ class Source:
         if parts is not None:
             for message in parts:
                 if self._is_text(message, single):
-                    yield Text(numbered(message.strip()), None, self.name, node.lineno)
-            for child in inner:
-                yield from self._in(child, single=False)
+                    yield Text(
+                        numbered(message.strip()), None, self.name, getattr(node, "lineno", 1)
+                    )
+            for expression in inner:
+                yield from self._in(expression, single=False)
             return
         printed = isinstance(node, ast.Call) and _name(node.func) in PRINTERS
         for child in ast.iter_child_nodes(node):
@@ -132,7 +134,7 @@ class Source:
 PLACE = re.compile("\0")
 
 
-def _parts(node: ast.AST) -> tuple[list[str] | None, list[ast.AST]]:
+def _parts(node: ast.AST) -> tuple[list[str] | None, list[ast.expr]]:
     """What a string expression can be, with places; and the expressions that it has inside.
 
     Null where the node is no string expression.
