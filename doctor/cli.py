@@ -17,9 +17,11 @@ from doctor.errors import CouldNot, DoctorError, Interrupted, Refused
 if TYPE_CHECKING:
     from doctor.reports import Report
 
-EPILOG = """exit status: 0 no errors (check), works (fix, smoke); 1 errors found, not fixed, failed;
-2 wrong usage or refused; 3 the doctor could not do its work, or the verdict is unknown;
-130 interrupted"""
+EPILOG = (
+    "exit status: 0 no errors (check), works (fix, smoke); 1 errors found, not fixed, failed; "
+    "2 wrong usage or refused; 3 the doctor could not do its work, or the verdict is unknown; "
+    "130 interrupted"
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,7 +38,7 @@ class Parser(argparse.ArgumentParser):
         for group in self._action_groups:
             group.title = language.text(group.title) if group.title else group.title
         self.description = language.text(self.description or "")
-        self.epilog = language.text(" ".join((self.epilog or "").split()))
+        self.epilog = language.text(self.epilog or "")
         usage, colon, rest = super().format_help().partition(":")
         return language.text(usage) + colon + rest
 

@@ -28,6 +28,8 @@ FOLDER = Path(__file__).parent / "languages"
 DOMAIN = "vlm-doctor"
 # A page in a file or a pipe has lines of this many columns.
 PAGE_COLUMNS = 88
+# Fewer letters than this do not tell a text with several places from others.
+FEW_LETTERS = 8
 # How deep texts are looked for in what is filled into others.
 MOST_DEPTH = 4
 
@@ -103,10 +105,13 @@ def text(english: str) -> str:
         return english
     core = english.strip()
     found = _translated(core, 0)
+    if found is None and core.endswith(":"):
+        core = core[:-1]
+        found = _translated(core, 0)
     if found is None:
         return english
-    before = english[: len(english) - len(english.lstrip())]
-    return before + found + english[len(english.rstrip()) :]
+    start = len(english) - len(english.lstrip())
+    return english[:start] + found + english[start + len(core) :]
 
 
 def _translated(english: str, depth: int) -> str | None:
@@ -131,6 +136,16 @@ def _translated(english: str, depth: int) -> str | None:
         inner = [_translated(value, depth + 1) if " " in value else None for value in values]
         filled = [new if new is not None else old for new, old in zip(inner, values, strict=True)]
         return re.sub(r"\{(\d)\}", lambda place: filled[int(place.group(1))], form)  # noqa: B023
+    return _by_pieces(english, depth)
+
+
+def _by_pieces(english: str, depth: int) -> str | None:
+    """The translation of several texts that stand one after another; null where none has one."""
+    for between in (r"(; |(?<=\.) |\.$)", r"(: )"):
+        pieces = re.split(between, english)
+        said = [_translated(piece, depth + 1) if " " in piece else None for piece in pieces]
+        if len(pieces) > 1 and any(said):
+            return "".join(new or old for new, old in zip(said, pieces, strict=True))
     return None
 
 
@@ -141,6 +156,8 @@ class Pattern:
         self.message = message
         self.plural = plural
         self.chunks = re.split(r"\{\d\}", shown)
+        # So few letters could be parts of any text: then no more than a word each is filled in.
+        self.short = sum(map(len, self.chunks)) < FEW_LETTERS and len(self.chunks) > 2
 
     def values(self, english: str) -> list[str] | None:
         """What stands in the places; null where the text is another one."""
@@ -155,7 +172,10 @@ class Pattern:
                 return None
             values.append(english[position:place])
             position = place + len(chunk)
-        return [*values, english[position:end]] if position <= end else None
+        values.append(english[position:end])
+        if position > end or (self.short and any(" " in value for value in values)):
+            return None
+        return values
 
 
 @functools.cache

@@ -195,14 +195,14 @@ def check():
 
 
 def test_a_release_is_told_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From nothing: every text is missing; translated with a place too few: that is said."""
+    """Every text is missing at first; then one has a place that is not there."""
     monkeypatch.setattr(catalogues, "FOLDER", tmp_path)
     assert len(catalogues.problems("ru")) == len({item.message for item in all_texts()})
     catalogues.update("ru")
     path = catalogues.folder("ru") / "vlm-doctor.po"
     empty = 'msgid "{0} has lost its Python: {1} is gone."\nmsgstr ""'
     assert empty in path.read_text()
-    path.write_text(path.read_text().replace(empty, empty[:-2] + '"{0} без Python"'))
+    path.write_text(path.read_text().replace(empty, empty[:-2] + '"{2} без Python"'))
     assert [line for line in catalogues.problems("ru") if "other places" in line]
     path.write_text(path.read_text() + '\nmsgid "It is no more."\nmsgstr "Больше нет."\n')
     assert [line for line in catalogues.problems("ru") if "no longer" in line]

@@ -33,7 +33,7 @@ def render(report: FixReport, out: Paper) -> None:
             smoke.render(generation, out)
             out.line("")
     style, words = FIX_WORDS[report.outcome]
-    reason = f" ({report.reason})" if report.reason else ""
-    out.line((report.outcome, style), f": {words}{reason} ({report.seconds:.1f} s)")
+    reason = (" (", report.reason, ")") if report.reason else ()
+    out.line((report.outcome, style), ": ", words, *reason, f" ({report.seconds:.1f} s)")
     if report.outcome == "fixed":
         out.line("To take it back: vlm-doctor undo")

@@ -35,15 +35,20 @@ NOT_READ = ("doctor/pictures.py", "doctor/export.py", "doctor/inside/generation"
 # In these, a single word is a text as well.
 WORDS = ("doctor/texts", "doctor/formats/contents.py")
 # What is given to these functions is a text, and so is what it is printed with.
-PRINTERS = frozenset({"line", "text", "say"})
+PRINTERS = frozenset({"line", "text", "say", "Refused", "CouldNot"})
 ARGUMENTS = frozenset(
     {"title", "cause", "fact", "value", "summary", "reason", "help", "hint", "message", "source"}
 )
-# Two words that follow each other; a single one.
+# Two words that follow each other; one before what is filled in; a single one.
 SEVERAL = re.compile(r"(?<![\w./=-])[A-Za-z][a-z']+[,;:)]* +\(?[a-zA-Z][A-Za-z'-]*")
+DOING = re.compile("^[a-z]{4,} \0$")
 SINGLE = re.compile(r"[A-Za-z]")
+# In a page: code, and issues.
+NAMES = re.compile(r"`[^`]*`|[\w.-]+/[\w.-]+#\d+")
 # Regular expressions, templates of files, names of styles.
-CODE = re.compile(r"[\\^$]|\(\?|^bold |\n|<\w|::|^#|^Callable\[|^doctor\.")
+CODE = re.compile(
+    r"[\\^$]|\(\?|^bold |\n|<\w|::|^#|^Callable\[|^doctor\.|^(vlm-doctor|--)[a-z -]*\0?$"
+)
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,8 @@ class Source:
         if CODE.search(message):
             return False
         letters = PLACE.sub("", message)
+        if DOING.search(message):
+            return True
         if single or (self.words and PLACE.search(message)):
             return SINGLE.search(letters) is not None
         return SEVERAL.search(letters) is not None
@@ -219,5 +226,5 @@ def _recipes() -> Iterator[Text]:
 
 def _blocks(markdown: str, path: str) -> Iterator[Text]:
     for start, words in language.blocks(markdown):
-        if words and start != "```" and re.search(r"[A-Za-z]{2}", words):
+        if start != "```" and SINGLE.search(NAMES.sub("", words)):
             yield Text(words, None, path, 1)
