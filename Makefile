@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint recipes models schema incidents languages release-check docs browser bench accuracy train clean
+.PHONY: demo test lint recipes models schema incidents languages release-check docs browser bench accuracy ansible train clean
 
 demo: .venv/ready
 	$(BIN)/python tools/demo.py
@@ -60,6 +60,11 @@ bench: .venv/ready
 # and then only what is new. ACCURACY="--stage check" takes facts and verdicts anew, in a minute or two.
 accuracy: .venv/ready
 	$(BIN)/python -m tools.accuracy $(ACCURACY)
+
+# Try the Ansible collection on targets over SSH on loopback, and record what happened: some minutes, as
+# root, with sshd and a static busybox.
+ansible: .venv/ready
+	$(BIN)/python -m tools.rooms
 
 # Train the doctor's own model from nothing: about 80 minutes on two cores of its own.
 # TRAIN="--threads 1" leaves most of one core to others; TRAIN="--device cuda" takes minutes.

@@ -12,8 +12,9 @@ word at all and the exit status of a crash (bus error, segmentation fault).
 The doctor compares the sizes of files with what each package's own RECORD says: of all compiled
 files, and of the Python and data files that a generation comes by. Then it follows the imports into
 the packages that differ, and asks what is lost. Contents that were changed and kept their size are
-not seen without hashing. Signing a library again makes it longer, stripping it of what is for
-debuggers makes it shorter: neither does harm, and neither is called damage.
+seen by `vlm-doctor check --deep`, which hashes all files. Signing a library again makes it longer,
+stripping it of what is for debuggers makes it shorter: neither does harm, and neither is called
+damage.
 
 - `files-damaged`: files are gone or cut off. An error where a generation needs what is lost: it
   imports it, loads it, or calls it in a file that goes on without it. A warning where no need was
@@ -28,9 +29,9 @@ By hand: `pip install --force-reinstall --no-deps` of the version that is there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from doctor.facts import DamagedFile, Facts
+from doctor.facts import AlteredFile, DamagedFile, Facts
 from doctor.findings import CheckResult, Evidence, Finding, Fix, Severity
 
 CODES = ("files-damaged", "files-edited")
@@ -73,6 +74,7 @@ def check(facts: Facts) -> CheckResult:
                 evidence=_evidence(files),
                 fix=_by_hand(name),
             )
+    yield from _altered(facts, harmful)
     for name, files in edited.items():
         used = [file for file in files if file.used and file.kind == "source"]
         if name not in harmful:
@@ -88,6 +90,40 @@ def check(facts: Facts) -> CheckResult:
                 evidence=_evidence(used or files),
                 fix=_by_hand(name),
             )
+
+
+def _altered(facts: Facts, harmful: Collection[str]) -> CheckResult:
+    """Contents that differ in files of the right size; a generation has told what that does."""
+    failed = facts.generation is not None and not facts.generation.passed
+    groups: dict[str, list[AlteredFile]] = {}
+    for file in facts.environment.altered or ():
+        groups.setdefault(file.distribution, []).append(file)
+    for name, files in groups.items():
+        # Nobody patches a compiled file and keeps its size.
+        compiled = [file for file in files if file.kind == "compiled"]
+        if name in harmful:
+            continue
+        count = "1 file is" if len(files) == 1 else f"{len(files)} files are"
+        damaged = failed and bool(compiled)
+        yield Finding(
+            code="files-damaged" if damaged else "files-edited",
+            severity=Severity.ERROR
+            if damaged
+            else Severity.WARNING
+            if failed or compiled
+            else Severity.NOTE,
+            title=f"{name} was changed after it was installed: {count} not of the recorded content",
+            cause="A generation fails, and compiled code is not what was installed."
+            if damaged
+            else "The size is as recorded, and the content is not.",
+            evidence=tuple(
+                Evidence(fact="recorded", value="another content", source=file.path)
+                for file in (compiled or files)[:MOST_NAMED]
+            ),
+            fix=Fix(id="recipe", summary=f"install {name} anew", automatic=True)
+            if damaged
+            else _by_hand(name),
+        )
 
 
 def _count(files: list[DamagedFile]) -> str:

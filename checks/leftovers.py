@@ -12,7 +12,7 @@ lines of the commands beside the interpreter.
 
 - `metadata-duplicated`: two metadata folders of one package. Python takes the one that the file
   system lists first, and every program that asks for the version believes it. Also where conda and
-  pip name different versions.
+  pip name different versions. A warning, and an error where transformers refuses the version.
 - `install-leftover`: what an interrupted install left behind, or commands of another Python. A
   note: nothing that runs depends on it.
 
@@ -25,6 +25,7 @@ from __future__ import annotations
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from checks import versions
 from doctor.facts import Distribution, Facts
 from doctor.findings import CheckResult, Evidence, Finding, Fix, Severity
 from doctor.requirements import on_the_way
@@ -41,13 +42,15 @@ def check(facts: Facts) -> CheckResult:
         by_place.setdefault(place, []).append(item)
     for (name, _), items in by_place.items():
         if len(items) > 1 and name in reached:
+            refused = name in versions.refused(facts)
             yield Finding(
                 code="metadata-duplicated",
-                severity=Severity.WARNING,
+                severity=Severity.ERROR if refused else Severity.WARNING,
                 title=f"{name} is there twice by its metadata: "
                 + " and ".join(item.version or "?" for item in items),
                 cause="Only one of them is of the code that runs. Python believes the one that the "
-                f"file system lists first: {items[0].version}.",
+                f"file system lists first: {items[0].version}."
+                + (" transformers refuses that one whenever it is imported." if refused else ""),
                 evidence=tuple(
                     Evidence(
                         fact=f"metadata of {name}", value=item.version or "?", source=item.metadata

@@ -23,6 +23,9 @@ user's site folder, set `PYTHONNOUSERSITE=1`.
 
 from __future__ import annotations
 
+from packaging.utils import canonicalize_name
+
+from checks import versions
 from doctor.facts import Facts, Shadow
 from doctor.findings import CheckResult, Evidence, Finding, Fix, Severity
 
@@ -40,6 +43,7 @@ REMEDIES = {
 
 def check(facts: Facts) -> CheckResult:
     """Findings, as the page above says."""
+    refused = _refused(facts)
     for shadow in facts.environment.shadows:
         whose = "Python's own" if shadow.standard else "the installed"
         here = shadow.place == "current-folder"
@@ -50,13 +54,18 @@ def check(facts: Facts) -> CheckResult:
             )
         elif not shadow.used:
             cause = "A generation was not seen to import it."
+        elif shadow.module in refused:
+            cause = (
+                "It brings metadata of its own, and transformers refuses the versions that go "
+                "with it."
+            )
         elif shadow.problem:
             cause = f"A generation needs {shadow.problem}, and this one has no such thing."
         else:
             cause = "All that a generation was seen to import is in this one too."
         yield Finding(
             code="module-shadowed",
-            severity=_severity(shadow),
+            severity=Severity.ERROR if shadow.module in refused else _severity(shadow),
             title=f"A module {shadow.module} {_where(shadow)} hides {whose} {shadow.module}",
             cause=cause,
             evidence=(
@@ -70,6 +79,25 @@ def check(facts: Facts) -> CheckResult:
                 automatic=False,
             ),
         )
+
+
+def _refused(facts: Facts) -> set[str]:
+    """The modules that hide an installed one, and by whose metadata transformers does not start.
+
+    Metadata lie beside a module, and are found by the same path: they hide the installed ones too.
+    """
+    hiding = {}
+    names = [str(canonicalize_name(item.name)) for item in facts.environment.distributions]
+    for shadow in facts.environment.shadows:
+        name = str(canonicalize_name(shadow.module))
+        if not shadow.standard and shadow.used and names.count(name) > 1:
+            hiding[name] = shadow.module
+    if not hiding:
+        return set()
+    refused = versions.refused(facts)
+    if refused and "transformers" in hiding:
+        refused.add("transformers")
+    return {module for name, module in hiding.items() if name in refused}
 
 
 def _severity(shadow: Shadow) -> Severity:

@@ -10,7 +10,8 @@ The doctor reads this code and never runs it. What belongs to an installed distr
 granted, and so is what makes virtual environments work; an error in such code Python prints and
 passes over.
 
-- `startup-code`: an error where it ends Python or takes away what a generation imports. A warning
+- `startup-code`: an error where it ends Python or takes away what a generation imports, or the
+  folder that it lies in. A warning
   where it patches such a module or puts another in its place, changes how modules are found, or
   adds folders that the doctor cannot tell. A note where it adds folders, which the doctor then
   looks into too, ends Python under a condition, or sets variables that the libraries listen to.
@@ -69,8 +70,10 @@ def check(facts: Facts) -> CheckResult:
 
 def _severity(effect: StartupEffect) -> Severity | None:
     """How bad an effect is; null where it does not matter here."""
-    if effect.kind == "ends" or (effect.kind == "absent" and effect.on_the_way):
+    if effect.kind == "ends":
         return Severity.ERROR
+    if effect.kind in ("absent", "path-without"):
+        return Severity.ERROR if effect.on_the_way else None
     if effect.kind in ("path-first", "path-last"):
         return Severity.WARNING if effect.detail is None else Severity.NOTE
     if effect.kind == "environment":
@@ -88,6 +91,7 @@ def _does(effect: StartupEffect) -> str:
         "may-end": "may end Python",
         "path-first": f"puts {effect.detail or 'a folder'} first on the search path",
         "path-last": f"puts {effect.detail or 'a folder'} on the search path",
+        "path-without": "takes the folders of the packages off the search path",
         "absent": f"takes {effect.detail} away",
         "replaced": f"puts another module in the place of {effect.detail}",
         "hook": f"changes how modules are found ({effect.detail})",

@@ -30,8 +30,7 @@ def check(facts: Facts) -> CheckResult:
     machine = facts.machine
     used = machine.swap_used_bytes
     biggest = ", ".join(
-        f"{process.name} ({process.resident_bytes / 1e9:.1f} GB)"
-        for process in machine.processes[:3]
+        f"{process.name} ({process.held_bytes / 1e9:.1f} GB)" for process in machine.processes[:3]
     )
     advice = Fix(
         id="advice",

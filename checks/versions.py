@@ -40,7 +40,7 @@ from collections.abc import Iterator
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from doctor.facts import Distribution, Facts
+from doctor.facts import Distribution, EnforcedRequirement, Facts
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
 from doctor.requirements import Unmet, installed, on_the_way, satisfied
 
@@ -85,6 +85,7 @@ def check(facts: Facts) -> CheckResult:
     yield from _conflicts(facts, everything, unmet)
     yield from _backends(facts, everything)
     yield from _imports(facts)
+    yield from _libraries(facts)
 
 
 def _unreadable(facts: Facts, reached: dict[str, Distribution]) -> CheckResult:
@@ -237,6 +238,11 @@ def module_of(name: str) -> str:
     return MODULES.get(name, name.replace("-", "_"))
 
 
+def refused(facts: Facts) -> set[str]:
+    """The distributions whose version the installed transformers refuses at its import."""
+    return {name for name, _ in _enforced(facts, installed(facts.environment))}
+
+
 def _enforced_names(facts: Facts) -> Iterator[str]:
     """The distributions whose version transformers asks for at its import."""
     transformers = facts.environment.transformers
@@ -260,7 +266,7 @@ def _enforced(facts: Facts, everything: dict[str, Distribution]) -> Iterator[tup
             continue
         name = str(canonicalize_name(requirement.name))
         found = everything.get(name)
-        if found is None and entry.if_installed:
+        if entry.if_installed and not _guarded(entry, name, found, facts, everything):
             continue
         if found is None or not satisfied(requirement, found.version):
             yield (
@@ -273,14 +279,40 @@ def _enforced(facts: Facts, everything: dict[str, Distribution]) -> Iterator[tup
             )
 
 
+def _guarded(
+    entry: EnforcedRequirement,
+    name: str,
+    found: Distribution | None,
+    facts: Facts,
+    everything: dict[str, Distribution],
+) -> bool:
+    """Whether transformers takes a distribution for available, and so asks for its version."""
+    transformers, imports = facts.environment.transformers, facts.environment.imports
+    assert transformers is not None
+    for need in entry.guard_needs:
+        other = everything.get(str(canonicalize_name(need)))
+        least = transformers.least.get(need)
+        if other is None or (
+            least and not satisfied(Requirement(f"{need}>={least}"), other.version)
+        ):
+            return False
+    if found is None:
+        # Its metadata is gone, and its module is there.
+        reached = imports.reached if imports else ()
+        return transformers.module_suffices is True and module_of(name) in reached
+    least = entry.guard_least
+    return least is None or satisfied(Requirement(f"{name}>={least}"), found.version)
+
+
 def _backends(facts: Facts, everything: dict[str, Distribution]) -> CheckResult:
     mlx = everything.get("mlx")
     if mlx is None:
         return
     present = [everything[name] for name in BACKENDS if name in everything]
     if not present:
-        # Early releases of mlx carried their library themselves; then the module folder has it.
-        if facts.environment.modules.get("mlx.lib"):
+        # Early releases of mlx carried their library themselves; and one whose metadata is gone
+        # computes all the same.
+        if facts.environment.mlx_library:
             return
         yield Finding(
             code="backend-missing",
@@ -314,6 +346,31 @@ def _backends(facts: Facts, everything: dict[str, Distribution]) -> CheckResult:
                 ),
                 fix=RECIPE,
             )
+
+
+def _libraries(facts: Facts) -> CheckResult:
+    lacking = facts.environment.missing_libraries
+    if lacking:
+        yield Finding(
+            code="import-broken",
+            severity=Severity.ERROR,
+            title=f"torch cannot be loaded: {lacking[0].name} is not there",
+            cause="transformers imports torch wherever it is installed, and that import fails.",
+            evidence=tuple(
+                Evidence(
+                    fact=f"{library.name} in {library.folder}",
+                    value="no such folder",
+                    source=library.needed_by,
+                )
+                for library in lacking
+            ),
+            fix=Fix(
+                id="recipe",
+                summary="install what torch lacks with the recipe, or remove torch where the "
+                "recipe has none",
+                automatic=True,
+            ),
+        )
 
 
 def _imports(facts: Facts) -> CheckResult:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from doctor.facts import Struct
 
 
@@ -14,15 +16,36 @@ class Change(Struct, frozen=True, rename={"before": "from", "after": "to"}):
 
 
 class Action(Struct, frozen=True, tag_field="kind"):
-    """One step of a plan. ``summary`` is one line for people."""
+    """One step of a plan. ``summary`` is one line for people.
+
+    An action on files, such as a model's, joins the transaction by two things:
+
+    - ``files()`` names every path that it will make, replace or remove. Before anything changes,
+      what is there (file, link or folder with all that is in it, or nothing) is written down and
+      kept, and comes back byte for byte if the fix fails, is killed, or is taken back later. A file
+      of any size is kept by a hard link, which costs nothing.
+    - ``Repair._apply`` calls the function that does it. That function never writes into a file that
+      is there: it puts a new one in its place (``model_files.replace`` for content,
+      ``model_files.move`` for a finished download) or takes the name away, since the kept copy may
+      be the same file. It raises ``errors.Failed`` with one line where it does not work out, and
+      may be killed at any instant: what ``files()`` names goes back.
+
+    A file below a folder that may not be written to is repaired in an overlay
+    (``model_files.overlay``): name the overlay in ``files()`` then, not the file.
+    """
 
     summary: str
+
+    def files(self) -> tuple[str, ...]:
+        """The paths that it will make, replace or remove, absolute or from ``~``."""
+        return ()
 
 
 class Install(Action, frozen=True, tag="install"):
     """Install the named distributions of a recipe's lock, by hash, and nothing else.
 
     ``lock`` is the name of the lock; the sizes are in bytes, null where they are not known.
+    ``left`` is what differs from the lock and belongs to conda, which would have to change it.
     """
 
     recipe: str
@@ -30,6 +53,7 @@ class Install(Action, frozen=True, tag="install"):
     changes: tuple[Change, ...]
     download_bytes: int | None
     installed_bytes: int | None
+    left: tuple[Change, ...] = ()
 
 
 class Remove(Action, frozen=True, tag="remove"):
@@ -48,6 +72,10 @@ class EditJson(Action, frozen=True, tag="edit-json"):
     field: tuple[str, ...]
     value: str
 
+    def files(self) -> tuple[str, ...]:
+        """The file itself."""
+        return (self.path,)
+
 
 class NewEnvironment(Action, frozen=True, tag="new-environment"):
     """Make a virtual environment at ``path`` with the Python at ``python``."""
@@ -57,9 +85,30 @@ class NewEnvironment(Action, frozen=True, tag="new-environment"):
 
 
 class Advice(Action, frozen=True, tag="advice"):
-    """Something that only the user can do."""
+    """Something that only the user can do; ``commands`` are those that do it, for a shell."""
 
     code: str
+    commands: tuple[str, ...] = ()
 
 
 AnyAction = Install | Remove | EditJson | NewEnvironment | Advice
+
+
+class Source(Struct, frozen=True):
+    """One place that packages come from, in the order in which it is asked.
+
+    ``location`` is an address without credentials or a path, null for uv's own default index and
+    for its cache; ``setting`` is the variable, file or option that names it.
+    """
+
+    kind: Literal["index", "folder", "cache"]
+    location: str | None
+    setting: str
+
+    def line(self) -> str:
+        """One line for people."""
+        if self.kind == "cache":
+            return f"what uv has kept of earlier installs ({self.setting})"
+        if self.location is None:
+            return f"the package index that is {self.setting}"
+        return f"the {self.kind} {self.location} ({self.setting})"

@@ -25,8 +25,13 @@ def evidence(condition: Condition, facts: Facts) -> tuple[Evidence, ...] | None:
 def _packages(condition: Condition, facts: Facts) -> list[Evidence] | None:
     everything = installed(facts.environment)
     seen = []
+    transformers = facts.environment.transformers
+    reached = facts.environment.imports.reached if facts.environment.imports else ()
     for name in condition.absent:
-        if name in everything:
+        # Without its metadata a package is still there for who asks only for its module.
+        if name in everything or (
+            transformers and transformers.module_suffices and name.replace("-", "_") in reached
+        ):
             return None
         seen.append(
             Evidence(
@@ -41,7 +46,6 @@ def _packages(condition: Condition, facts: Facts) -> list[Evidence] | None:
         if found is None or not satisfied(requirement, found.version):
             return None
         seen.append(_installed(found))
-    transformers = facts.environment.transformers
     for name in condition.too_old:
         least = transformers.least.get(name) if transformers else None
         found = everything.get(canonicalize_name(name))

@@ -28,3 +28,10 @@ class CouldNot(DoctorError):
 
 class Interrupted(BaseException):
     """The user, or the system, asked the doctor to stop (SIGINT or SIGTERM; exit 130)."""
+
+
+class Failed(Exception):
+    """A step of a fix did not work out: everything goes back. The message says which, in one line.
+
+    It stays inside the fix, which reports it; the program never ends with it.
+    """

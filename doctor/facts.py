@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -20,6 +20,10 @@ Purpose = Literal["image", "video", "server"]
 
 Pressure = Literal["normal", "warn", "critical"]
 FileState = Literal["ok", "missing", "broken", "not-an-object", "too-large", "unreadable"]
+
+
+# Bytes, lines. No machine has more, and none has less; a hostile file might say so.
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,8 +62,9 @@ class Distribution(Struct, frozen=True):
 
     ``requires`` holds requirement strings with their markers. ``metadata`` is the folder of the
     metadata. ``tags`` are those of its wheel that bind it to a Python or a platform. ``editable``
-    is the source folder of an editable install. ``problem`` says why the metadata could not be read
-    whole; name and version then come from the folder's name.
+    is the source folder of an editable install, ``conda`` the conda package that it is a part of.
+    ``problem`` says why the metadata could not be read whole; name and version then come from the
+    folder's name.
     """
 
     name: str
@@ -72,6 +77,7 @@ class Distribution(Struct, frozen=True):
     editable: str | None
     problem: str | None
     tags: tuple[str, ...] = ()
+    conda: str | None = None
 
 
 class Module(Struct, frozen=True):
@@ -93,24 +99,32 @@ class Build(Struct, frozen=True):
 
 
 class EnforcedRequirement(Struct, frozen=True):
-    """A requirement that transformers checks whenever it is imported, and the file that says so."""
+    """A requirement that transformers checks whenever it is imported, and the file that says so.
+
+    With ``if_installed`` it does so only where it takes the distribution for available: where
+    ``guard_needs`` are too, and its release is not below ``guard_least``.
+    """
 
     requirement: str
     if_installed: bool
     source: str
+    guard_needs: tuple[str, ...] = ()
+    guard_least: str | None = None
 
 
 class TransformersFacts(Struct, frozen=True):
     """What the installed transformers says of itself; null where its source does not tell.
 
     ``least`` are the least releases of distributions that it accepts when it comes to use them,
-    by name, which its metadata do not say.
+    by name, which its metadata do not say. ``module_suffices`` tells that it takes a package for
+    available by its module alone, without metadata.
     """
 
     folder: str
     enforced: tuple[EnforcedRequirement, ...] | None
     torchvision_needs_torch: bool | None
     least: dict[str, str] = {}
+    module_suffices: bool | None = None
 
 
 class BackendNeed(Struct, frozen=True):
@@ -162,7 +176,7 @@ class ImportProblem(Struct, frozen=True):
     """
 
     importer: str
-    line: int
+    line: Count
     module: str
     name: str | None
 
@@ -176,10 +190,10 @@ class Misfit(Struct, frozen=True):
     """
 
     caller: str
-    line: int
+    line: Count
     function: str
     definition: str
-    definition_line: int
+    definition_line: Count
     passes: str
     takes: str
     why: str
@@ -209,8 +223,8 @@ class DamagedFile(Struct, frozen=True):
 
     distribution: str
     path: str
-    recorded_bytes: int
-    bytes: int | None
+    recorded_bytes: Count
+    bytes: Count | None
     module: str | None = None
     kind: str = "compiled"
     used: bool = True
@@ -238,7 +252,7 @@ class Shadow(Struct, frozen=True):
 class StartupEffect(Struct, frozen=True):
     """What start-up code does: see ``effects`` in the probe's ``startup.py`` for the kinds."""
 
-    line: int
+    line: Count
     kind: str
     detail: str | None
     on_the_way: bool
@@ -265,6 +279,43 @@ class StrayLibrary(Struct, frozen=True):
     lacks: str | None
 
 
+class AlteredFile(Struct, frozen=True):
+    """A file of the recorded size whose content is not the recorded one (``check --deep``).
+
+    ``kind`` is ``compiled``, ``source`` or ``data``.
+    """
+
+    distribution: str
+    path: str
+    kind: str
+
+
+class MissingLibrary(Struct, frozen=True):
+    """A shared library that ``needed_by`` loads, and that is nowhere; it belongs in ``folder``."""
+
+    name: str
+    needed_by: str
+    folder: str
+
+
+class Manager(Struct, frozen=True):
+    """Who else manages the environment, and would not know of a change by the doctor.
+
+    ``kind`` is a tool that keeps a lock for a project (``uv``, ``poetry``, ``pdm``, ``pipenv``,
+    ``pixi``), one that keeps a record of what it installed (``conda``, ``pipx``, ``uv-tool``), or
+    whoever has marked the Python itself as its own (``debian``, ``homebrew``, ``uv-python``,
+    ``system``). ``source`` is the file that tells, ``project`` the project's folder, ``name`` the
+    tool's name for the environment. ``locked`` has the versions in the project's lock, by canonical
+    name.
+    """
+
+    kind: str
+    source: str
+    project: str | None = None
+    name: str | None = None
+    locked: dict[str, str] = {}
+
+
 class Environment(Struct, frozen=True):
     """What the probe saw in the target.
 
@@ -272,7 +323,8 @@ class Environment(Struct, frozen=True):
     as far as their RECORDs tell.
     ``conda`` has the versions that conda believes to have installed, ``foreign_scripts`` the
     commands in it that another Python would run, with that Python's path; ``stray_libraries`` are
-    copies of MLX's library in folders that a variable names.
+    copies of MLX's library in folders that a variable names. ``altered`` is null where no contents
+    were compared. ``mlx_library`` is the library that computes, where mlx finds it.
     """
 
     interpreter: Interpreter
@@ -286,42 +338,76 @@ class Environment(Struct, frozen=True):
     supported_model_types: tuple[str, ...] | None
     imports: Imports | None = None
     damaged: tuple[DamagedFile, ...] = ()
-    torch_bytes: dict[str, int] = msgspec.field(default_factory=dict)
+    torch_bytes: dict[str, Count] = msgspec.field(default_factory=dict)
     shadows: tuple[Shadow, ...] = ()
     startup: tuple[StartupFile, ...] = ()
     conda: dict[str, str] = msgspec.field(default_factory=dict)
     foreign_scripts: dict[str, str] = msgspec.field(default_factory=dict)
     stray_libraries: tuple[StrayLibrary, ...] = ()
+    manager: Manager | None = None
+    altered: tuple[AlteredFile, ...] | None = None
+    mlx_library: str | None = None
+    missing_libraries: tuple[MissingLibrary, ...] = ()
 
 
 class Process(Struct, frozen=True):
-    """A process (or the processes of one name together) and the memory that it holds, in bytes."""
+    """A process (or the processes of one name together) and the memory that it holds, in bytes.
+
+    ``footprint_bytes`` is macOS's own account, with what is compressed and what the GPU holds; null
+    where the system keeps none, or not for everybody.
+    """
 
     name: str
-    resident_bytes: int
+    resident_bytes: Count
+    footprint_bytes: Count | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        """What would come free, as well as it is known."""
+        return self.resident_bytes if self.footprint_bytes is None else self.footprint_bytes
 
 
 class Machine(Struct, frozen=True):
     """The machine as it is now. Sizes are in bytes; total and available honour container limits.
 
     ``apple_silicon`` tells of the hardware, whatever the Python is made for; ``virtual`` that macOS
-    runs in a virtual machine.
+    runs in a virtual machine; ``translated`` that the doctor runs under Rosetta.
+    ``available_percent`` is macOS's own share of memory that is not in hard use. ``wired_bytes``
+    may not be moved to disk, ``compressed_bytes`` is the memory that compressed memory takes, and
+    ``compressed_from_bytes`` what it was before. ``swapped_in_bytes`` and ``swapped_out_bytes``
+    count since the machine was started: only their growth says something. ``zram_bytes`` is the
+    memory that swap in zram takes. ``memory_limit_source`` is the container's limit that total and
+    available honour. ``gpu_wired_limit_bytes`` is a limit that somebody set by hand,
+    ``gpu_largest_buffer_bytes`` the largest single buffer, ``gpu_name`` the device.
     """
 
     os: str
     os_version: str | None
     arch: str
     chip: str | None
-    ram_total_bytes: int | None
-    ram_available_bytes: int | None
-    swap_total_bytes: int | None
-    swap_used_bytes: int | None
+    ram_total_bytes: Count | None
+    ram_available_bytes: Count | None
+    swap_total_bytes: Count | None
+    swap_used_bytes: Count | None
     memory_pressure: Pressure | None
-    gpu_budget_bytes: int | None
+    gpu_budget_bytes: Count | None
     gpu_budget_source: str | None
     processes: tuple[Process, ...]
     apple_silicon: bool | None = None
     virtual: bool | None = None
+    hardware_model: str | None = None
+    translated: bool | None = None
+    available_percent: Count | None = None
+    wired_bytes: Count | None = None
+    compressed_bytes: Count | None = None
+    compressed_from_bytes: Count | None = None
+    swapped_in_bytes: Count | None = None
+    swapped_out_bytes: Count | None = None
+    zram_bytes: Count | None = None
+    memory_limit_source: str | None = None
+    gpu_wired_limit_bytes: Count | None = None
+    gpu_largest_buffer_bytes: Count | None = None
+    gpu_name: str | None = None
 
 
 class ModelFile(Struct, frozen=True):
@@ -362,17 +448,37 @@ class Model(Struct, frozen=True):
     image_processor_type: str | None
     image_processor_named_by: str | None
     files: dict[str, ModelFile]
-    weights_bytes: int | None
+    weights_bytes: Count | None
     cache: str
     remote_processor: bool = False
     remote_config: bool = False
     tokenizer: Tokenizer | None = None
 
 
+class Generation(Struct, frozen=True):
+    """A generation that was really run in the target (``check --deep``).
+
+    ``model`` and ``model_type`` are of the model that generated, ``stand_in`` tells that it is the
+    doctor's own. ``stage`` is where it failed (``answer``: it ran, and did not understand the
+    picture), ``error`` and ``traceback`` what was said there. ``timed_out`` tells that it was ended
+    before it told anything.
+    """
+
+    model: str
+    model_type: str | None
+    stand_in: bool
+    passed: bool
+    stage: str | None = None
+    error: str | None = None
+    traceback: str | None = None
+    timed_out: bool = False
+
+
 class Facts(Struct, frozen=True):
     """All that is known of one target, one model and one machine at one moment.
 
-    ``purpose`` is what the environment was looked at for.
+    ``purpose`` is what the environment was looked at for. ``generation`` is null where none was
+    run.
     """
 
     schema: str
@@ -384,13 +490,17 @@ class Facts(Struct, frozen=True):
     model: Model
     variables: dict[str, str]
     purpose: Purpose = "image"
+    generation: Generation | None = None
 
 
 def decode(text: bytes) -> Facts:
     """Facts from their JSON; raises ``msgspec.ValidationError`` or ``msgspec.DecodeError``."""
     facts = msgspec.json.decode(text, type=Facts)
     if facts.schema != SCHEMA:
-        raise msgspec.ValidationError(f"the schema is {facts.schema!r}, not {SCHEMA!r}")
+        known = SCHEMA.rpartition("/")[0]
+        newer = " (of a newer doctor)" if facts.schema.startswith(known) else ""
+        shown = facts.schema[:60]
+        raise msgspec.ValidationError(f"the schema is {shown!r}{newer}, not {SCHEMA!r}")
     return facts
 
 

@@ -12,10 +12,11 @@ class UseRecipe(Struct, frozen=True):
     """Bring the environment to a recipe.
 
     ``reinstall`` names distributions to install anew though their version is right, since their
-    files or metadata are not.
+    files or metadata are not; ``everything`` is all of the recipe.
     """
 
     reinstall: tuple[str, ...] = ()
+    everything: bool = False
 
 
 class RemoveBroken(Struct, frozen=True):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from doctor import __version__, state
+from doctor import __version__, device, state
 from doctor.errors import CouldNot
 from doctor.facts import SCHEMA, Environment, Facts, Machine, Model, Purpose, portable
 from doctor.probes import environment, machine, model
@@ -64,6 +64,7 @@ def look(
     assert isinstance(interpreter, dict)
     home = os.path.expanduser("~")
     prefix = str(interpreter["prefix"])
+    seen_machine = device.recalled(prefix, seen_machine)
 
     def here(value: object) -> object:
         return portable(value, prefix, home)

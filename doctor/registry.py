@@ -11,7 +11,7 @@ from typing import cast
 import msgspec
 
 import checks
-from doctor import naming
+from doctor import confirmation, naming
 from doctor.errors import Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import CheckResult, Finding, NotChecked, Severity, Verdict, verdict
@@ -114,7 +114,7 @@ def examine(
                 findings.append(
                     msgspec.structs.replace(item, check=name, ignored=reasons.get(item.code))
                 )
-    findings = naming.named(findings, facts)
+    findings, gaps = confirmation.confirmed(naming.named(findings, facts), gaps, facts)
     order = list(Severity)
     findings.sort(key=lambda finding: (finding.ignored is not None, order.index(finding.severity)))
     return Examination(

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import platform
 import shutil
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import msgspec
 from packaging.utils import canonicalize_name
 
-from doctor import journal, plan, proof, recipes, registry, smoke, snapshot, stand_in, state, uv
-from doctor.actions import AnyAction, EditJson, Install, NewEnvironment, Remove
-from doctor.errors import CouldNot, Interrupted, Refused
+from doctor import (
+    journal,
+    locking,
+    model_files,
+    plan,
+    proof,
+    recipes,
+    registry,
+    smoke,
+    sources,
+    stand_in,
+    state,
+    uv,
+    wheels,
+)
+from doctor.actions import AnyAction, EditJson, Install, NewEnvironment, Remove, Source
+from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
 from doctor.look import look
 from doctor.plan import Plan
@@ -31,13 +48,14 @@ from doctor.reports.smoke import SmokeReport
 from doctor.target import Target
 
 Progress = Callable[[str], None]
+Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
 # Bytes of free disk that must be left over: an environment on a full disk does not work either.
 SPARE_DISK = 200_000_000
 
 
 class Request(Struct, frozen=True):
-    """What the user asked of ``fix``."""
+    """What the user asked of ``fix``; ``saved`` are facts of elsewhere, to be planned for only."""
 
     target: Target
     model: str
@@ -47,10 +65,7 @@ class Request(Struct, frozen=True):
     offline: bool = False
     wheels: str | None = None
     force: bool = False
-
-
-class Failed(Exception):
-    """A step did not work out: everything goes back. The message says which, in one line."""
+    saved: Facts | None = None
 
 
 class Repair:
@@ -62,6 +77,7 @@ class Repair:
         variables: Mapping[str, str],
         say: Progress,
         confirm: Callable[[CheckReport | None, PlanReport], bool],
+        stop: Stop | None = None,
     ) -> None:
         self._request = request
         self._variables = variables
@@ -74,22 +90,38 @@ class Repair:
         self._smoke: SmokeReport | None = None
         self._real_smoke: SmokeReport | None = None
         self._applied: list[AnyAction] = []
+        self._stop = stop or Stop()
+        self._open: journal.Journal | None = None
+
+    def _tell(self, line: str) -> None:
+        """Progress. That nobody can read it any more (a closed pipe or terminal) stops nothing."""
+        with suppress(OSError, ValueError):
+            self._say(line)
 
     def run(self) -> FixReport:
         """Examine, plan, apply, examine again, prove. Raises ``Refused`` where it may not begin."""
+        if self._request.saved is not None:
+            assert self._request.dry_run
+            return self.run_held(self._request.saved, "")
         facts = look(self._request.target, self._request.model, self._variables)
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
         if self._request.dry_run:
-            return self._guarded(facts, prefix)
-        with journal.lock(prefix, self._say), _stoppable():
-            if recover(prefix, self._say):
+            return self.run_held(facts, prefix)
+        with locking.lock(prefix, self._tell), self._stop:
+            if recover(prefix, self._tell):
                 facts = look(self._request.target, self._request.model, self._variables)
-            return self._guarded(facts, prefix)
+            report = self.run_held(facts, prefix)
+        if report.outcome == "fixed":
+            journal.tidy()
+        return report
 
-    def _guarded(self, facts: Facts, prefix: str) -> FixReport:
+    def run_held(self, facts: Facts, prefix: str) -> FixReport:
+        """The same, for who holds the lock on the environment."""
         try:
             return self._repair(facts, prefix)
         except Interrupted:
+            if self._open is not None:  # it came where nobody was ready for it
+                return self._back(self._open, "it was interrupted", "interrupted")
             return self._report("interrupted", "it was interrupted")
         except Refused as refusal:
             if self._before is None:
@@ -98,7 +130,9 @@ class Repair:
 
     def _repair(self, facts: Facts, prefix: str) -> FixReport:
         examination = registry.examine(facts, registry.names())
-        self._before = check_report(facts, examination, PlanReport(actions=()), 0.0)
+        elsewhere = self._request.saved is not None
+        nothing = PlanReport(actions=())
+        self._before = check_report(facts, examination, nothing, 0.0, elsewhere=elsewhere)
         errors = examination.errors()
         by_hand = [finding for finding in errors if not finding.fix.automatic]
         if by_hand:
@@ -106,54 +140,51 @@ class Repair:
             return self._report("rolled-back", reason)
         anew = False
         if not errors and self._request.recipe is None:
-            known = proof.recall(facts, prefix)
+            known = None if elsewhere else proof.recall(facts, prefix)
             if known is not None and known.unchanged:
                 return self._report("nothing-to-do", None)
             if self._request.dry_run:
                 return self._report("nothing-to-do", None)
-            self._say("No check finds an error; proving it with a generation …")
+            self._tell("No check finds an error; proving it with a generation …")
             failure = self._prove(facts)
             if failure is None:
                 proof.remember(facts, prefix)
                 return self._report("nothing-to-do", None)
             if self._smoke is not None and smoke.compiler_is_missing(self._smoke):
                 return self._report("failed", NO_COMPILER)
-            self._say(f"The generation fails: {failure}. Installing the whole recipe anew.")
+            self._tell(f"The generation fails: {failure}. Installing the whole recipe anew.")
             anew = True
         made = plan.make(
             facts, examination.findings, self._request.recipe, self._request.force, anew
         )
-        self._plan = plan_report(made, _kept_bytes(made, facts))
+        if elsewhere:
+            self._plan = plan_report(made, None)
+        else:
+            self._plan = plan_report(made, _kept_bytes(made, facts), self._sources(prefix))
+        forced = self._request.force or self._request.target.found_by == "--new-venv"
+        if made.refusal is not None and not (made.refusal.forcible and forced):
+            raise Refused(made.refusal.reason, made.refusal.hint)
         if not made.steps:
             if not errors:
                 return self._report("nothing-to-do", None)
             return self._report("rolled-back", "what was found cannot be mended by what is known")
-        if made.breaks and not self._request.force:
-            raise Refused(
-                f"This would break what works now: {made.breaks[0].line()}.",
-                "Repeat with --force, or make a fresh environment: vlm-doctor fix --new-venv DIR",
-            )
         if self._request.dry_run:
             return self._report("planned", None)
-        self._may_change(facts)
         self._has_room(prefix)
+        unfit = self._unfit_wheels(made)
+        if unfit is not None:
+            return self._report("rolled-back", unfit)
         if not self._request.yes and not self._confirm(self._before, self._plan):
             return self._report("declined", "you said no")
         return self._transaction(made, facts, prefix)
 
-    def _may_change(self, facts: Facts) -> None:
-        interpreter = facts.environment.interpreter
-        way_out = "Make a fresh environment from the recipe: vlm-doctor fix --new-venv DIR"
-        if interpreter.externally_managed:
-            raise Refused(
-                f"{interpreter.executable} belongs to the system's package manager "
-                "(externally managed), which would not know of a change.",
-                way_out,
-            )
-        if not interpreter.writable:
-            raise Refused(
-                f"The environment at {interpreter.prefix} may not be written to by you.", way_out
-            )
+    def _sources(self, prefix: str) -> tuple[Source, ...]:
+        """Where the packages would come from."""
+        if self._request.wheels is not None:
+            return (Source(kind="folder", location=self._request.wheels, setting="--wheels"),)
+        if self._request.offline:
+            return (Source(kind="cache", location=None, setting="--offline"),)
+        return sources.sources(self._variables, Path.cwd(), prefix)
 
     def _has_room(self, prefix: str) -> None:
         needed = self._plan.disk_bytes
@@ -164,39 +195,68 @@ class Repair:
                 "Make room and try again.",
             )
 
+    def _unfit_wheels(self, made: Plan) -> str | None:
+        """Why the user's folder of wheels does not do for the plan, or null."""
+        folder = self._request.wheels
+        install = next((step for step in made.steps if isinstance(step, Install)), None)
+        lock = recipes.load_lock(install.recipe, install.lock) if install else None
+        if folder is None or install is None or lock is None:
+            return None
+        wanted = [lock.wheels[change.name] for change in install.changes]
+        try:
+            problem = wheels.problem(Path(folder), wanted)
+        except OSError as error:
+            problem = f"{folder} could not be read: {error.strerror}"
+        if problem is None:
+            return None
+        command = f"vlm-doctor recipes --download {folder} --recipe {lock.recipe}"
+        return f"{problem}. To gather them: {command} --lock {lock.name}"
+
     def _transaction(self, made: Plan, facts: Facts, prefix: str) -> FixReport:
         """Keep what is there, apply, examine, prove; on any failure put everything back."""
-        now = look(self._request.target, self._request.model, self._variables)
-        if plan.fingerprint(now) != made.fingerprint:
-            raise Refused(
-                "The environment was changed by something else while the plan was made.",
-                "Try again when nothing else installs into it.",
-            )
-        self._say("Keeping what is there, so that everything can go back …")
-        record = journal.new(prefix)
+        self._tell("Keeping what is there, so that everything can go back …")
+        record = self._open = journal.new(prefix)
         summary = "; ".join(step.summary for step in made.steps)
         try:
-            record.begin(prefix, summary, roots(facts, made))
-        except BaseException:
-            record.discard()
-            raise
-        try:
+            record.begin(prefix, summary, *kept(facts, made))
+            self._refuse_if_changed(record, made)
             self._apply(made, facts)
-            self._check_again(prefix)
-        except (Failed, uv.InstallFailed, OSError, Refused, CouldNot) as error:
+            proven = self._check_again()
+            # From here on it is too late to stop: what is proven is kept, not thrown away.
+            self._stop.no_more()
+            record.done()
+            self._open = None
+        except (Failed, uv.InstallFailed, OSError, CouldNot) as error:
             return self._back(record, str(error), "rolled-back")
+        except Refused as refusal:
+            reason = f"{refusal.message} {refusal.hint}".strip()
+            return self._back(record, reason, "rolled-back" if self._applied else "refused")
         except (Interrupted, KeyboardInterrupt):
             return self._back(record, "it was interrupted", "interrupted")
         except BaseException:
             self._back(record, "the doctor failed", "rolled-back")
             raise
-        record.done()
+        proof.remember(proven, prefix)
         return self._report("fixed", None)
+
+    def _refuse_if_changed(self, record: journal.Journal, made: Plan) -> None:
+        """Raise ``Refused`` where the environment is no longer the one that the plan was made for.
+
+        What was installed by others while the plan was made, shown and agreed to is seen in the
+        facts; what they do from the moment that the files are kept, in the files.
+        """
+        now = look(self._request.target, self._request.model, self._variables)
+        if plan.fingerprint(now) != made.fingerprint or record.changed_by_others():
+            raise Refused(
+                "The environment was changed by something else while the plan was made.",
+                "Try again when nothing else installs into it.",
+            )
 
     def _apply(self, made: Plan, facts: Facts) -> None:
         python = self._request.target.python
         for action in made.steps:
-            self._say(action.summary[0].upper() + action.summary[1:] + " …")
+            self._stop.check()
+            self._tell(action.summary[0].upper() + action.summary[1:] + " …")
             if isinstance(action, Install):
                 uv.install(
                     python,
@@ -204,29 +264,32 @@ class Repair:
                     made.reinstall,
                     self._request.offline,
                     self._request.wheels,
-                    self._say,
+                    self._tell,
                 )
             elif isinstance(action, Remove):
-                uv.remove(python, [change.name for change in action.changes], self._say)
+                uv.remove(python, [change.name for change in action.changes], self._tell)
             elif isinstance(action, EditJson):
                 _edit(action)
             self._applied.append(action)
 
-    def _check_again(self, prefix: str) -> None:
-        self._say("Checking again …")
+    def _check_again(self) -> Facts:
+        """Examine and prove what was applied, and return the facts. Raises ``Failed``."""
+        self._stop.check()
+        self._tell("Checking again …")
         facts = look(self._request.target, self._request.model, self._variables)
         examination = registry.examine(facts, registry.names())
         self._after = check_report(facts, examination, PlanReport(actions=()), 0.0)
         errors = remaining(examination)
         if errors:
             raise Failed(f"after the fix there is still: {errors[0]}")
-        self._say("Proving it with a generation …")
+        self._tell("Proving it with a generation …")
         failure = self._prove(facts)
         if failure is not None and self._smoke and smoke.compiler_is_missing(self._smoke):
             failure = NO_COMPILER
         if failure is not None:
             raise Failed(f"the generation that was to prove it failed: {failure}")
-        proof.remember(facts, prefix)
+        self._stop.check()
+        return facts
 
     def _prove(self, facts: Facts) -> str | None:
         """Smoke the stand-in, then the real model if it is here; why it failed, or null."""
@@ -238,7 +301,7 @@ class Repair:
             return failure_of(self._smoke)
         path = facts.model.path
         if path is not None and facts.model.weights_bytes:
-            self._say(f"Proving it with {facts.model.id} itself …")
+            self._tell(f"Proving it with {facts.model.id} itself …")
             job = smoke.Job(model=os.path.expanduser(path), model_id=facts.model.id)
             self._real_smoke = smoke.run(python, job, target_report(facts))
             if not self._real_smoke.passed:
@@ -247,16 +310,22 @@ class Repair:
 
     def _back(self, record: journal.Journal, reason: str, outcome: Outcome) -> FixReport:
         """Put everything back. Nothing may interrupt this; if it fails, the report says so."""
-        self._say(f"Going back: {reason}")
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+        self._stop.no_more()
+        self._open = None
+        uv.end_all()
+        self._tell(f"Going back: {reason}")
+        self._after = None
+        self._applied = []
+        if record.status in (None, "preparing"):  # nothing was changed yet
+            record.discard()
+            return self._report(outcome, reason)
         try:
             record.take_back()
-        except OSError as error:
-            return self._report(
-                "failed", f"{reason}; and the way back failed: {error}. Repeat: vlm-doctor undo"
-            )
-        self._after = None
+        except (OSError, CouldNot) as error:
+            way_out = "Repeat: vlm-doctor undo"
+            return self._report("failed", f"{reason}; and the way back failed: {error}. {way_out}")
+        if record.left_alone:
+            reason += f"; something else wrote into {record.left_alone[0]}, which is left as it is"
         return self._report(outcome, reason)
 
     def _report(self, outcome: Outcome, reason: str | None) -> FixReport:
@@ -296,6 +365,9 @@ def fresh(
     """
     started = time.perf_counter()
     path = Path(folder).expanduser().absolute()
+    if state.unfinished(str(path)):
+        with locking.lock(str(path), say):
+            recover(str(path), say)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise Refused(f"{folder} is there already and not empty.", "Name a folder that is not.")
     recipe = request.recipe or recipes.DEFAULT
@@ -323,22 +395,25 @@ def fresh(
         target=Target(python=str(path / "bin" / "python"), found_by="--new-venv"),
         recipe=recipe,
     )
-    say(step.summary[0].upper() + step.summary[1:] + " …")
-    existed = path.exists()
-    worked = False
-    try:
-        with _stoppable():
+    with locking.lock(str(path), say), Stop() as stop:
+        record = journal.new(str(path))
+        record.begin(str(path), step.summary, [str(path)])
+        report = None
+        try:
+            say(step.summary[0].upper() + step.summary[1:] + " …")
             uv.make_environment(python, str(path), say)
-        report = Repair(inner, variables, say, confirm).run()
-        worked = report.outcome == "fixed"
-    except uv.InstallFailed as error:
-        raise CouldNot(f"The environment could not be made: {error}") from error
-    finally:
-        if not worked:
-            shutil.rmtree(state.of_target(str(path)), ignore_errors=True)
-            shutil.rmtree(path, ignore_errors=True)
-            if existed:
-                path.mkdir()
+            repair = Repair(inner, variables, say, confirm, stop)
+            facts = look(inner.target, inner.model, variables)
+            report = repair.run_held(facts, str(path))
+            if report.outcome == "fixed":
+                record.replaces(journal.undoable(str(path)))
+        except uv.InstallFailed as error:
+            raise CouldNot(f"The environment could not be made: {error}") from error
+        finally:
+            if report is None or report.outcome != "fixed":
+                stop.no_more()
+                uv.end_all()
+                journal.take_back(record)
     return msgspec.structs.replace(
         report,
         applied=(step, *report.applied),
@@ -388,49 +463,110 @@ def remaining(examination: Examination) -> list[str]:
     return [finding.title for finding in examination.errors() if finding.fix.automatic]
 
 
-def roots(facts: Facts, made: Plan) -> list[str]:
-    """The folders and files that a plan may touch: those that a snapshot has to keep."""
+def kept(facts: Facts, made: Plan) -> tuple[list[str], list[str]]:
+    """What a plan may touch: folders with all that is in them, and paths by themselves.
+
+    The folders are those that installers write to. Paths by themselves are what the replaced
+    distributions have elsewhere, by their RECORD: installers remove that too, with the folders that
+    become empty by it. A package that is a link to somebody's source folder is kept there.
+    """
+    folders: list[str] = []
+    alone: list[str] = []
     interpreter = facts.environment.interpreter
     prefix = os.path.expanduser(interpreter.prefix)
-    result: list[str] = []
     if made.changes:
         names = [interpreter.site_packages, interpreter.platform_site_packages, interpreter.scripts]
         if interpreter.kind == "virtual":
             # Where wheels put what is neither a module nor a script.
-            names += ["share", "etc", "include"]
-        for name in names:
-            path = os.path.realpath(os.path.join(prefix, os.path.expanduser(name)))
-            if path not in result:
-                result.append(path)
-    result += [os.path.expanduser(step.path) for step in made.steps if isinstance(step, EditJson)]
+            names += ["share", "etc", "include", "man"]
+        _add(folders, (os.path.join(prefix, os.path.expanduser(name)) for name in names))
+        _add(folders, [path for folder in tuple(folders) for path in _linked_packages(folder)])
+        for path in _recorded(facts, made, prefix):
+            if not any(_is_below(path, folder) for folder in folders):
+                alone += [*reversed(_folders_below(prefix, path)), path]
+    for step in made.steps:
+        for path in map(os.path.expanduser, step.files()):
+            alone += [model_files.temporary_of(path)]
+            if os.path.isdir(path) and not os.path.islink(path):
+                _add(folders, [path])
+            else:
+                alone += [path]
+    return folders, list(dict.fromkeys(alone))
+
+
+def _add(folders: list[str], paths: Iterable[str]) -> None:
+    """Add folders by their real paths, unless they are there or below one that is."""
+    for path in map(os.path.realpath, paths):
+        if not any(_is_below(path, folder) for folder in folders):
+            folders[:] = [folder for folder in folders if not _is_below(folder, path)]
+            folders.append(path)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _folders_below(prefix: str, path: str) -> list[str]:
+    """The folders between a prefix and a path, the deepest first; none if it is elsewhere."""
+    result = []
+    parent = os.path.dirname(path)
+    while _is_below(parent, prefix) and parent != prefix:
+        result.append(parent)
+        parent = os.path.dirname(parent)
     return result
+
+
+def _linked_packages(folder: str) -> Iterator[str]:
+    """The folders that links in a folder of packages lead to: an installer follows them."""
+    try:
+        with os.scandir(folder) as names:
+            yield from [item.path for item in names if item.is_symlink() and item.is_dir()]
+    except OSError:
+        return
+
+
+def _recorded(facts: Facts, made: Plan, prefix: str) -> Iterator[str]:
+    """The real paths of all files of the distributions that a plan replaces or removes."""
+    for folder, rows in _records(facts, made, prefix):
+        for row in rows:
+            path = os.path.normpath(os.path.join(folder, row[0]))
+            yield os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+
+
+def _records(facts: Facts, made: Plan, prefix: str) -> Iterator[tuple[str, list[list[str]]]]:
+    """The rows of RECORD of each distribution that a plan replaces, and where they begin."""
+    names = {change.name for change in made.changes if change.before is not None}
+    for distribution in facts.environment.distributions:
+        if canonicalize_name(distribution.name) in names:
+            metadata = os.path.join(prefix, os.path.expanduser(distribution.metadata))
+            try:
+                path = os.path.join(metadata, "RECORD")
+                with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+                    yield os.path.dirname(metadata), [row for row in csv.reader(file) if row]
+            except (OSError, csv.Error):
+                continue
 
 
 def _kept_bytes(made: Plan, facts: Facts) -> int:
     """What the replaced distributions hold, by the sizes in their own RECORD."""
     prefix = os.path.expanduser(facts.environment.interpreter.prefix)
-    names = {change.name for change in made.changes if change.before is not None}
-    total = 0
-    for distribution in facts.environment.distributions:
-        if canonicalize_name(distribution.name) in names:
-            record = os.path.join(prefix, os.path.expanduser(distribution.metadata), "RECORD")
-            try:
-                with open(record, encoding="utf-8", errors="replace") as file:
-                    sizes = [line.rstrip().rpartition(",")[2] for line in file]
-            except OSError:
-                continue
-            total += sum(int(size) for size in sizes if size.isdigit())
-    return total
+    return sum(
+        int(row[2])
+        for _, rows in _records(facts, made, prefix)
+        for row in rows
+        if len(row) == 3 and row[2].isdigit()
+    )
 
 
 def recover(prefix: str, say: Progress) -> bool:
     """Put back what an interrupted fix left; whether there was one."""
-    left = journal.interrupted(prefix)
-    if left is None:
+    if not state.unfinished(prefix):
+        journal.interrupted(prefix)  # what never came so far as to change anything is cleared away
         return False
     say("An earlier fix was interrupted; putting everything back as it was …")
-    left.read()
-    left.take_back()
+    _, left_alone = journal.recover(prefix)
+    for path in left_alone:
+        say(f"Something else wrote into {path} meanwhile, which is left as it is.")
     return True
 
 
@@ -445,24 +581,48 @@ def edited(text: str, field: Sequence[str], value: str) -> str:
 
 
 def _edit(action: EditJson) -> None:
-    """Put a new file in place of a link or file, at once or not at all; a link's target stays."""
-    path = Path(action.path).expanduser()
-    text = edited(path.read_text(encoding="utf-8"), action.field, action.value)
-    temporary = path.with_name(snapshot.TEMPORARY)
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    path = os.path.expanduser(action.path)
+    text = edited(Path(path).read_text(encoding="utf-8"), action.field, action.value)
+    model_files.replace(path, text.encode())
 
 
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let SIGTERM and SIGINT raise ``Interrupted``, so that everything goes back before the end."""
+class Stop:
+    """Lets SIGINT, SIGTERM and SIGHUP stop a fix once, so that everything goes back before the end.
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Interrupted
+    The first one raises ``Interrupted``; more of them change nothing. Where Python swallowed that
+    (it does in some of its own callbacks), ``check`` raises it at the next step.
+    """
 
-    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
+    def __init__(self) -> None:
+        self._asked = self._too_late = False
+        self._old: dict[signal.Signals, Handler] = {}
+
+    def __enter__(self) -> Stop:
+        """Take the signals. Python gives them to the main thread only."""
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup has to go on
+                self._old[number] = signal.signal(number, self._stop)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the signals back, unless the end is near: what was done has to be reported."""
+        if self._too_late:
+            return
+        for number, handler in self._old.items():
             signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        asked_before, self._asked = self._asked, True
+        if not asked_before and not self._too_late:
+            raise Interrupted
+
+    def check(self) -> None:
+        """Raise ``Interrupted`` if it was asked for."""
+        if self._asked and not self._too_late:
+            raise Interrupted
+
+    def no_more(self) -> None:
+        """From here on nothing is stopped."""
+        self._too_late = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
@@ -50,7 +51,7 @@ def active(
             # Reading markers on extras that nobody asked for costs most of the time.
             continue
         try:
-            requirement = Requirement(text)
+            requirement = _read(text)
             marker = requirement.marker
             if marker is None or any(
                 marker.evaluate({**markers, "extra": extra}) for extra in (extras or {""})
@@ -58,6 +59,15 @@ def active(
                 yield requirement
         except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):
             continue
+
+
+@functools.lru_cache(maxsize=50_000)
+def _read(text: str) -> Requirement:
+    """A requirement, read once: checks ask again, and many environments have the same packages.
+
+    Nobody changes it. Raises ``InvalidRequirement``.
+    """
+    return Requirement(text)
 
 
 def satisfied(requirement: Requirement, version: str | None) -> bool:

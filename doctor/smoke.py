@@ -8,18 +8,22 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from doctor import pictures, stand_in, state, uv
+from doctor import device, pictures, stand_in, state, uv, watch
 from doctor.errors import CouldNot, Refused
-from doctor.facts import Struct
-from doctor.probes import machine
+from doctor.facts import Facts, Struct
+from doctor.probes import macos
+from doctor.probes.meter import Meter, Reading
+from doctor.profile import Profile
 from doctor.reports import SCHEMA, TargetReport, Tool
-from doctor.reports.smoke import Answer, SmokeModel, SmokeReport, Stage, StageName
+from doctor.reports.smoke import Answer, PhaseName, SmokeModel, SmokeReport, Stage, StageName
 
+EVENTS = "events.jsonl"
 GENERATION = Path(__file__).parent / "inside" / "generation"
 STAGES: tuple[StageName, ...] = ("import", "load", "see", "generate")
 
@@ -27,16 +31,19 @@ STAGES: tuple[StageName, ...] = ("import", "load", "see", "generate")
 # measured with torch on a slow disk) and MLX's CPU backend compiles its kernels (7 s); a real model
 # has to be read from disk.
 TIME_LIMIT = 600.0
+TIMED_OUT = f"it took longer than {TIME_LIMIT:.0f} seconds and was ended"
 # The longest sentence of the doctor's own model has 16 tokens; a real model describes a picture in
 # more words, and has to get to the number.
-MOST_TOKENS = 160
+MOST_TOKENS, LEAST_TOKENS = 160, 16
 
 
 class Job(Struct, frozen=True):
     """What to generate.
 
     ``model`` is a folder; null for the doctor's own model. ``image``, ``prompt`` and ``expected``
-    (what the answer has to contain) are the user's.
+    (what the answer has to contain) are the user's. ``profile`` is how to run a real model; of it
+    the doctor's own takes the tokens only: it knows pictures of one size, and its heads are too
+    small for a quantised cache.
     """
 
     model: str | None
@@ -44,6 +51,17 @@ class Job(Struct, frozen=True):
     image: str | None = None
     prompt: str | None = None
     expected: str | None = None
+    profile: Profile | None = None
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """The arguments of the generation, besides the question."""
+        if self.profile is None:
+            return {"max_tokens": MOST_TOKENS}
+        whole = self.profile.generation()
+        if self.model is not None:
+            return whole
+        return {"max_tokens": max(self.profile.max_tokens, LEAST_TOKENS)}
 
     @property
     def examination(self) -> str | None:
@@ -58,8 +76,21 @@ class Job(Struct, frozen=True):
         return "examination" if self.model is None else "for_other_models"
 
 
-def run(python: str, job: Job, target: TargetReport | None = None) -> SmokeReport:
-    """Generate, and report on it.
+def job_of(facts: Facts) -> Job:
+    """The real model where it is here whole enough to be tried, else the stand-in."""
+    path = facts.model.path
+    if path is None or facts.model.weights_bytes is None:
+        return Job(model=None, model_id=stand_in.NAME)
+    return Job(model=os.path.expanduser(path), model_id=facts.model.id)
+
+
+def run(
+    python: str,
+    job: Job,
+    target: TargetReport | None = None,
+    screen: watch.Screen | None = None,
+) -> SmokeReport:
+    """Generate, and report on it. With a screen the run is watched, and shown there.
 
     Raises ``Refused`` where the job's picture cannot be used, and ``CouldNot`` where the doctor's
     own model is damaged.
@@ -73,7 +104,7 @@ def run(python: str, job: Job, target: TargetReport | None = None) -> SmokeRepor
             f"The doctor's own model is damaged ({damaged}); nothing is said of the environment.",
             "Install vlm-doctor anew.",
         )
-    pressure_before = machine.pressure()
+    pressure_before = macos.pressure()
     memory_before = _memory()
     with tempfile.TemporaryDirectory(prefix="vlm-doctor-") as folder:
         work = Path(folder)
@@ -86,17 +117,18 @@ def run(python: str, job: Job, target: TargetReport | None = None) -> SmokeRepor
                     "expected": job.expected,
                     "examination": job.examination,
                     "pictures": pictures.__file__,
-                    "max_tokens": MOST_TOKENS,
+                    "generation": job.settings,
                 }
             )
         )
-        ended = _child(python, work)
-        events = _events(work / "events.jsonl")
+        ended, readings = _child(python, work, screen)
+        events = _events(work / EVENTS)
     memory_after = _memory()
     problem = next((event["picture"] for event in events if "picture" in event), None)
     if problem is not None:
         raise Refused(f"{job.image} cannot be used: {problem}.")
     measured: dict[str, Any] = next((event for event in events if "answers" in event), {})
+    found = next((event["device"] for event in events if "device" in event), None)
     stages = _stages(events, ended)
     answers = tuple(Answer(**answer) for answer in measured.get("answers", ()))
     wrong = [answer for answer in answers if not is_right(answer, job.examination)]
@@ -112,13 +144,14 @@ def run(python: str, job: Job, target: TargetReport | None = None) -> SmokeRepor
         stages=stages,
         load_seconds=next((stage.seconds for stage in stages if stage.name == "load"), None),
         generation_tokens=measured.get("generation_tokens"),
+        prompt_tokens=measured.get("prompt_tokens"),
         tokens_per_second=measured.get("tokens_per_second"),
         time_to_first_token_seconds=measured.get("time_to_first_token_seconds"),
         peak_memory_bytes=measured.get("peak_memory_bytes"),
         ram_delta_bytes=_difference(memory_before[0], memory_after[0]),
         swap_delta_bytes=_difference(memory_before[1], memory_after[1]),
         pressure_before=pressure_before,
-        pressure_after=machine.pressure(),
+        pressure_after=macos.pressure(),
         prompt=shown.prompt,
         answer=shown.answer,
         expected=shown.expected,
@@ -128,6 +161,9 @@ def run(python: str, job: Job, target: TargetReport | None = None) -> SmokeRepor
         if finished and any(answer.expected is not None for answer in answers)
         else None,
         image=os.path.abspath(job.image) if job.image else None,
+        device=None if found is None else device.parse(found),
+        settings=job.settings,
+        watch=None if screen is None else watch.report(readings, events),
     )
 
 
@@ -147,14 +183,16 @@ def is_right(answer: Answer, examination: str | None) -> bool:
     return answer.expected.casefold() in answer.answer.casefold()
 
 
-def _child(python: str, work: Path) -> str | None:
-    """Run the generation; null if it ended by itself, else why it did not get to its end."""
+def _child(
+    python: str, work: Path, screen: watch.Screen | None
+) -> tuple[str | None, Sequence[Reading]]:
+    """Run the generation: null if it ended by itself, else why it did not; and what was watched."""
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(state.cache() / "bytecode")}
     # A generation must not go looking on the network: what is proven is what is here.
     environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     try:
         process = subprocess.Popen(
-            [python, str(GENERATION), str(work / "job.json"), str(work / "events.jsonl")],
+            [python, str(GENERATION), str(work / "job.json"), str(work / EVENTS)],
             cwd=work,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -163,24 +201,40 @@ def _child(python: str, work: Path) -> str | None:
             text=True,
             errors="replace",
             start_new_session=True,
+            # It inherits the lock of a fix: if that is killed, the next doctor finds and ends it.
+            close_fds=False,
         )
     except OSError as error:
         raise CouldNot(f"{python} could not be started: {error.strerror}.") from error
+    readings: Sequence[Reading] = ()
     try:
-        _, errors = process.communicate(timeout=TIME_LIMIT)
+        if screen is None:
+            _, errors = process.communicate(timeout=TIME_LIMIT)
+        else:
+
+            def phase() -> PhaseName | None:
+                begun = [watch.phase_of(event) for event in _events(work / EVENTS)]
+                return next((name for name in reversed(begun) if name is not None), None)
+
+            with watch.watching(Meter(process.pid), screen, phase) as readings:
+                _, errors = process.communicate(timeout=TIME_LIMIT)
     except subprocess.TimeoutExpired:
         uv.end(process)
-        return f"it took longer than {TIME_LIMIT:.0f} seconds and was ended"
+        return TIMED_OUT, readings
     except BaseException:
         uv.end(process)
         raise
-    if process.returncode < 0:
-        lines = [line for line in errors.splitlines() if line.strip()]
+    return _why(process.returncode, errors), readings
+
+
+def _why(status: int, errors: str) -> str | None:
+    """Why a generation did not end by itself, by its exit status and what it said last."""
+    lines = [line for line in errors.splitlines() if line.strip()]
+    if status < 0:
         last = f": {lines[-1].strip()[:200]}" if lines else ""
-        return f"the process crashed (signal {-process.returncode}){last}"
-    if process.returncode > 0:
-        lines = [line for line in errors.splitlines() if line.strip()]
-        return lines[-1].strip()[:300] if lines else f"exit status {process.returncode}"
+        return f"the process crashed (signal {-status}){last}"
+    if status > 0:
+        return lines[-1].strip()[:300] if lines else f"exit status {status}"
     return None
 
 

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "smoke_model"
+TYPE = "qwen3_vl"
 NAME = "the doctor's own small Qwen3-VL"
 
 

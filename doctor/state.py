@@ -6,6 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from doctor.errors import Refused
+
 
 def folder() -> Path:
     """Where journals are kept; ``VLM_DOCTOR_STATE`` overrides the platform's usual place."""
@@ -36,3 +38,23 @@ def of_target(prefix: str) -> Path:
     """The folder for one environment, named for people and by a hash of its real prefix."""
     real = os.path.realpath(prefix)
     return folder() / "targets" / f"{Path(real).name or 'root'}-{name_of(real)}"
+
+
+def unfinished(prefix: str) -> set[str]:
+    """The names of the journals of an environment that have to be taken back; mostly none."""
+    try:
+        return set(os.listdir(of_target(prefix) / "unfinished"))
+    except OSError:
+        return set()
+
+
+def made(folder: Path) -> Path:
+    """The folder, which is made if it is not there. Raises ``Refused`` where it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused(
+            f"The doctor's state folder cannot be made: {error.strerror}: {folder}",
+            "Set VLM_DOCTOR_STATE to a folder that you may write to.",
+        ) from None
+    return folder

@@ -85,6 +85,11 @@ def _in_environment(folder: str, said: str) -> str:
     raise Refused(f"{folder} (from {said}) is no Python environment: it has no bin/python.")
 
 
+def prefix_of(python: str) -> str:
+    """The folder of an interpreter's environment, by where it lies; it is not asked."""
+    return os.path.dirname(os.path.dirname(python))
+
+
 def lost_base(python: str) -> str | None:
     """The folder of the Python that an environment was made from, where it is gone; else null.
 

@@ -10,8 +10,13 @@ from __future__ import annotations
 import os
 import sys
 import unicodedata
-from collections.abc import Sequence
-from typing import IO, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import IO, TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 from doctor import language
 
@@ -20,7 +25,9 @@ Part = str | tuple[str, str]
 
 
 class Paper(Protocol):
-    """What reports are printed on."""
+    """What reports are printed on. ``columns`` is its width, null where lines have any length."""
+
+    columns: int | None
 
     def line(self, *parts: Part, indent: int = 0) -> None:
         """Print one line of parts; ``indent`` is in columns."""
@@ -55,14 +62,50 @@ def clean(text: str) -> str:
     )
 
 
+# Who hears of progress in place of standard error: a program that uses the doctor.
+_LISTENER: ContextVar[Callable[[str], None] | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def heard_by(listener: Callable[[str], None]) -> Iterator[None]:
+    """Give progress to a function, line by line, and print none."""
+    token = _LISTENER.set(listener)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
+
+
 def say(line: str) -> None:
     """Print a line of progress on standard error."""
-    if line:
+    listener = _LISTENER.get()
+    if line and listener is not None:
+        listener(line)
+    elif line:
         print(clean(language.text(line)), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on standard error: call it with the bytes done since the last call, and all of them.
+
+    Null where standard error is no terminal: nobody would see it.
+    """
+    if _LISTENER.get() is not None or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, advance=done, total=total)
 
 
 class Plain:
     """Lines without colours."""
+
+    columns: int | None = None
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -95,21 +138,30 @@ class Plain:
         self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
 
 
+def unadorned() -> bool:
+    """Whether the user wants no escape sequences: rich alone takes NO_COLOR as "bold will do"."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+
+
+def console(stream: IO[str]) -> Console:
+    """A console of rich for a stream, that takes text as text."""
+    from rich.console import Console
+
+    return Console(
+        file=stream,
+        color_system=None if unadorned() else "auto",
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
 class Terminal:
     """Lines as wide as the terminal, with colours unless ``NO_COLOR`` or ``TERM=dumb``."""
 
     def __init__(self, stream: IO[str]) -> None:
-        from rich.console import Console
-
-        # rich takes NO_COLOR as "no colours, but bold"; its users mean no escape sequences.
-        unadorned = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-        self._console = Console(
-            file=stream,
-            color_system=None if unadorned else "auto",
-            highlight=False,
-            markup=False,
-            emoji=False,
-        )
+        self._console = console(stream)
+        self.columns: int | None = self._console.width
 
     def line(self, *parts: Part, indent: int = 0) -> None:
         """Print one line, wrapped at words, every row of it indented."""

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from doctor import state
 
-NOTICE = "an earlier fix of this environment was interrupted; to put it back: vlm-doctor undo"
+INTERRUPTED = "an earlier fix of this environment was interrupted; to put it back: vlm-doctor undo"
 
 
-def is_there(prefix: str) -> bool:
-    """Whether a fix of the environment at ``prefix`` was interrupted."""
-    if not (state.of_target(prefix) / "fixes").exists():
-        return False
-    from doctor import journal
+def notice(prefix: str) -> str | None:
+    """What to say of an unfinished fix of the environment at ``prefix``; null where there is none.
 
-    return any(item.status == "started" for item in journal.all_of(prefix))
+    This is asked by every command: where there is none it costs the look at one folder.
+    """
+    if not state.unfinished(prefix):
+        return None
+    from doctor import locking
+
+    holder = locking.holder(prefix)
+    if holder is not None:
+        return f"another vlm-doctor is changing this environment right now ({holder})"
+    return INTERRUPTED

@@ -1,7 +1,7 @@
 """The only place that calls uv, which installs, removes and makes environments.
 
-The index is the user's own, through uv's settings; where there are none, pip's variables are
-passed on. Nothing is ever built from source: no program of a stranger runs during an install.
+The index is the user's own, through uv's settings; where there are none, pip's are passed on
+(``sources.py``). Every file is known by its hash, so that it does not matter which index gives it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,27 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from doctor import sources
 from doctor.errors import CouldNot
 from doctor.facts import Struct
 
-# uv's setting for each of pip's, for users who only ever told pip where their index is.
-PIP_SETTINGS = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX"}
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+# Where there are several indexes, all are asked for every package: uv would stop at the first that
+# has one of its name, such as PyTorch's with its old copies of numpy. That is safe, since only what
+# has a known hash is installed.
+EVERY_INDEX = ("--index-strategy", "unsafe-best-match")
+
+# What another of the user's projects may need, and what would let something else in than asked for.
+NOT_OURS = (
+    *("VIRTUAL_ENV", "CONDA_PREFIX", "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_NO_VERIFY_HASHES"),
+    *("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_NO_BINARY", "UV_NO_BINARY_PACKAGE"),
+)
 
 # The oldest macOS that MLX has wheels for.
 OLDEST_MACOS = "14.0"
@@ -33,6 +48,10 @@ NO_SOLUTION = 1
 YANKED = re.compile(
     r"^warning: `([^=`]+)==[^`]+` is yanked(?: \(reason: \"(.*)\"\))?", re.MULTILINE
 )
+
+# How uv refuses a file whose hash is another, and one that is no archive.
+DIFFERS = re.compile(r"Hash mismatch for `([^=`]+)==([^`]+)`")
+DAMAGED = re.compile(r"Failed to download `([^=`]+)==([^`]+)`\s+[^`]*Failed to extract archive")
 
 INDEX_HINT = "Is there a network, and are uv's or pip's index settings right?"
 
@@ -60,6 +79,13 @@ class Resolution(Struct, frozen=True):
     unavailable: dict[str, str]
 
 
+class Location(Struct, frozen=True):
+    """Where a wheel is: its address (or a path), and the hash that the index says it has."""
+
+    address: str
+    hash: str
+
+
 def install(
     python: str,
     requirements: str,
@@ -78,23 +104,25 @@ def install(
         file.write_text(requirements)
         command = ["pip", "install", "--python", python, "--no-deps", "--require-hashes"]
         command += ["--no-build", "--requirements", str(file)]
+        if sources.several(_environment(python), Path.cwd()):
+            command += EVERY_INDEX
         for name in reinstall:
             command += ["--reinstall-package", name]
         if offline:
             command += ["--offline"]
         if wheels is not None:
             command += ["--no-index", "--find-links", wheels]
-        run(command, progress)
+        run(command, python, progress)
 
 
 def remove(python: str, names: Sequence[str], progress: Progress) -> None:
     """Remove distributions from the environment of ``python``. Raises ``InstallFailed``."""
-    run(["pip", "uninstall", "--python", python, *names], progress)
+    run(["pip", "uninstall", "--python", python, *names], python, progress)
 
 
 def make_environment(python: str, folder: str, progress: Progress) -> None:
     """Make a virtual environment. Raises ``InstallFailed``."""
-    run(["venv", "--no-project", "--python", python, folder], progress)
+    run(["venv", "--no-project", "--python", python, folder], None, progress)
 
 
 def find_python(version: str) -> str | None:
@@ -106,7 +134,7 @@ def find_python(version: str) -> str | None:
         text=True,
         check=False,
         stdin=subprocess.DEVNULL,
-        env=_environment(os.environ),
+        env=_environment(),
     )
     path = result.stdout.strip()
     return path if result.returncode == 0 and path else None
@@ -119,18 +147,7 @@ def resolve(requirements: Sequence[str], platform: str, python: str, deadline: f
     metadata. ``platform`` is uv's name, ``python`` is ``3.11``, ``deadline`` a time of
     ``time.monotonic``. Raises ``CouldNot`` where the index does not answer.
     """
-    command = [binary(), "pip", "compile", "-", "--no-deps", "--only-binary=:all:"]
-    command += ["--no-header", "--no-annotate", "--no-python-downloads", "--no-progress"]
-    # The wheels may be for another Python than this one: any interpreter will do.
-    command += ["--color=never", f"--python={sys.executable}"]
-    command += [f"--python-platform={platform}", f"--python-version={python}"]
-    # uv takes the oldest macOS from here; its own default is older than any wheel of MLX.
-    environment = {"MACOSX_DEPLOYMENT_TARGET": OLDEST_MACOS, **_environment(os.environ)}
-    code, output, errors = _finish(
-        command, "\n".join(requirements) + "\n", environment, deadline - time.monotonic()
-    )
-    if code not in (0, NO_SOLUTION):
-        raise CouldNot(f"The package index did not answer: {_why(errors.splitlines())}", INDEX_HINT)
+    code, output, errors = _compile(requirements, platform, python, deadline)
     if code == NO_SOLUTION:
         # Which one it was, uv says in words only. Halving finds it.
         if len(requirements) == 1:
@@ -155,6 +172,60 @@ def resolve(requirements: Sequence[str], platform: str, python: str, deadline: f
         yanked=dict(YANKED.findall(errors)),
         unavailable={},
     )
+
+
+def locate(
+    requirements: str, platform: str, python: str, deadline: float
+) -> dict[str, tuple[Location, ...]]:
+    """Where the index has the wheels of hashed requirements, by canonical name.
+
+    Platform, Python and deadline are as for ``resolve``. Raises ``CouldNot`` where the index does
+    not answer, or does not have all of them.
+    """
+    options = ["--format=pylock.toml"]
+    if sources.several(_environment(), Path.cwd()):
+        options += EVERY_INDEX
+    code, output, errors = _compile(requirements.splitlines(), platform, python, deadline, *options)
+    if code == NO_SOLUTION:
+        raise CouldNot(
+            f"The package index does not have all that is locked: {_why(errors.splitlines())}",
+            INDEX_HINT,
+        )
+    packages: list[dict[str, Any]] = tomllib.loads(output).get("packages", [])
+    return {
+        package["name"]: tuple(
+            Location(
+                address=str(wheel.get("url") or wheel["path"]),
+                hash="sha256:" + str(wheel["hashes"].get("sha256")),
+            )
+            for wheel in package.get("wheels", [])
+        )
+        for package in packages
+    }
+
+
+def _compile(
+    requirements: Sequence[str], platform: str, python: str, deadline: float, *options: str
+) -> tuple[int, str, str]:
+    """The status (0 or ``NO_SOLUTION``), output and errors of uv for requirements, each by itself.
+
+    Raises ``CouldNot`` where the index does not answer.
+    """
+    command = [binary(), "pip", "compile", "-", "--no-deps", "--only-binary=:all:"]
+    command += ["--no-header", "--no-annotate", "--no-python-downloads", "--no-progress"]
+    # The wheels may be for another Python than this one: any interpreter will do.
+    command += ["--color=never", f"--python={sys.executable}"]
+    command += [f"--python-platform={platform}", f"--python-version={python}", *options]
+    # uv takes the oldest macOS from here; its own default is older than any wheel of MLX.
+    environment = {"MACOSX_DEPLOYMENT_TARGET": OLDEST_MACOS, **_environment()}
+    if sources.several(environment, Path.cwd()):
+        command += EVERY_INDEX
+    code, output, errors = _finish(
+        command, "\n".join(requirements) + "\n", environment, deadline - time.monotonic()
+    )
+    if code not in (0, NO_SOLUTION):
+        raise CouldNot(f"The package index did not answer: {_why(errors.splitlines())}", INDEX_HINT)
+    return code, output, errors
 
 
 def _finish(
@@ -195,9 +266,10 @@ def binary() -> str:
         ) from None
 
 
-def run(arguments: Sequence[str], progress: Progress) -> None:
-    """Run uv and pass on what it says. Raises ``InstallFailed`` with its last lines.
+def run(arguments: Sequence[str], python: str | None, progress: Progress) -> None:
+    """Run uv and pass on what it says. Raises ``InstallFailed`` with its error in one line.
 
+    ``python`` is the interpreter of the environment that it works on, if it is there already.
     uv gets a process group of its own and is ended with it, whatever ends the doctor's wait.
     """
     process = subprocess.Popen(
@@ -207,10 +279,10 @@ def run(arguments: Sequence[str], progress: Progress) -> None:
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        env=_environment(os.environ),
+        env=_environment(python),
         start_new_session=True,
-        # It inherits the lock on the environment: while it works, nobody else may, even if the
-        # doctor is killed. All other descriptors of Python are closed in a child anyway.
+        # It inherits the lock of a fix: if that is killed, the next doctor finds uv and ends it.
+        # All other descriptors of Python are closed in a child anyway.
         close_fds=False,
     )
     lines: list[str] = []
@@ -228,6 +300,17 @@ def run(arguments: Sequence[str], progress: Progress) -> None:
         raise InstallFailed(_why(lines) or f"uv ended with status {process.returncode}")
 
 
+def end_all() -> None:
+    """End every program that the doctor started and that is still at work, with all of its own."""
+    import psutil
+
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        with contextlib.suppress(psutil.Error):
+            child.kill()
+    psutil.wait_procs(children, timeout=10)
+
+
 def end(process: subprocess.Popen[str]) -> None:
     """End a child and its group, and wait until it is gone."""
     for number in (signal.SIGTERM, signal.SIGKILL):
@@ -242,6 +325,12 @@ def end(process: subprocess.Popen[str]) -> None:
 
 def _why(lines: Sequence[str]) -> str:
     """The error of uv in one line, without the frame that it draws around it."""
+    text = "\n".join(lines)
+    differs, damaged = DIFFERS.search(text), DAMAGED.search(text)
+    if differs is not None:
+        return f"the file of {differs[1]} {differs[2]} is refused: it is not the one that is locked"
+    if damaged is not None:
+        return f"the file of {damaged[1]} {damaged[2]} is refused: it is damaged"
     start = next(
         (
             index
@@ -255,12 +344,8 @@ def _why(lines: Sequence[str]) -> str:
     return " ".join(word for word in words if word)[:600]
 
 
-def _environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """The user's settings for uv. Colours, another environment and old caches must not matter."""
-    result = dict(variables)
-    for name in ("VIRTUAL_ENV", "CONDA_PREFIX", "UV_PYTHON", "UV_SYSTEM_PYTHON"):
-        result.pop(name, None)
-    for pip_name, uv_name in PIP_SETTINGS.items():
-        if variables.get(pip_name) and not variables.get(uv_name):
-            result[uv_name] = variables[pip_name]
-    return result
+def _environment(python: str | None = None) -> dict[str, str]:
+    """The user's settings for uv, where it works on the environment of ``python``."""
+    prefix = os.path.dirname(os.path.dirname(python)) if python else None
+    result = sources.variables(os.environ, Path.cwd(), prefix)
+    return {name: value for name, value in result.items() if name not in NOT_OURS}

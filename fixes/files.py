@@ -19,5 +19,9 @@ def actions(finding: Finding, facts: Facts) -> Intents:
         str(canonicalize_name(file.distribution))
         for file in facts.environment.damaged
         if file.problem
+    } | {
+        str(canonicalize_name(file.distribution))
+        for file in facts.environment.altered or ()
+        if file.kind == "compiled"
     }
     yield UseRecipe(reinstall=tuple(sorted(names)))

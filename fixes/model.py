@@ -11,6 +11,7 @@ from doctor.intents import Intents, UseRecipe
 def actions(finding: Finding, facts: Facts) -> Intents:
     """The recipe for an unknown model type, advice for files that are not there or not whole."""
     if finding.code == "model-type-unsupported":
-        yield UseRecipe()
+        # Where the version is right, the folder of the type is gone.
+        yield UseRecipe(reinstall=("mlx-vlm",))
     else:
         yield Advice(summary=finding.fix.summary, code=finding.code)

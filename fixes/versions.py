@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from packaging.utils import canonicalize_name
 
-from checks.versions import BACKENDS
+from checks.versions import BACKENDS, MODULES
 from doctor.facts import Facts
 from doctor.findings import Finding
 from doctor.intents import Intents, RemoveBroken, UseRecipe
@@ -19,14 +19,33 @@ def actions(finding: Finding, facts: Facts) -> Intents:
             for distribution in facts.environment.distributions
             if distribution.problem
         )
+    elif finding.evidence[0].value == "no such folder":
+        yield RemoveBroken(name="torch")
     elif finding.code == "import-broken" and facts.environment.imports is not None:
-        modules = {
-            problem.module.partition(".")[0] for problem in facts.environment.imports.problems
-        }
-        reinstall = tuple(str(canonicalize_name(module)) for module in sorted(modules))
+        # Either side may be the one whose files are not what they should be.
+        for problem in facts.environment.imports.problems:
+            reinstall += (_distribution(problem.module), _owner(problem.importer, facts))
+    elif finding.code == "call-unfitting" and facts.environment.imports is not None:
+        for misfit in facts.environment.imports.misfits:
+            reinstall += (_owner(misfit.caller, facts), _owner(misfit.definition, facts))
     elif finding.code in ("backend-mismatch", "backend-missing"):
         # Releases up to 0.31.2 carry files that mlx owns too: one must not go without the other.
         reinstall = ("mlx", *BACKENDS)
         for name in BACKENDS:
             yield RemoveBroken(name=name)
-    yield UseRecipe(reinstall=reinstall)
+    yield UseRecipe(reinstall=tuple(sorted(set(reinstall))))
+
+
+def _owner(path: str, facts: Facts) -> str:
+    """The distribution that a source file belongs to, by its folder."""
+    interpreter = facts.environment.interpreter
+    for site in (interpreter.site_packages, interpreter.platform_site_packages):
+        path = path.removeprefix(site + "/")
+    return _distribution(path.partition("/")[0].removesuffix(".py"))
+
+
+def _distribution(module: str) -> str:
+    """The distribution that a module comes with."""
+    top = module.partition(".")[0]
+    name = next((name for name, own in MODULES.items() if own == top), top)
+    return str(canonicalize_name(name))

@@ -7,10 +7,12 @@ import hashlib
 import http.server
 import io
 import json
+import ssl
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,35 @@ def wheel(name: str, version: str) -> bytes:
     return content.getvalue()
 
 
+@dataclass
+class Behaviour:
+    """How an index answers, where not as it should.
+
+    ``user`` is the ``name:password`` that it wants. ``change`` gets a path and its content and may
+    give another, ``cut`` is after how many bytes the connection ends, for so many answers of files.
+    ``asked`` are the requests that came: path and range.
+    """
+
+    user: str | None = None
+    change: Callable[[str, bytes], bytes] = lambda path, content: content
+    cut: list[int] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+    asked: list[tuple[str, str | None]] = field(default_factory=list)
+
+
 @contextlib.contextmanager
-def serve(packages: Mapping[str, list[Release]], as_json: bool = False) -> Iterator[str]:
-    """The address of an index that has these packages, and answers 404 for all others."""
+def serve(
+    packages: Mapping[str, list[Release]],
+    as_json: bool = False,
+    behaviour: Behaviour | None = None,
+    host: str | None = None,
+    context: ssl.SSLContext | None = None,
+) -> Iterator[str]:
+    """The address of an index that has these packages, and answers 404 for all others.
+
+    With ``host`` it is a proxy that answers for that host, and the address is the proxy's.
+    """
+    how = behaviour or Behaviour()
     pages: dict[str, tuple[str, bytes]] = {}
     for name, releases in packages.items():
         entries = []
@@ -56,24 +84,48 @@ def serve(packages: Mapping[str, list[Release]], as_json: bool = False) -> Itera
             self._answer()
 
         def do_GET(self) -> None:
-            self.wfile.write(self._answer())
+            self._answer()
 
-        def _answer(self) -> bytes:
-            kind, content = pages.get(self.path, ("text/plain", b""))
-            self.send_response(200 if self.path in pages else 404)
+        def _answer(self) -> None:
+            path = self.path.removeprefix(f"http://{host}") if host else self.path
+            wanted = self.headers.get("Range")
+            how.asked.append((path, wanted))
+            kind, content = pages.get(path, ("text/plain", b""))
+            status = 200 if path in pages else 404
+            is_file = path.startswith("/files/")
+            if is_file and how.statuses:
+                status, content = how.statuses.pop(0), b""
+            if how.user and self.headers.get("Authorization") != (
+                "Basic " + b64encode(how.user.encode()).decode()
+            ):
+                status, content = 401, b""
+            content = how.change(path, content)
+            start = 0
+            if wanted and status == 200:
+                status, start = 206, int(wanted.removeprefix("bytes=").partition("-")[0])
+            self.send_response(status)
             self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Length", str(len(content) - start))
+            if status == 401:
+                self.send_header("WWW-Authenticate", 'Basic realm="packages"')
             self.end_headers()
-            return content
+            if self.command == "GET":
+                end = how.cut.pop(0) if is_file and how.cut else len(content)
+                self.wfile.write(content[start:end])
+                if end < len(content):
+                    self.close_connection = True
 
         def log_message(self, *arguments: object) -> None:
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    # Its end is noticed at the next poll.
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/simple/"
+        yield f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}/simple/"
     finally:
         server.shutdown()
         server.server_close()

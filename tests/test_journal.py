@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from doctor import journal, repair
+from doctor import journal, locking, repair
 from doctor.errors import Refused
 from tests.conftest import tree
 
@@ -45,7 +45,7 @@ def test_a_fix_that_fails_goes_back(target: Path) -> None:
     change(target)
     record.take_back()
     assert tree(target) == before
-    assert journal.all_of(str(target)) == []
+    assert journal.undoable(str(target)) == []
 
 
 def test_a_fix_that_was_interrupted_is_noticed_and_taken_back(target: Path) -> None:
@@ -65,7 +65,7 @@ def test_what_was_interrupted_before_any_change_is_only_cleared_away(
     begun(target)
     (record,) = (tmp_path / "state").rglob("journal.json")
     record.unlink()
-    assert journal.interrupted(str(target)) is None
+    assert journal.interrupted(str(target)) == []
     assert not record.parent.exists()
 
 
@@ -74,10 +74,10 @@ def test_undo_takes_back_the_newest_fix(target: Path) -> None:
     record = begun(target)
     change(target)
     record.done()
-    (entry,) = [item.entry() for item in journal.all_of(str(target))]
+    (entry,) = [item.entry() for item in journal.undoable(str(target))]
     assert entry.summary == "install 2 packages"
     assert entry.bytes == len("version = 1\n")
-    (again,) = journal.all_of(str(target))
+    (again,) = journal.undoable(str(target))
     again.take_back()
     assert tree(target) == before
 
@@ -89,7 +89,7 @@ def test_undo_does_not_lose_what_somebody_else_changed_since(target: Path) -> No
     (target / "package" / "__init__.py").write_text("version = 3\n")
     after = tree(target)
     with pytest.raises(Refused, match="changed after the fix"):
-        journal.all_of(str(target))[0].take_back()
+        journal.undoable(str(target))[0].take_back()
     assert tree(target) == after
 
 
@@ -99,7 +99,7 @@ def test_undo_does_not_lose_what_somebody_put_beside_it(target: Path) -> None:
     record.done()
     (target / "other" / "mine.txt").write_text("mine\n")
     with pytest.raises(Refused, match=r"mine\.txt"):
-        journal.all_of(str(target))[0].take_back()
+        journal.undoable(str(target))[0].take_back()
     assert (target / "other" / "mine.txt").exists()
 
 
@@ -109,7 +109,7 @@ def test_undo_leaves_alone_what_was_installed_elsewhere_since(target: Path) -> N
     record.done()
     (target / "later").mkdir()
     (target / "later" / "module.py").write_text("later\n")
-    journal.all_of(str(target))[0].take_back()
+    journal.undoable(str(target))[0].take_back()
     assert (target / "later" / "module.py").exists()
     assert not (target / "other").exists()
 
@@ -121,19 +121,19 @@ def test_compiled_modules_are_nobodys_change(target: Path) -> None:
     record.done()
     (target / "other" / "__pycache__").mkdir()
     (target / "other" / "__pycache__" / "module.pyc").write_bytes(b"x")
-    journal.all_of(str(target))[0].take_back()
+    journal.undoable(str(target))[0].take_back()
     assert tree(target) == before
 
 
 def test_a_second_doctor_does_not_wait(target: Path) -> None:
-    again = journal.lock(str(target))
+    again = locking.lock(str(target))
     refused = pytest.raises(Refused, match=f"process {os.getpid()}")
-    with journal.lock(str(target)), refused, again:
+    with locking.lock(str(target)), refused, again:
         pass
-    with journal.lock(str(target)):
+    with locking.lock(str(target)):
         pass
 
 
 def test_two_environments_do_not_lock_each_other(target: Path, tmp_path: Path) -> None:
-    with journal.lock(str(target)), journal.lock(str(tmp_path / "another")):
+    with locking.lock(str(target)), locking.lock(str(tmp_path / "another")):
         pass

@@ -45,6 +45,13 @@ def test_two_metadata_folders_of_one_package() -> None:
     assert list(leftovers.check(with_environment(facts, distributions=both))) == []
 
 
+def test_two_metadata_folders_of_which_the_first_is_refused() -> None:
+    facts = recorded("torch-free")
+    stale = distribution("tokenizers", "0.10.0")
+    finding = only(with_environment(facts, distributions=(stale, *facts.environment.distributions)))
+    assert (finding.code, finding.severity) == ("metadata-duplicated", Severity.ERROR)
+
+
 def test_two_metadata_folders_of_a_package_on_nobodys_way() -> None:
     facts = recorded("torch-free")
     added = (distribution("flask", "1.0"), distribution("Flask", "2.0"))

@@ -8,7 +8,6 @@ from checks import platform
 from doctor.facts import DamagedFile, Facts, StrayLibrary
 from doctor.findings import Finding, Severity
 from doctor.intents import UseRecipe
-from doctor.probes import machine
 from fixes import platform as fix
 from tests.conftest import recorded
 from tests.facts_of import REPORT_MAC, distribution, on_machine, replace, with_distributions
@@ -197,14 +196,3 @@ def test_variables() -> None:
     assert found(old) == [("environment-variable", Severity.WARNING)]
     assert found(replace(old, variables={"MLX_METAL_FAST_SYNCH": "0"})) == []
     assert found(on_a_mac(macos="10.16")) == [("environment-variable", Severity.WARNING)]
-
-
-def test_what_macos_says_of_its_hardware() -> None:
-    silicon = machine.parse_sysctl(
-        "hw.optional.arm64: 1\nhw.model: Mac15,3\nkern.hv_vmm_present: 0"
-    )
-    intel = machine.parse_sysctl("hw.model: MacBookPro16,1\nkern.hv_vmm_present: 0\n")
-    guest = machine.parse_sysctl("hw.optional.arm64: 1\nhw.model: VirtualMac2,1\n")
-    assert machine.is_apple_silicon(silicon) and not machine.is_apple_silicon(intel)
-    assert machine.is_virtual(guest) and not machine.is_virtual(silicon)
-    assert machine.is_virtual({"kern.hv_vmm_present": "1"})

@@ -821,3 +821,27 @@ def test_a_source_of_any_size_ends(tmp_path: Path) -> None:
         warnings.simplefilter("ignore")
         result = trace(tmp_path)
     assert result["unknown"] is None
+
+
+def test_a_module_that_always_raises(tmp_path: Path) -> None:
+    probe.write(tmp_path, {"app/__init__.py": "from app import inner", "app/inner.py": "raise X"})
+    assert problems(tmp_path) == [("app.inner", None)]
+    assert not really_imports(tmp_path)
+
+
+def test_a_package_that_takes_from_itself_what_is_gone(tmp_path: Path) -> None:
+    probe.write(
+        tmp_path,
+        {
+            "app/__init__.py": "from app import inner, gone\nfrom app import value\n",
+            "app/inner.py": "",
+        },
+    )
+    assert ("app", "gone") in problems(tmp_path)
+    assert not really_imports(tmp_path)
+    probe.write(
+        tmp_path,
+        {"app/__init__.py": "value = 1\ndef gone(): ...\nfrom app import inner, gone, value\n"},
+    )
+    assert problems(tmp_path) == []
+    assert really_imports(tmp_path)

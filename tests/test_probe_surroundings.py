@@ -169,6 +169,21 @@ STARTUP: dict[str, tuple[dict[str, str], bool, list[str]]] = {
         True,
         ["hook"],
     ),
+    "takes the packages off the path": (
+        {"sitecustomize.py": "import sys\nsys.path[:] = [p for p in sys.path if 'site' not in p]"},
+        False,
+        ["path-without"],
+    ),
+    "clears the path": (
+        {"sitecustomize.py": "import sys\nsys.path.clear()"},
+        False,
+        ["path-without"],
+    ),
+    "takes a folder off the path that is not there": (
+        {"sitecustomize.py": "import sys\nsys.path = [p for p in sys.path if 'zz' not in p]"},
+        True,
+        ["path-without"],
+    ),
     "another's usercustomize": ({"usercustomize.py": "raise SystemExit"}, True, []),
     "what virtualenv writes": (
         {"_virtualenv.pth": "import _virtualenv", "_virtualenv.py": "import sys\nsys.meta_path"},
@@ -189,7 +204,8 @@ def test_startup_code(name: str, environment: tuple[Path, Path]) -> None:
     effects = [effect for file in answer["startup"] for effect in file["effects"]]
     assert [effect["kind"] for effect in effects] == kinds
     fatal = [
-        one["kind"] == "ends" or (one["kind"] == "absent" and one["on_the_way"]) for one in effects
+        one["kind"] == "ends" or (one["kind"] in ("absent", "path-without") and one["on_the_way"])
+        for one in effects
     ]
     assert any(fatal) != succeeds
 

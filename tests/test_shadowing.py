@@ -9,7 +9,7 @@ from doctor.facts import Facts, ImportProblem, Imports, Shadow
 from doctor.findings import Finding, Severity
 from fixes import shadowing as fix
 from tests.conftest import recorded
-from tests.facts_of import replace
+from tests.facts_of import distribution, replace
 
 
 def hidden(place: str = "pythonpath", used: bool = True, problem: str | None = None) -> Facts:
@@ -58,3 +58,17 @@ def test_what_it_lacks_is_told_once() -> None:
     assert [item.code for item in versions.check(alone) if isinstance(item, Finding)] == [
         "import-broken"
     ]
+
+
+def test_one_that_brings_metadata_which_transformers_refuses() -> None:
+    facts = hidden(problem=None)
+    older = distribution("tokenizers", "0.10.0")
+    environment = facts.environment
+    both = replace(environment, distributions=(older, *environment.distributions))
+    (finding,) = shadowing.check(replace(facts, environment=both))
+    assert isinstance(finding, Finding)
+    assert finding.severity is Severity.ERROR
+    assert "refuses" in finding.cause
+    (fine,) = shadowing.check(facts)
+    assert isinstance(fine, Finding)
+    assert fine.severity is Severity.WARNING

@@ -82,15 +82,15 @@ def test_any_tree_comes_back_from_any_change(
         build(os.fsencode(root), before)
         was = shot(os.fsencode(root))
         (Path(work) / "journal").mkdir()
-        taken = Snapshot(Path(work) / "journal", [str(root)], Path(work) / "store")
-        taken.take()
+        taken = Snapshot(Path(work) / "journal", [str(root)], [Path(work) / "store"])
+        checksum = taken.take()
         assert shot(os.fsencode(root)) == was  # taking it changes nothing
         if gone:
             shutil.rmtree(root)
         else:
             build(os.fsencode(root), damage)
-        again = Snapshot(Path(work) / "journal", [str(root)], Path(work) / "store")
-        again.load()  # as another process would, after a crash
+        again = Snapshot(Path(work) / "journal", [str(root)], [Path(work) / "store"])
+        again.load(checksum)  # as another process would, after a crash
         again.restore()
         assert shot(os.fsencode(root)) == was
         assert again.changes() == {}
@@ -99,7 +99,7 @@ def test_any_tree_comes_back_from_any_change(
 def test_a_root_that_was_not_there_goes_away(tmp_path: Path) -> None:
     root = tmp_path / "share"
     (tmp_path / "journal").mkdir()
-    taken = Snapshot(tmp_path / "journal", [str(root)], tmp_path / "store")
+    taken = Snapshot(tmp_path / "journal", [str(root)], [tmp_path / "store"])
     taken.take()
     (root / "man").mkdir(parents=True)
     (root / "man" / "page").write_text("x")
@@ -116,7 +116,7 @@ def test_an_interrupted_restore_can_be_repeated(
         (root / f"package{number}" / "module.py").write_text(str(number))
     was = shot(os.fsencode(root))
     (tmp_path / "journal").mkdir()
-    taken = Snapshot(tmp_path / "journal", [str(root)], tmp_path / "store")
+    taken = Snapshot(tmp_path / "journal", [str(root)], [tmp_path / "store"])
     taken.take()
     shutil.rmtree(root)
     calls = 0
@@ -152,7 +152,7 @@ def test_where_no_hard_link_can_be_made_files_are_copied(
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "0").mkdir()
     monkeypatch.setattr(os, "link", no_links)
-    taken = Snapshot(tmp_path / "journal", [str(root)], tmp_path / "store")
+    taken = Snapshot(tmp_path / "journal", [str(root)], [tmp_path / "store"])
     taken.take()
     (root / "file").write_bytes(b"changed in place")
     taken.restore()
@@ -165,9 +165,11 @@ def test_only_what_changed_is_kept_afterwards(tmp_path: Path) -> None:
     (root / "stays").write_bytes(b"x" * 1000)
     (root / "goes").write_bytes(b"y" * 10)
     (tmp_path / "journal").mkdir()
-    taken = Snapshot(tmp_path / "journal", [str(root)], tmp_path / "store")
+    taken = Snapshot(tmp_path / "journal", [str(root)], [tmp_path / "store"])
     taken.take()
     (root / "goes").unlink()
-    assert taken.prune(taken.changes()) == 10
+    changes = taken.changes()
+    assert taken.size(changes) == 10
+    taken.keep_only(changes)
     kept = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
     assert [path.read_bytes() for path in kept] == [b"y" * 10]

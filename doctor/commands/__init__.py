@@ -23,6 +23,10 @@ SUMMARIES = {
     "undo": "Take back the last fix of an environment.",
     "explain": "Explain a finding's code or an incident, or say what a pasted error is.",
     "recipes": "Show the recipes.",
+    "bundle": "Write one file for support: the facts, without what is private.",
+    "compare": "Say what differs between two bundles, and what of it decides.",
+    "report": "Show many machines in one table, from the bundles that they sent.",
+    "completion": "Print a script that completes commands and options in a shell.",
 }
 
 

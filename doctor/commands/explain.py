@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> tuple[ExplainReport, int]:
     """The page of a code, a check or an incident; or what a pasted error is."""
     if options.error is not None:
-        return _explain_error(options.error)
+        return explain_error(options.error)
     name = registry.check_of_code(options.code)
     known = incidents.load().get(options.code)
     if name is not None:
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> tuple[ExplainReport, int]:
     ), 0
 
 
-def _explain_error(name: str) -> tuple[ExplainReport, int]:
+def explain_error(name: str) -> tuple[ExplainReport, int]:
     """What a pasted error is; exit status 1 where no incident is known that it shows."""
     from doctor import attribution, pasted
 

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from doctor import language, repair, target, terminal
+from doctor import language, repair, saved, target, terminal
 from doctor.commands.options import add_model, add_target, model_of, target_of
 from doctor.errors import Refused
 from doctor.reports.check import CheckReport, PlanReport
@@ -37,12 +37,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--offline", action="store_true", help="use no network")
     parser.add_argument("--wheels", metavar="DIR", help="install from the wheels in this folder")
     parser.add_argument("--force", action="store_true", help="even if other packages break")
+    parser.add_argument(
+        "--facts", metavar="FILE", help="with --dry-run: plan for saved facts, or a bundle"
+    )
 
 
 def run(options: argparse.Namespace) -> tuple[FixReport, int]:
     """Repair, or make a fresh environment."""
     if options.wheels is not None and not Path(options.wheels).is_dir():
         raise Refused(f"There is no folder {options.wheels}.")
+    if options.facts is not None:
+        report = _elsewhere(options)
+        return report, OUTCOME_EXIT[report.outcome]
     fresh = options.new_venv is not None
     if fresh and (options.python or options.venv):
         raise Refused("--new-venv makes an environment; it goes with no --python and no --venv.")
@@ -61,6 +67,25 @@ def run(options: argparse.Namespace) -> tuple[FixReport, int]:
         return report, OUTCOME_EXIT[report.outcome]
     report = repair.Repair(request, os.environ, say, _confirm).run()
     return report, OUTCOME_EXIT[report.outcome]
+
+
+def _elsewhere(options: argparse.Namespace) -> FixReport:
+    """The plan for facts of another machine; nothing of this one is looked at."""
+    if not options.dry_run:
+        raise Refused("--facts plans for saved facts; it goes with --dry-run only.")
+    if options.python or options.venv or options.new_venv:
+        raise Refused("--facts goes with no --python, no --venv and no --new-venv.")
+    path = Path(options.facts)
+    facts = saved.read(path, options.model)
+    request = repair.Request(
+        target=target.Target(python=facts.environment.interpreter.executable, found_by="--facts"),
+        model=facts.model.id,
+        dry_run=True,
+        recipe=options.recipe,
+        force=options.force,
+        saved=facts,
+    )
+    return saved.judged(path, repair.Repair(request, os.environ, say, _confirm).run)
 
 
 def _confirm(before: CheckReport | None, plan: PlanReport) -> bool:

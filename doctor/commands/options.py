@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 
-from doctor import target
+from doctor import target, unfinished
 from doctor.probes import model
+from doctor.terminal import say
+
+# The commands that tell of an interrupted fix in their own reports, or take it back.
+TELLING = ("check", "fix", "undo")
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
@@ -24,8 +28,16 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def target_of(options: argparse.Namespace) -> target.Target:
-    """The environment that the options name, or the one that is found."""
-    return target.find(options.python, options.venv, os.environ)
+    """The environment that the options name, or the one that is found.
+
+    Where a fix of it was interrupted, this says so, whatever the command is.
+    """
+    found = target.find(options.python, options.venv, os.environ)
+    if options.command not in TELLING:
+        notice = unfinished.notice(target.prefix_of(found.python))
+        if notice is not None:
+            say(notice[0].upper() + notice[1:])
+    return found
 
 
 def model_of(options: argparse.Namespace) -> str:

@@ -1,13 +1,14 @@
-"""``vlm-doctor recipes``: the recipes; what has moved since; or one for another tool."""
+"""``vlm-doctor recipes``: the recipes; what has moved since; one for another tool; its wheels."""
 
 from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 
 import msgspec
 
-from doctor import export, plan, upstream
+from doctor import export, gathering, plan, upstream
 from doctor import recipes as data
 from doctor.commands.options import add_target, target_of
 from doctor.errors import Refused
@@ -31,6 +32,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         choices=("requirements", "pyproject", "conda"),
         help="print one as a file for another tool",
     )
+    group.add_argument(
+        "--download", metavar="DIR", help="gather one's wheels in a folder, for fix --wheels"
+    )
     parser.add_argument("--recipe", metavar="R", help="only this recipe")
     parser.add_argument(
         "--lock", metavar="L", help="the lock to use (default: the target's), as listed"
@@ -39,16 +43,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> tuple[RecipesReport, int]:
     """The recipes that come with the doctor; what has moved since; or one for another tool."""
-    name = options.recipe or (data.DEFAULT if options.export else None)
+    name = options.recipe or (
+        data.DEFAULT if options.export or options.download is not None else None
+    )
     found = [recipe for one in ([name] if name else data.names()) if (recipe := data.load(one))]
     if not found:
         raise Refused(
             f"There is no recipe named {options.recipe}.", f"Recipes: {', '.join(data.names())}."
         )
-    if options.outdated or options.export:
+    if options.outdated or options.export or options.download is not None:
         reports = _of_locks(options, found)
     elif options.lock or options.python or options.venv:
-        raise Refused("--lock, --python and --venv go with --outdated or --export.")
+        raise Refused("--lock, --python and --venv go with --outdated, --export or --download.")
     else:
         reports = [_recipe(recipe) for recipe in found]
     return RecipesReport(schema=SCHEMA, command="recipes", tool=Tool(), recipes=tuple(reports)), 0
@@ -90,6 +96,10 @@ def _of_locks(options: argparse.Namespace, found: list[Recipe]) -> list[RecipeRe
             say(f"Asking the package index about {recipe.name} …")
             moved = upstream.ask(recipe, lock, place)
             reports.append(msgspec.structs.replace(report, outdated=moved))
+        elif options.download is not None:
+            folder = Path(options.download).expanduser().absolute()
+            gathered = gathering.gather(lock, place, folder, os.environ, say)
+            reports.append(msgspec.structs.replace(report, downloaded=gathered))
         else:
             text = export.FORMATS[options.export](recipe, lock, place)
             exported = ExportReport(format=options.export, lock=lock.name, text=text)

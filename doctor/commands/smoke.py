@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+from pathlib import Path
 
-from doctor import proof, repair, stand_in
+import msgspec
+
+from doctor import device, live, profile, proof, repair
 from doctor import smoke as generation
 from doctor.commands.options import add_model, add_target, model_of, target_of
 from doctor.errors import Refused
@@ -22,26 +26,39 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", metavar="FILE", help="a picture of your own")
     parser.add_argument("--prompt", metavar="P", help="what to ask")
     parser.add_argument("--expect", metavar="TEXT", help="what the answer must contain")
+    parser.add_argument("--profile", metavar="FILE", help="run it as a run profile says")
+    parser.add_argument("--watch", action="store_true", help="watch memory and swap while it runs")
 
 
 def run(options: argparse.Namespace) -> tuple[SmokeReport, int]:
     """Generate once, with the real model where it is here, else with the stand-in."""
+    wanted = profile.read(Path(options.profile)) if options.profile is not None else None
+    if wanted is not None and options.model is None:
+        options.model = wanted.model
     facts = look(target_of(options), model_of(options), os.environ)
-    real = facts.model.path is not None and facts.model.weights_bytes is not None
-    if options.model is not None and facts.model.found == "folder" and not real:
+    job = generation.job_of(facts)
+    if options.model is not None and facts.model.found == "folder" and job.model is None:
         raise Refused(f"{options.model} has no weights (no *.safetensors).")
-    job = generation.Job(
-        model=os.path.expanduser(facts.model.path) if real and facts.model.path else None,
-        model_id=facts.model.id if real else stand_in.NAME,
+    job = msgspec.structs.replace(
+        job,
         image=options.image,
         prompt=options.prompt,
         expected=options.expect,
+        profile=wanted,
     )
     say(f"Generating with {job.model_id} …")
     interpreter = facts.environment.interpreter
-    report = generation.run(os.path.expanduser(interpreter.executable), job, target_report(facts))
+    prefix = os.path.expanduser(interpreter.prefix)
+    report = generation.run(
+        os.path.expanduser(interpreter.executable),
+        job,
+        target_report(facts),
+        live.screen(sys.stderr) if options.watch else None,
+    )
+    if report.device is not None:
+        device.remember(prefix, facts.machine, report.device)
     if report.passed:
-        proof.remember(facts, os.path.expanduser(interpreter.prefix))
+        proof.remember(facts, prefix)
     elif generation.compiler_is_missing(report):
         say(repair.NO_COMPILER)
     return report, 0 if report.passed else 1

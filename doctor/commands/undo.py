@@ -8,9 +8,8 @@ import time
 
 import msgspec
 
-from doctor import journal, unfinished
+from doctor import journal, locking, state, target, unfinished
 from doctor.commands.options import add_target, target_of
-from doctor.errors import CouldNot
 from doctor.look import look
 from doctor.probes import model
 from doctor.reports import SCHEMA, Tool
@@ -29,27 +28,34 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> tuple[UndoReport, int]:
     """Take back an interrupted fix, else the newest one; or list them, or give them up."""
     started = time.perf_counter()
-    facts = look(target_of(options), model.DEFAULT, os.environ)
-    prefix = os.path.expanduser(facts.environment.interpreter.prefix)
+    prefix = _prefix(options)
     restored = 0
-    with journal.lock(prefix, say):
+    left_alone: list[str] = []
+    with locking.lock(prefix, say):
+        begun = state.unfinished(prefix)
         left = journal.interrupted(prefix)
-        journals = [item for item in journal.all_of(prefix) if item.status == "done"]
+        journals = journal.undoable(prefix)
         if options.list:
             outcome = "listed"
-            if left is not None:
-                say(unfinished.NOTICE)
-        elif left is not None:
-            outcome, restored = "recovered", _taken_back(left)
-        elif options.clear:
+            if begun:
+                say(unfinished.INTERRUPTED)
+        elif options.clear and (not begun or any(item.problem for item in left)):
             outcome = "cleared"
-            for item in journals:
-                item.discard()
+            journal.clear(prefix)
             journals = []
+        elif begun:
+            outcome = "recovered"
+            restored, left_alone = journal.recover(prefix)
         elif journals:
-            outcome, restored = "undone", _taken_back(journals.pop(0))
+            outcome = "undone"
+            newest = journals.pop(0)
+            restored = journal.take_back(newest)
+            left_alone = list(newest.left_alone)
         else:
             outcome = "nothing-to-undo"
+    for path in left_alone:
+        say(f"Something else wrote into {path}, which is left as it is.")
+    journal.tidy()
     report = msgspec.convert(
         {
             "schema": SCHEMA,
@@ -65,11 +71,22 @@ def run(options: argparse.Namespace) -> tuple[UndoReport, int]:
     return report, 0
 
 
-def _taken_back(record: journal.Journal) -> int:
-    """Take a fix back. Raises ``CouldNot`` where that does not work; it can then be repeated."""
-    try:
-        return record.take_back()
-    except OSError as error:
-        raise CouldNot(
-            f"Not everything could be put back: {error}", "Repeat: vlm-doctor undo"
-        ) from error
+def _prefix(options: argparse.Namespace) -> str:
+    """The environment's folder: the one that was named, if there is a journal for it.
+
+    Its Python may be gone, or not run, just because a fix was interrupted: then nothing but the
+    folder is asked for.
+    """
+    named: str | None = None
+    if options.venv is not None:
+        named = os.path.abspath(os.path.expanduser(options.venv))
+    elif options.python is not None:
+        named = target.prefix_of(os.path.abspath(os.path.expanduser(options.python)))
+    if named is not None and journal.is_known(named):
+        return named
+    found = target_of(options)
+    prefix = target.prefix_of(found.python)
+    if journal.is_known(prefix):
+        return prefix
+    facts = look(found, model.DEFAULT, os.environ)
+    return os.path.expanduser(facts.environment.interpreter.prefix)

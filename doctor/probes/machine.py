@@ -1,34 +1,16 @@
 """The machine: its memory, swap and pressure, without sudo and without changing anything.
 
-The parsers are pure functions from text, tested on recorded output. Where each figure comes from:
-sysctl names as in Apple's XNU sources (``kern.memorystatus_vm_pressure_level`` is asked by name,
-since it is masked from ``sysctl -a``); container limits as in the kernel's cgroup documentation.
+What each system tells is read in ``macos.py`` and ``linux.py``. Nothing here allocates (never
+``memory_pressure -l``), and nothing costs more than a few milliseconds, but for the processes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import platform
-import subprocess
-import sys
-from pathlib import Path
 
-from doctor.facts import Machine, Pressure, Process
-
-SYSCTL_NAMES = (
-    "kern.memorystatus_vm_pressure_level",
-    "iogpu.wired_limit_mb",
-    "machdep.cpu.brand_string",
-    "hw.optional.arm64",
-    "hw.model",
-    "kern.hv_vmm_present",
-)
-PRESSURE_LEVELS: dict[str, Pressure] = {"1": "normal", "2": "warn", "4": "critical"}
-
-# Share of RAM that Metal recommends as its working set, for when it cannot be asked: two thirds up
-# to 36 GB and three quarters above, as measured on macOS before 26 (Apple publishes no formula).
-METAL_SHARE_SMALL, METAL_SHARE_LARGE = 2 / 3, 3 / 4
-METAL_LARGE_FROM_BYTES = 37 * 2**30
+from doctor.facts import Machine, Process
+from doctor.probes import linux, macos
 
 # Processes are listed only where something may have to be closed: asking for all of them costs more
 # than everything else. The figures are the report's (5 GiB available, 0.5 GB of swap).
@@ -42,147 +24,121 @@ def look() -> Machine:
     import psutil
 
     memory = psutil.virtual_memory()
-    total, available = memory.total, memory.available
-    swap_total: int | None = None
-    swap_used: int | None = None
-    # psutil raises where /proc/vmstat or the sysctl is hidden, as in some containers.
-    with contextlib.suppress(OSError, RuntimeError):
-        swap = psutil.swap_memory()
-        swap_total, swap_used = swap.total, swap.used
     system = platform.system()
-    controls: dict[str, str] = {}
-    if system == "Darwin":
-        controls = parse_sysctl(_run(["/usr/sbin/sysctl", *SYSCTL_NAMES]))
-    elif system == "Linux":
-        limit, used = container_memory(Path("/sys/fs/cgroup"))
-        if limit is not None and limit < total:
-            total = limit
-            available = min(available, max(0, limit - (used or 0)))
-    crowded = available < LIST_PROCESSES_BELOW_AVAILABLE or (
-        swap_used is not None and swap_used > LIST_PROCESSES_ABOVE_SWAP
-    )
-    budget, source = gpu_budget(system, total, controls)
-    return Machine(
+    machine = Machine(
         os="macOS" if system == "Darwin" else system,
         os_version=platform.mac_ver()[0] or platform.release() or None,
         arch=platform.machine(),
+        chip=None,
+        ram_total_bytes=memory.total,
+        ram_available_bytes=memory.available,
+        swap_total_bytes=None,
+        swap_used_bytes=None,
+        memory_pressure=None,
+        gpu_budget_bytes=None,
+        gpu_budget_source=None,
+        processes=(),
+    )
+    if system == "Darwin":
+        machine = with_macos(machine, macos.controls(), macos.vm_stat())
+    elif system == "Linux":
+        machine = with_linux(machine)
+    if is_crowded(machine):
+        machine = _replace(machine, processes=biggest_processes())
+    return machine
+
+
+def with_macos(machine: Machine, controls: dict[str, str], counts: macos.VmStat | None) -> Machine:
+    """The machine with what sysctl and vm_stat say of it."""
+    assert machine.ram_total_bytes is not None
+    budget, source = macos.gpu_budget(machine.ram_total_bytes, machine.os_version, controls)
+    swap_total, swap_used = macos.parse_swap_usage(controls.get("vm.swapusage", ""))
+    return _replace(
+        machine,
         chip=controls.get("machdep.cpu.brand_string"),
+        hardware_model=controls.get("hw.model"),
+        swap_total_bytes=swap_total,
+        swap_used_bytes=swap_used,
+        memory_pressure=macos.pressure_of(controls),
+        available_percent=macos.number_of(controls, "kern.memorystatus_level"),
+        gpu_budget_bytes=budget,
+        gpu_budget_source=source,
+        gpu_wired_limit_bytes=macos.wired_limit(controls),
+        apple_silicon=macos.is_apple_silicon(controls) if controls else None,
+        translated=macos.is_translated(controls) if controls else None,
+        virtual=macos.is_virtual(controls) if controls else None,
+        wired_bytes=counts.wired_bytes if counts else None,
+        compressed_bytes=counts.compressor_occupied_bytes if counts else None,
+        compressed_from_bytes=counts.compressor_stored_bytes if counts else None,
+        swapped_in_bytes=counts.swapped_in_bytes if counts else None,
+        swapped_out_bytes=counts.swapped_out_bytes if counts else None,
+    )
+
+
+def with_linux(machine: Machine) -> Machine:
+    """The machine with its swap, and with the limits of the container that this process is in."""
+    import psutil
+
+    total, available = machine.ram_total_bytes, machine.ram_available_bytes
+    assert total is not None
+    assert available is not None
+    swap_total: int | None = None
+    swap_used: int | None = None
+    # psutil raises where /proc/vmstat is hidden, as in some containers.
+    with contextlib.suppress(OSError, RuntimeError):
+        swap = psutil.swap_memory()
+        swap_total, swap_used = swap.total, swap.used
+    limit = linux.container()
+    source = None
+    if limit is not None:
+        available = min(available, limit.available_bytes)
+        if limit.total_bytes < total:
+            total, source = limit.total_bytes, limit.source
+        if swap_total is not None and limit.swap_bytes is not None:
+            swap_total = min(swap_total, limit.swap_bytes)
+    swapped_in, swapped_out = linux.swapped()
+    return _replace(
+        machine,
         ram_total_bytes=total,
         ram_available_bytes=available,
         swap_total_bytes=swap_total,
         swap_used_bytes=swap_used,
-        memory_pressure=PRESSURE_LEVELS.get(
-            controls.get("kern.memorystatus_vm_pressure_level", "")
-        ),
-        gpu_budget_bytes=budget,
-        gpu_budget_source=source,
-        processes=_biggest_processes() if crowded else (),
-        apple_silicon=is_apple_silicon(controls) if controls else None,
-        virtual=is_virtual(controls) if controls else None,
+        swapped_in_bytes=swapped_in,
+        swapped_out_bytes=swapped_out,
+        zram_bytes=linux.zram_bytes(),
+        memory_limit_source=source,
     )
 
 
-def pressure() -> Pressure | None:
-    """Memory pressure now; null where the system tells none (anything but macOS)."""
-    if sys.platform != "darwin":
-        return None
-    controls = parse_sysctl(_run(["/usr/sbin/sysctl", SYSCTL_NAMES[0]]))
-    return PRESSURE_LEVELS.get(controls.get(SYSCTL_NAMES[0], ""))
-
-
-def parse_sysctl(text: str) -> dict[str, str]:
-    """``name: value`` lines of sysctl; names that it does not know are not in its output."""
-    pairs = (line.partition(":") for line in text.splitlines())
-    return {name.strip(): value.strip() for name, colon, value in pairs if colon}
-
-
-def is_apple_silicon(controls: dict[str, str]) -> bool:
-    """Whether the hardware is, also for a Python under Rosetta: Intel Macs have no such name."""
-    return controls.get("hw.optional.arm64") == "1"
-
-
-def is_virtual(controls: dict[str, str]) -> bool:
-    """Whether this macOS is a guest: its Metal is an imitation, where it has one."""
-    return controls.get("kern.hv_vmm_present") == "1" or controls.get("hw.model", "").startswith(
-        "VirtualMac"
+def is_crowded(machine: Machine) -> bool:
+    """Whether something may have to be closed."""
+    available, swap = machine.ram_available_bytes, machine.swap_used_bytes
+    return (available is not None and available < LIST_PROCESSES_BELOW_AVAILABLE) or (
+        swap is not None and swap > LIST_PROCESSES_ABOVE_SWAP
     )
 
 
-def gpu_budget(
-    system: str, total_bytes: int, controls: dict[str, str]
-) -> tuple[int | None, str | None]:
-    """What the GPU may hold, in bytes, and where that figure is from; null where there is no Metal.
-
-    A limit set by hand (``iogpu.wired_limit_mb``, 0 for none) comes first, then the usual share.
-    """
-    if system != "Darwin":
-        return None, None
-    limit = controls.get("iogpu.wired_limit_mb", "0")
-    if limit.isdigit() and int(limit) > 0:
-        return int(limit) * 2**20, "sysctl iogpu.wired_limit_mb"
-    large = total_bytes >= METAL_LARGE_FROM_BYTES
-    share = METAL_SHARE_LARGE if large else METAL_SHARE_SMALL
-    return int(total_bytes * share), "Metal's usual share of RAM, not asked of Metal"
-
-
-def container_memory(root: Path) -> tuple[int | None, int | None]:
-    """The memory limit and use of this container in bytes (cgroup v2, then v1), null for none.
-
-    Use does not count the file cache that the kernel gives back first.
-    """
-    for limit_file, used_file, stat_file, cache_key in (
-        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
-        (
-            "memory/memory.limit_in_bytes",
-            "memory/memory.usage_in_bytes",
-            "memory/memory.stat",
-            "total_inactive_file",
-        ),
-    ):
-        limit = _number(root / limit_file)
-        if limit is None:
-            continue
-        used = _number(root / used_file)
-        if used is not None:
-            for line in _text(root / stat_file).splitlines():
-                name, _, value = line.partition(" ")
-                if name == cache_key and value.strip().isdigit():
-                    used = max(0, used - int(value))
-        return limit, used
-    return None, None
-
-
-def _number(path: Path) -> int | None:
-    text = _text(path).strip()
-    return int(text) if text.isdigit() else None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
-
-
-def _run(command: list[str]) -> str:
-    """The output of a system tool; empty where it is not there or does not answer."""
-    try:
-        result = subprocess.run(
-            command, capture_output=True, text=True, timeout=5, check=False, errors="replace"
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return result.stdout
-
-
-def _biggest_processes() -> tuple[Process, ...]:
+def biggest_processes() -> tuple[Process, ...]:
     """The programs that hold most memory, the processes of one name together, biggest first."""
     import psutil
 
-    sizes: dict[str, int] = {}
+    resident: dict[str, int] = {}
+    footprint: dict[str, int] = {}
     for process in psutil.process_iter(["name", "memory_info"]):
         name, memory = process.info["name"], process.info["memory_info"]
         if name and memory:
-            sizes[name] = sizes.get(name, 0) + memory.rss
-    ordered = sorted(sizes.items(), key=lambda item: -item[1])[:MOST_PROCESSES]
-    return tuple(Process(name=name, resident_bytes=size) for name, size in ordered)
+            resident[name] = resident.get(name, 0) + memory.rss
+            held = macos.footprint(process.pid)
+            if held is not None:
+                footprint[name] = footprint.get(name, 0) + held
+    found = [
+        Process(name=name, resident_bytes=size, footprint_bytes=footprint.get(name))
+        for name, size in resident.items()
+    ]
+    return tuple(sorted(found, key=lambda item: -item.held_bytes)[:MOST_PROCESSES])
+
+
+def _replace(machine: Machine, **fields: object) -> Machine:
+    import msgspec
+
+    return msgspec.structs.replace(machine, **fields)

@@ -81,14 +81,15 @@ def encode(report: Report) -> bytes:
     return msgspec.json.format(msgspec.json.encode(report), indent=2)
 
 
-def target_report(facts: Facts) -> TargetReport:
-    """The target as reports show it: real paths where the facts are this machine's."""
+def target_report(facts: Facts, elsewhere: bool = False) -> TargetReport:
+    """The target as reports show it: with real paths, unless the facts are from ``elsewhere``."""
     interpreter = facts.environment.interpreter
+    real = str if elsewhere else os.path.expanduser
     everything = installed(facts.environment)
     return TargetReport(
-        python=os.path.expanduser(interpreter.executable),
+        python=real(interpreter.executable),
         version=interpreter.version,
-        prefix=os.path.expanduser(interpreter.prefix),
+        prefix=real(interpreter.prefix),
         found_by=facts.found_by,
         packages={name: everything[name].version for name in LISTED if name in everything},
     )

@@ -52,12 +52,28 @@ class ExportReport(Struct, frozen=True):
     text: str
 
 
+class DownloadReport(Struct, frozen=True):
+    """The wheels of a lock, gathered in a folder.
+
+    ``requirements`` is the hashed requirements file beside them, for other installers. ``bytes``
+    are those of all ``wheels``, ``fetched_bytes`` of the ``fetched`` that were not there yet.
+    """
+
+    lock: str
+    folder: str
+    requirements: str
+    wheels: int
+    bytes: int | None
+    fetched: int
+    fetched_bytes: int
+
+
 class RecipeReport(Struct, frozen=True):
     """One recipe and the platforms that it is locked for.
 
     ``proven`` tells when a lock last ran a generation (a date), by the lock's name. ``outdated`` is
-    there with ``--outdated``, ``exported`` with ``--export``; ``no_lock`` then says why the recipe
-    has no lock for the environment in question.
+    there with ``--outdated``, ``exported`` with ``--export``, ``downloaded`` with ``--download``;
+    ``no_lock`` then says why the recipe has no lock for the environment in question.
     """
 
     name: str
@@ -69,6 +85,7 @@ class RecipeReport(Struct, frozen=True):
     outdated: OutdatedReport | None = None
     exported: ExportReport | None = None
     no_lock: str | None = None
+    downloaded: DownloadReport | None = None
 
 
 class RecipesReport(Struct, frozen=True):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+import msgspec
+
+from doctor.device import Device
 from doctor.facts import Pressure, Struct
 from doctor.reports import TargetReport, Tool
 
@@ -35,12 +38,59 @@ class Answer(Struct, frozen=True):
     answer: str | None
 
 
+PhaseName = Literal["import", "load", "see", "prefill", "decode"]
+PHASES: tuple[PhaseName, ...] = ("import", "load", "see", "prefill", "decode")
+
+# What swap did during a run: nothing to speak of, what the field report tolerates, or more.
+SwapVerdict = Literal["none", "tolerable", "paging"]
+
+
+class PhaseMemory(Struct, frozen=True):
+    """One phase of a watched run; sizes in bytes, null where they are not known.
+
+    The picture goes through the model in ``prefill``. ``mlx_peak_bytes`` is MLX's own account of
+    the phase, ``process_peak_bytes`` what the whole process held in the samples.
+    """
+
+    name: PhaseName
+    seconds: float
+    samples: int
+    mlx_peak_bytes: int | None
+    process_peak_bytes: int | None
+    available_least_bytes: int | None
+    swap_used_most_bytes: int | None
+    pressure_worst: Pressure | None
+
+
+class WatchReport(Struct, frozen=True):
+    """What was seen while a run went on; sizes in bytes, null where they are not known.
+
+    ``peak_phase`` set the peak. ``swap_before_bytes`` is context; ``swap`` judges what grew and
+    what was swapped out during the run.
+    """
+
+    interval_seconds: float
+    samples: int
+    phases: tuple[PhaseMemory, ...]
+    peak_phase: PhaseName | None
+    process_peak_bytes: int | None
+    swap_before_bytes: int | None
+    swap_growth_bytes: int | None
+    swapped_in_bytes: int | None
+    swapped_out_bytes: int | None
+    swap: SwapVerdict | None
+    pressure_worst: Pressure | None
+
+
 class SmokeReport(Struct, frozen=True):
     """What a smoke generation did. Sizes in bytes, times in seconds, null where not measured.
 
     ``prompt``, ``answer`` and ``expected`` are of the first wrong answer, else of the first.
     ``understood`` tells whether the picture was; null where nothing was expected or it did not get
-    so far. ``image`` is the user's picture; null where it was one of the doctor's.
+    so far. ``image`` is the user's picture; null where it was one of the doctor's. ``device`` is
+    null where the run did not get to ask; ``watch`` where nobody watched. ``settings`` are the
+    arguments that mlx-vlm's generation was given, ``prompt_tokens`` what the first question and its
+    picture came to.
     """
 
     schema: Literal["vlm-doctor/report/1"]
@@ -66,6 +116,10 @@ class SmokeReport(Struct, frozen=True):
     answers: tuple[Answer, ...] = ()
     understood: bool | None = None
     image: str | None = None
+    prompt_tokens: int | None = None
+    device: Device | None = None
+    watch: WatchReport | None = None
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 DOCUMENT = SmokeReport

@@ -9,12 +9,18 @@ from doctor.reports import Tool
 
 
 class UndoEntry(Struct, frozen=True):
-    """One fix that can be taken back."""
+    """One fix that can be taken back, and the space that this costs.
+
+    ``kept_until`` is the day after which that space is given back; ``problem`` says why this one
+    cannot be taken back after all.
+    """
 
     id: str
     finished_at: str
     summary: str
     bytes: int
+    kept_until: str | None = None
+    problem: str | None = None
 
 
 class UndoReport(Struct, frozen=True):

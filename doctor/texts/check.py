@@ -93,7 +93,10 @@ def _verdict(report: CheckReport, out: Paper) -> None:
             finding.fix.automatic and finding.severity is Severity.ERROR
             for finding in report.findings
         )
-        if automatic:
+        if automatic and report.plan.refused is not None:
+            out.line("vlm-doctor fix will not do it: ", report.plan.refused)
+            _advice(report.plan, out, commands_only=True)
+        elif automatic:
             out.line(f"Next: vlm-doctor fix{named(report)}")
 
 
@@ -119,12 +122,23 @@ def plan(report: PlanReport, out: Paper) -> None:
                 ],
                 indent=6,
             )
+        if isinstance(action, Install) and action.left:
+            left = ", ".join(f"{change.name} {change.before}" for change in action.left)
+            out.line(f"left to conda: {left}", indent=4)
+    for source in report.sources:
+        out.line(f"From {source.line()}", indent=2)
     if report.download_bytes:
         out.line(f"To fetch: {report.download_bytes / 1e6:.0f} MB at most", indent=2)
     if report.disk_bytes:
         out.line(f"Disk, with the way back: {report.disk_bytes / 1e6:.0f} MB", indent=2)
     for broken in report.breaks:
         out.line(("breaks ", "bold red"), broken, indent=2)
+    _advice(report, out)
+
+
+def _advice(report: PlanReport, out: Paper, commands_only: bool = False) -> None:
     for action in report.actions:
-        if isinstance(action, Advice):
+        if isinstance(action, Advice) and (action.commands or not commands_only):
             out.line(("yours to do ", "yellow"), action.summary, indent=2)
+            for command in action.commands:
+                out.verbatim(f"      {command}")

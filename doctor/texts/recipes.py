@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from doctor.reports.recipes import OutdatedReport, RecipesReport
+from doctor.reports.recipes import DownloadReport, OutdatedReport, RecipesReport
 from doctor.terminal import Paper
 
 
@@ -17,6 +17,8 @@ def render(report: RecipesReport, out: Paper) -> None:
             out.line(("not asked ", "yellow"), recipe.no_lock, indent=2)
         elif recipe.outdated is not None:
             _outdated(recipe.outdated, out)
+        elif recipe.downloaded is not None:
+            _downloaded(recipe.downloaded, out)
         else:
             out.line(f"for {recipe.for_whom}", indent=2)
             for requirement in recipe.requirements:
@@ -24,6 +26,14 @@ def render(report: RecipesReport, out: Paper) -> None:
             out.line(f"locked for {len(recipe.locks)}: {', '.join(recipe.locks)}", indent=2)
             proven = ", ".join(f"{lock} ({day})" for lock, day in recipe.proven.items())
             out.line(f"ran a generation: {proven or 'none yet'}", indent=2)
+
+
+def _downloaded(report: DownloadReport, out: Paper) -> None:
+    size = f", {report.bytes / 1e6:.1f} MB" if report.bytes is not None else ""
+    out.line(f"All {report.wheels} wheels for {report.lock}{size}: {report.folder}", indent=2)
+    out.line(f"Fetched now: {report.fetched} ({report.fetched_bytes / 1e6:.1f} MB)", indent=2)
+    out.line("To install from there, without a network:", indent=2)
+    out.line(f"vlm-doctor fix --offline --wheels {report.folder}", indent=4)
 
 
 def _outdated(report: OutdatedReport, out: Paper) -> None:

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
-from doctor.reports.smoke import SmokeReport
+from doctor.device import Device
+from doctor.reports.smoke import PhaseName, SmokeReport, SwapVerdict, WatchReport
 from doctor.terminal import Paper
+
+PHASE_WORDS: dict[PhaseName, str] = {
+    "import": "importing the libraries",
+    "load": "loading the model",
+    "see": "reading the picture",
+    "prefill": "taking in picture and prompt",
+    "decode": "answering",
+}
+SWAP_WORDS: dict[SwapVerdict, tuple[str, str, str]] = {
+    "none": ("green", "swap did not grow", "nothing of the run was moved to disk"),
+    "tolerable": ("yellow", "swap grew a little", "5 to 10 % slower at most"),
+    "paging": ("bold red", "swap grew", "the run waited for the disk: the model is too large here"),
+}
 
 
 def render(report: SmokeReport, out: Paper) -> None:
@@ -40,8 +54,47 @@ def render(report: SmokeReport, out: Paper) -> None:
         measured.append(f"pressure {report.pressure_before} → {report.pressure_after}")
     if measured and report.answer is not None:
         out.line(", ".join(measured), indent=2)
+    if report.watch is not None:
+        _watch(report.watch, report.device, out)
     out.line(
         ("passed", "bold green") if report.passed else ("failed", "bold red"),
         f" in {report.seconds:.1f} s",
         indent=2,
     )
+
+
+def _watch(report: WatchReport, device: Device | None, out: Paper) -> None:
+    """Memory by phases, which of them set the peak, and whether swap grew."""
+    out.line(("Memory ", "bold"), f"in {report.samples} readings", indent=2)
+    rows = [("phase", "seconds", "MLX", "process", "left")]
+    rows += [
+        (
+            phase.name,
+            f"{phase.seconds:.1f}",
+            _size(phase.mlx_peak_bytes),
+            _size(phase.process_peak_bytes),
+            _size(phase.available_least_bytes),
+        )
+        for phase in report.phases
+    ]
+    out.table(rows, indent=4)
+    if report.peak_phase is not None:
+        out.line(f"The peak came while {PHASE_WORDS[report.peak_phase]}.", indent=4)
+    if device is not None and device.gpu_budget_bytes is not None:
+        out.line(f"The GPU's budget is {_size(device.gpu_budget_bytes)}.", indent=4)
+    if report.swap is not None:
+        style, words, meaning = SWAP_WORDS[report.swap]
+        grown = f"{_size(report.swap_growth_bytes)} more in use"
+        moved = f"{_size(report.swapped_out_bytes)} written"
+        before = f"{_size(report.swap_before_bytes)} before"
+        out.line((words, style), f" ({grown}, {moved}, {before}): {meaning}", indent=4)
+    else:
+        out.line(("not checked ", "yellow"), "this system does not tell of swap", indent=4)
+    if report.pressure_worst is not None:
+        out.line(f"Pressure was {report.pressure_worst} at worst.", indent=4)
+
+
+def _size(size: int | None) -> str:
+    if size is None:
+        return "?"
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

@@ -17,5 +17,8 @@ def render(report: UndoReport, out: Paper) -> None:
     }
     out.line(words[report.outcome])
     for entry in report.entries:
-        size = f"{entry.bytes / 1e6:.0f} MB kept"
-        out.line(f"{entry.finished_at}  {entry.summary} ({size})", indent=2)
+        if entry.problem is not None:
+            out.line(f"{entry.id}  cannot be taken back: {entry.problem}", indent=2)
+            continue
+        kept = f"{entry.bytes / 1e6:.0f} MB kept until {entry.kept_until}"
+        out.line(f"{entry.finished_at}  {entry.summary} ({kept})", indent=2)

@@ -1,4 +1,7 @@
-"""The cells: environments as data, read from ``tests/matrix/cells.toml``."""
+"""The cells: environments as data.
+
+``tests/matrix/cells.toml`` has those that people wrote, ``drawn.toml`` those drawn by lot.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,15 @@ class Cell(Struct, frozen=True):
     @property
     def set_aside(self) -> bool:
         """Whether the doctor's verdict on it is not looked at before the rules are written."""
-        return int(hashlib.sha256(self.name.encode()).hexdigest(), 16) % SET_ASIDE_ONE_OF == 0
+        return (
+            self.drawn
+            or int(hashlib.sha256(self.name.encode()).hexdigest(), 16) % SET_ASIDE_ONE_OF == 0
+        )
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it was drawn by lot (``draw.py``)."""
+        return self.name.startswith("drawn-")
 
     @property
     def recipe(self) -> str:
@@ -59,21 +70,27 @@ class Cell(Struct, frozen=True):
         return json.dumps(fields, sort_keys=True)
 
 
-def load(path: Path = MATRIX / "cells.toml") -> list[Cell]:
-    """All cells, in the order of the file.
+def load(*paths: Path) -> list[Cell]:
+    """All cells, in the order of the files (all of the matrix's, unless others are named).
 
     Raises ``ValueError`` where a name appears twice, and ``msgspec.ValidationError`` for a field
     that does not exist or has the wrong type.
     """
-    document = tomllib.loads(path.read_text(encoding="utf-8"))
     cells: dict[str, Cell] = {}
+    for path in paths or (MATRIX / "cells.toml", MATRIX / "drawn.toml"):
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        _add(document, cells)
+    return list(cells.values())
+
+
+def _add(document: dict[str, Any], cells: dict[str, Cell]) -> None:
+    """Add a document's cells to those that are there."""
     for group in document["group"]:
         common = {name: value for name, value in group.items() if name not in ("title", "cells")}
         for name, own in group["cells"].items():
             if name in cells:
                 raise ValueError(f"two cells are named {name}")
             cells[name] = _cell({**common, **own, "name": name}, document["starts"])
-    return list(cells.values())
 
 
 def _cell(fields: dict[str, Any], starts: dict[str, list[str]]) -> Cell:

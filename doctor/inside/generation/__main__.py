@@ -31,7 +31,7 @@ class Stages:
 
     def say(self, **event: object) -> None:
         with open(self._path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
+            file.write(json.dumps({**event, "at": time.time()}) + "\n")
 
     def run(self, name: str, step):  # type: ignore[no-untyped-def]
         """The result of ``step``; where it fails, the event tells how, and the program ends."""
@@ -52,6 +52,48 @@ class Stages:
             sys.exit(1)
         self.say(stage=name, state="passed", seconds=time.perf_counter() - started)
         return result
+
+
+class Memory:
+    """MLX's own account of its memory, by phases: its peak is set back where a phase begins.
+
+    Old releases of mlx have these functions in ``mlx.core.metal``.
+    """
+
+    def __init__(self, mx, stages: Stages) -> None:  # type: ignore[no-untyped-def]
+        self._mx = mx
+        self._stages = stages
+        self.peak = 0
+
+    def ask(self, name: str):  # type: ignore[no-untyped-def]
+        """What one of MLX's memory functions gives; null where there is none or it refuses."""
+        for holder in (self._mx, getattr(self._mx, "metal", None)):
+            function = getattr(holder, name, None)
+            if function is not None:
+                try:
+                    return function()
+                except Exception:
+                    return None
+        return None
+
+    def device(self) -> dict:
+        """What MLX says of the device that it runs on; the CPU backend says nothing of memory."""
+        found = self.ask("device_info")
+        return dict(found) if isinstance(found, dict) else {}
+
+    def begin(self, phase: str) -> None:
+        self.ask("reset_peak_memory")
+        self._stages.say(phase=phase)
+
+    def end(self, phase: str) -> None:
+        peak = self.ask("get_peak_memory")
+        self.peak = max(self.peak, int(peak or 0))
+        self._stages.say(
+            memory=phase,
+            peak=peak,
+            active=self.ask("get_active_memory"),
+            cache=self.ask("get_cache_memory"),
+        )
 
 
 def picture_problem(path: str) -> str | None:
@@ -116,7 +158,16 @@ def main() -> None:
     if problem is not None:
         stages.say(picture=problem)
         sys.exit(1)
-    model, processor = stages.run("load", lambda: mlx_vlm.load(job["model"]))
+    memory = Memory(mx, stages)
+    stages.say(device=memory.device())
+
+    def load():  # type: ignore[no-untyped-def]
+        memory.begin("load")
+        loaded = mlx_vlm.load(job["model"])
+        memory.end("load")
+        return loaded
+
+    model, processor = stages.run("load", load)
 
     def prompt_of(question: dict) -> str:
         return mlx_vlm.prompt_utils.apply_chat_template(
@@ -124,22 +175,27 @@ def main() -> None:
         )
 
     def see() -> list[dict]:
+        memory.begin("see")
         asked = questions(job, os.path.dirname(os.path.abspath(sys.argv[2])))
         inputs = mlx_vlm.prepare_inputs(
             processor,
             images=[asked[0]["image"]],
             prompts=prompt_of(asked[0]),
             image_token_index=getattr(model.config, "image_token_index", None),
+            resize_shape=job["generation"].get("resize_shape"),
         )
         if inputs.get("pixel_values") is None:
             raise ValueError("the processor made no numbers of the picture: the model is blind")
+        memory.end("see")
         return asked
 
     asked = stages.run("see", see)
 
     def generate():  # type: ignore[no-untyped-def]
         return [
-            answer_of(mlx_vlm, model, processor, prompt_of(question), question["image"], job)
+            answer_of(
+                mlx_vlm, model, processor, prompt_of(question), question["image"], job, memory
+            )
             for question in asked
         ]
 
@@ -157,31 +213,42 @@ def main() -> None:
         ],
         time_to_first_token_seconds=answers[0]["first"],
         generation_tokens=tokens,
+        prompt_tokens=answers[0]["prompt"],
         # The first token of each answer comes out of the prefill.
         tokens_per_second=(tokens - len(answers)) / decoding if decoding > 0 else None,
-        peak_memory_bytes=int(mx.get_peak_memory()),
+        peak_memory_bytes=memory.peak or None,
     )
 
 
-def answer_of(mlx_vlm, model, processor, prompt, image, job):  # type: ignore[no-untyped-def]
-    """One greedy answer: ``{"text", "tokens", "first", "seconds"}``, the times from its start."""
+def answer_of(mlx_vlm, model, processor, prompt, image, job, memory):  # type: ignore[no-untyped-def]
+    """One greedy answer: ``{"text", "tokens", "prompt", "first", "seconds"}``.
+
+    ``prompt`` counts the tokens of text and picture, the times are from its start.
+    The picture goes through the model in the prefill, at whose end the first token is there.
+    """
+    memory.begin("prefill")
     started = time.perf_counter()
     first = last = None
     text = ""
     for chunk in mlx_vlm.stream_generate(
-        model, processor, prompt, image=[image], max_tokens=job["max_tokens"], temperature=0.0
+        model, processor, prompt, image=[image], temperature=0.0, **job["generation"]
     ):
         if first is None:
             first = time.perf_counter() - started
+            memory.end("prefill")
+            memory.begin("decode")
         text += chunk.text
         last = chunk
     if last is None or first is None or last.generation_tokens < 1:
         raise ValueError("no token was generated")
+    seconds = time.perf_counter() - started
+    memory.end("decode")
     return {
         "text": text,
         "tokens": int(last.generation_tokens),
+        "prompt": getattr(last, "prompt_tokens", None),
         "first": first,
-        "seconds": time.perf_counter() - started,
+        "seconds": seconds,
     }
 
 

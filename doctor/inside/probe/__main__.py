@@ -29,6 +29,7 @@ def answer(question: dict) -> dict:
     import distributions
     import imports
     import interpreter
+    import manager
     import modules
     import processors
     import shadows
@@ -45,10 +46,18 @@ def answer(question: dict) -> dict:
         finder = modules.Finder(search_path)
         found, leftovers = distributions.find(search_path)
     distributions.add_tags(found, notes)
+    managed_by = manager.find(found, notes, question.get("folder"))
+    if managed_by and managed_by["kind"] in ("conda", "pixi"):
+        manager.add_conda(found, notes)
     processor = processors.processor(finder, notes, question)
     starts = processors.starts(finder, notes, question, processor)
     incomplete = distributions.incomplete(found)
-    tracer = imports.follow(finder, notes, starts, incomplete) if starts else None
+    backends = processors.backends(processor)
+    starts += [name for name in backends if finder.find(name)] if starts else []
+    incomplete += [name for name in backends if name != "torch"]  # torch is too large to follow
+    described = transformers_tables.describe(finder, notes)
+    closed = transformers_tables.closed(finder, described)
+    tracer = imports.follow(finder, notes, starts, incomplete, closed=closed) if starts else None
     traced = tracer.summary() if tracer else None
     expected = damage.expected(found, notes, traced) if traced else []
     changed = damage.find(expected, notes, finder)
@@ -69,7 +78,7 @@ def answer(question: dict) -> dict:
         )
         starts += [name for name in doubtful if processors.is_configuration(name, question)]
         starts = shadows.starts(hiding) + starts
-        tracer = imports.follow(finder, notes, starts, incomplete, doubt)
+        tracer = imports.follow(finder, notes, starts, incomplete, doubt, closed)
     misfits: list = []
     if tracer:
         module = processors.model_module(finder, notes, question)
@@ -82,20 +91,28 @@ def answer(question: dict) -> dict:
         shadows.judge(hiding, {"modules": {}, "problems": [shadows.NOT_MLX_VLM]})
     startup.judge(started, loaded, traced["taken"] if traced else set())
     hiding += shadows.here(question.get("folder"), finder, near)
+    lacking: list = []
+    if traced and "torch" in traced["reached"] and sys.platform == "linux":
+        import libraries  # only where torch is loaded
+
+        core = finder.find("torch._C")
+        sites = [entry["path"] for entry in search_path if entry["kind"] == "site-packages"]
+        lacking = libraries.missing([core["origin"]], sites) if core else []
     asks_loader = "LD_LIBRARY_PATH" in os.environ or "DYLD_LIBRARY_PATH" in os.environ
     if asks_loader:
         import libraries  # only where somebody directs the loader
-    described = interpreter.describe(search_path)
+    own = interpreter.describe(search_path)
     result = {
-        "interpreter": described,
+        "interpreter": own,
         "stray_libraries": libraries.strays(finder) if asks_loader else [],
         "conda": distributions.of_conda(sys.prefix),
-        "foreign_scripts": distributions.foreign_scripts(described["scripts"], sys.executable),
+        "manager": managed_by,
+        "foreign_scripts": distributions.foreign_scripts(own["scripts"], sys.executable),
         "distributions": found,
         "leftovers": leftovers,
         "modules": {name: finder.find(name) for name in question["modules"]},
         "builds": {name: modules.build(finder, name) for name in ("torch", "torchvision")},
-        "transformers": transformers_tables.describe(finder, notes),
+        "transformers": described,
         "processor": processor,
         "image_processor": transformers_tables.image_processor(finder, notes, question),
         "supported_model_types": processors.supported_model_types(finder, notes),
@@ -107,6 +124,8 @@ def answer(question: dict) -> dict:
         "damaged": changed,
         "shadows": hiding,
         "startup": started,
+        "missing_libraries": lacking,
+        "mlx_library": modules.mlx_library(finder),
         "torch_bytes": disk.torch_bytes(found, notes),
     }
     if question.get("survey"):

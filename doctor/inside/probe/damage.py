@@ -81,6 +81,8 @@ def find(expected: list[tuple], notes: Notes, finder: Finder) -> list[dict]:
             foreign = ".cpython-" in name and _suffix(name) not in SUFFIXES
             if found == size and not foreign:
                 continue
+            if size == 0 and found is None and os.path.isdir(os.path.dirname(path)):
+                continue  # an empty __init__.py that packages share: Python does without
             kind = _kind(name)
             # Signing a library again, as macOS tools do, adds to it.
             if kind == "compiled" and found is not None and found >= size:
@@ -270,6 +272,8 @@ def judge(changed: list[dict], traced: dict, finder: Finder, starts: list[str]) 
                     file["problem"] = lost(path, file["recorded_bytes"], file["bytes"])
         if file["problem"] is None and not file["used"]:
             _judge_unseen(file, extensions, finder)
+        if file["problem"] is None and file["kind"] == "compiled":
+            _judge_named(file, traced["modules"])
         file["used"] = file["used"] or file["problem"] is not None
 
 
@@ -312,6 +316,22 @@ def _judge_unseen(file: dict, extensions: list[str], finder: Finder) -> None:
         code = _bytes(path) if top in path.split(os.sep) else b""
         if module.encode() in code and (not replaced or CYTHON_MISMATCH in code):
             file["problem"] = f"{os.path.basename(path)} imports it"
+            return
+
+
+def _judge_named(file: dict, modules: dict[str, str]) -> None:
+    """A library that is cut off, and that a module beside it loads by its name."""
+    if file["bytes"] is None or file["bytes"] >= file["recorded_bytes"] or not _is_broken(file):
+        return
+    folder, base = os.path.split(file["path"])
+    name = re.compile(rf"[\"']{re.escape(base.partition('.')[0])}(?:\.|[\"'])")
+    for path in modules.values():
+        if (
+            os.path.dirname(path) == folder
+            and path.endswith(".py")
+            and name.search(read(path) or "")
+        ):
+            file["problem"] = f"{os.path.basename(path)} loads it by its name, and crashes there"
             return
 
 

@@ -79,15 +79,39 @@ def foreign_scripts(folder: str, executable: str) -> dict[str, str]:
 
 
 def incomplete(found: list[dict]) -> list[str]:
-    """The top-level modules of distributions that require something that is not installed."""
-    names = {canonical(distribution["name"]) for distribution in found}
+    """The top-level modules of distributions that require what is not installed, or is too old."""
+    versions: dict = {}
+    for distribution in found:
+        versions.setdefault(canonical(distribution["name"]), distribution["version"])
     modules: list[str] = []
     for distribution in found:
-        required = (text for text in distribution["requires"] if ";" not in text)
-        matches = (re.match(r"[A-Za-z0-9._-]+", text) for text in required)
-        if any(match and canonical(match.group(0)) not in names for match in matches):
+        if any(_lacks(text, versions) for text in distribution["requires"] if ";" not in text):
             modules += _top_level(distribution["metadata"])
     return modules
+
+
+def _lacks(requirement: str, versions: dict) -> bool:
+    """Whether a requirement is surely not met: nothing of the name, or a release below its least.
+
+    The probe has no packaging. Only the numbers of a release are compared, and only where they
+    tell.
+    """
+    match = re.match(r"[A-Za-z0-9._-]+", requirement)
+    if not match:
+        return False
+    if canonical(match.group(0)) not in versions:
+        return True
+    least = re.search(r">=\s*(\d+(?:\.\d+)*)", requirement)
+    release = re.match(r"\d+(?:\.\d+)*", versions[canonical(match.group(0))] or "")
+    return bool(least and release and numbers(release.group(0)) < numbers(least.group(1)))
+
+
+def numbers(release: str) -> list[int]:
+    """The numbers of a release, to be compared: ``1.0`` and ``1`` are one."""
+    numbers = [int(part) for part in release.split(".")]
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return numbers
 
 
 def canonical(name: str) -> str:

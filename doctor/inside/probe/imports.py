@@ -20,6 +20,9 @@ from notes import Notes, read
 
 FOLLOWED = frozenset({"mlx", "mlx_lm", "mlx_vlm", "transformers", "huggingface_hub", "tokenizers"})
 
+# Of these only the package's own file is followed: torch imports some two thousand modules.
+SHALLOW = frozenset({"torch"})
+
 # What Python itself puts into a module.
 IN_EVERY_MODULE = frozenset(
     {"__doc__", "__file__", "__loader__", "__name__", "__package__", "__path__", "__spec__"}
@@ -85,12 +88,14 @@ def follow(
     starts: list[str],
     incomplete: list[str],
     doubt: Doubt | None = None,
+    closed: frozenset = frozenset(),
 ) -> Tracer:
     """A tracer that has followed the imports from ``starts``, and can follow more.
 
-    ``incomplete`` are further top-level modules to follow into.
+    ``incomplete`` are further top-level modules to follow into, ``closed`` those that are there and
+    that transformers takes for absent.
     """
-    tracer = Tracer(finder, notes, FOLLOWED | set(incomplete), doubt or Doubt({}))
+    tracer = Tracer(finder, notes, FOLLOWED | set(incomplete), doubt or Doubt({}), closed)
     for start in starts:
         tracer.load(start, ("the doctor", 0))
     return tracer
@@ -107,7 +112,7 @@ def summarise(text: str) -> dict:
     that it makes names in other ways; ``lazy`` maps names to the submodules that a lazy package
     takes them from, ``places`` some names to theirs, where there may be others too; ``hints`` are
     names that it only mentions, in its ``__getattr__`` or for type checkers; ``calls`` tells that
-    it calls into another followed package at once; ``error`` is a syntax error.
+    it calls into another followed package at once; ``error`` is why its import always fails.
     """
     summary = _empty()
     try:
@@ -117,6 +122,9 @@ def summarise(text: str) -> dict:
         return summary
     except (RecursionError, MemoryError):
         summary["dynamic"] = True
+        return summary
+    if any(isinstance(statement, ast.Raise) for statement in tree.body):
+        summary["error"] = "it raises an error whenever it is imported"
         return summary
     defines: set[str] = set()
     _Body(summary, defines, constants=_constants(tree)).visit_all(tree.body, optional=False)
@@ -458,11 +466,11 @@ def condition(test: ast.expr) -> bool | None:
 def _gates(test: ast.expr) -> tuple[str, ...] | None:
     """The modules that ``is_x_available()`` asks for; null where the condition is any other.
 
-    Not those of torch: for these transformers asks for a version too.
+    Of torch's own, only torch and torchvision: the others ask for what a machine has.
     """
     if isinstance(test, ast.Call) and isinstance(test.func, ast.Name) and not test.args:
         match = re.fullmatch(r"is_(\w+)_available", test.func.id)
-        if match and not match.group(1).startswith("torch"):
+        if match and not match.group(1).startswith("torch_"):
             return (GATED_MODULES.get(match.group(1), match.group(1)),)
     return None
 
@@ -561,8 +569,10 @@ class Tracer:
         notes: Notes,
         followed: frozenset | set,
         doubt: Doubt,
+        closed: frozenset,
     ) -> None:
         self._finder = finder
+        self._closed = closed
         self._notes = notes
         self._surely_followed = followed
         self._followed = followed | doubt.around
@@ -668,7 +678,8 @@ class Tracer:
             return False
         if not self._is_standard(name):
             self.reached.add(top)
-        if top in self._followed and found["origin"].endswith(".py"):
+        followed = top in self._followed and (top not in SHALLOW or name == top)
+        if followed and found["origin"].endswith(".py"):
             summary = self._notes.of(found["origin"], summarise)
             if summary is None or summary["error"]:
                 self.problem(place, name, None)
@@ -681,7 +692,7 @@ class Tracer:
             self._files_around.add(found["origin"])
         package = name if found["kind"] == "package" else name.rpartition(".")[0]
         for line, level, module, names, optional, gates in summary["imports"]:
-            if optional or not all(map(self._finder.find, gates)):
+            if optional or not all(map(self._is_open, gates)):
                 self._attempt(absolute(package, level, module), names or ())
                 continue
             place = (found["origin"], line)
@@ -694,13 +705,28 @@ class Tracer:
                     own = f"{target}.{wanted}"
                     if target == name and self._finder.find(own):
                         self.load(own, place)
+                    elif target == name and not self._binds(found["origin"], wanted):
+                        self.problem(place, target, wanted)
                     else:
                         self.take(target, wanted, place)
         for line, used, attribute, gates in summary["uses"]:
             alias, dot, inner = used.partition(".")
             module = summary["aliases"][alias] + dot + inner
-            if all(map(self._finder.find, gates)) and self.lacks(module, attribute):
+            if all(map(self._is_open, gates)) and self.lacks(module, attribute):
                 self.problem((found["origin"], line), module, attribute)
+
+    def _binds(self, path: str, name: str) -> bool:
+        """Whether a module that takes a name of its own may have it from anywhere else."""
+        summary = self._notes.of(path, summarise)
+        if summary["dynamic"]:
+            return True
+        bound = rf"^\s*(?:def|class|async def)\s+{name}\b|^\s*{name}\b[^\n]*=|\bas {name}\b"
+        others = sum(name in (names or ()) for _, _, _, names, *_ in summary["imports"])
+        return others > 1 or re.search(bound, read(path) or "", re.MULTILINE) is not None
+
+    def _is_open(self, gate: str) -> bool:
+        """Whether transformers takes a module for available."""
+        return gate not in self._closed and self._finder.find(gate) is not None
 
     def _attempt(self, module: str | None, names: list[str] | tuple) -> None:
         """Note what an import that may fail would load of the packages with doubtful files."""

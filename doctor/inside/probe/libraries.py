@@ -5,6 +5,7 @@ ELF as in the System V ABI and ``elf.h``, Mach-O as in Apple's ``mach-o/loader.h
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import struct
@@ -18,6 +19,13 @@ HEAD_BYTES = 65_536
 
 # MLX's library for CUDA has some hundreds of megabytes.
 MOST_BYTES = 500_000_000
+
+# Where the loader looks by default (ld.so's manual), Debian's folders for each machine included.
+SYSTEM_FOLDERS = [
+    *("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib"),
+    *glob.glob("/usr/lib/*-linux-gnu*"),
+    *glob.glob("/usr/local/cuda*/lib64"),
+]
 
 ELF_PT_LOAD, ELF_PT_DYNAMIC = 1, 2
 ELF_DT_NEEDED, ELF_DT_STRTAB, ELF_DT_RPATH, ELF_DT_RUNPATH = 1, 5, 15, 29
@@ -146,6 +154,38 @@ def _symbols(path: str) -> set[bytes]:
             return set(re.findall(rb"_ZNK?3mlx4core\w+", file.read(MOST_BYTES)))
     except OSError:
         return set()
+
+
+def missing(starts: list[str], site_folders: list[str]) -> list[dict]:
+    """``{"name", "needed_by", "folder"}`` of the libraries that these need and that are nowhere.
+
+    Only where a library is to lie in a folder of the environment, and that folder is not there: so
+    it is where the package is missing that brings it (torch's CUDA libraries come in packages of
+    their own, ``nvidia/<name>/lib``, which torch also looks through by itself). Of all else the
+    system's loader may know more.
+    """
+    brought = {
+        os.path.basename(path)
+        for site in site_folders
+        for path in glob.glob(os.path.join(glob.escape(site), "nvidia", "*", "lib", "lib*"))
+    }
+    places = [*filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")), *SYSTEM_FOLDERS]
+    result = []
+    for path in sorted(closure(starts, {})):
+        described = describe(path)
+        for name in described["needed"] if described else ():
+            folders = described["folders"]  # type: ignore[index]
+            lost = [
+                folder
+                for folder in map(os.path.normpath, folders)
+                if folder.startswith(tuple(site + os.sep for site in site_folders))
+                and not os.path.isdir(folder)
+            ]
+            if not lost or os.path.basename(name) in brought:
+                continue
+            if not any(os.path.exists(os.path.join(place, name)) for place in [*folders, *places]):
+                result.append({"name": name, "needed_by": path, "folder": lost[0]})
+    return result
 
 
 def closure(starts: list[str], known: dict[str, str]) -> set[str]:

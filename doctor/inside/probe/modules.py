@@ -140,3 +140,13 @@ def build(finder: Finder, name: str) -> dict | None:
         "cuda": cuda.group(1) if cuda else None,
         "source": path,
     }
+
+
+def mlx_library(finder: Finder) -> str | None:
+    """The library that computes, in the folder where mlx.core looks for it; null where none is."""
+    core = finder.find("mlx.core")
+    for name in ("libmlx.so", "libmlx.dylib"):
+        path = os.path.join(os.path.dirname(core["origin"]), "lib", name) if core else ""
+        if os.path.isfile(path):
+            return path
+    return None

@@ -91,6 +91,12 @@ def _starts_for(finder: Finder, notes: Notes, mlx_vlm: str, purpose: str) -> lis
     return []
 
 
+def backends(processor: dict | None) -> list[str]:
+    """Those of torch and torchvision that the processor imports: torch first, as they do."""
+    needed = {name for need in (processor or {}).get("needs", ()) for name in need["backends"]}
+    return [name for name in ("torch", "torchvision") if name in needed]
+
+
 def is_configuration(module: str, question: dict) -> bool:
     """Whether this is transformers' configuration of the asked model type: it is loaded lazily."""
     model_type = (question.get("model_type") or "").lower()

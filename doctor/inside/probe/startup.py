@@ -86,6 +86,8 @@ def judge(files: list[dict], loaded: dict, taken: set[str]) -> None:
         for line, kind, detail in file["effects"]:
             if kind in ("absent", "replaced"):
                 on_the_way = detail in loaded or detail in taken
+            elif kind == "path-without":
+                on_the_way = any(detail in os.path.dirname(path) for path in loaded.values())
             else:
                 on_the_way = kind == "patch" and detail.partition(".")[0] in tops
             judged.append({"line": line, "kind": kind, "detail": detail, "on_the_way": on_the_way})
@@ -118,7 +120,8 @@ def effects(text: str) -> list[list]:
     """``[line, kind, detail]`` of what start-up code does that matters.
 
     The kinds: ``ends`` (Python ends there, whatever happens), ``may-end``; ``path-first`` and
-    ``path-last`` (a folder is put on the search path; null where it is not told); ``absent`` (a
+    ``path-last`` (a folder is put on the search path; null where it is not told); ``path-without``
+    (the folders whose paths contain this are taken off it; empty for all of them); ``absent`` (a
     module, or a name in one, is there no more), ``replaced`` (a module is put in its place);
     ``hook`` (how modules are found is changed); ``patch`` (an attribute of a module is set);
     ``environment`` (a variable is set or removed: ``NAME=value``).
@@ -213,13 +216,13 @@ class _Reader:
             elif owner == "os.environ" and isinstance(index, str):
                 self._note(node, "environment", f"{index}={source.literal(value) or ''}")
             elif owner == "sys.path":
-                self._paths(node, "path-first", value)
+                self._replace_path(node, value)
             return
         name = self._dotted(target)
-        if name == "sys.path":
-            self._paths(
-                node, "path-last" if isinstance(node, ast.AugAssign) else "path-first", value
-            )
+        if name == "sys.path" and isinstance(node, ast.AugAssign):
+            self._paths(node, "path-last", value)
+        elif name == "sys.path":
+            self._replace_path(node, value)
         elif name in HOOKS:
             self._note(node, "hook", name)
         elif isinstance(target, ast.Attribute) and name.partition(".")[0] in self._modules():
@@ -242,6 +245,8 @@ class _Reader:
         if owner == "sys.path" and method in ("insert", "append", "extend"):
             first = method == "insert"
             self._paths(node, "path-first" if first else "path-last", *arguments[first:])
+        elif name == "sys.path.clear":
+            self._note(node, "path-without", "")
         elif owner == "sys.path" or name == "site.addsitedir":
             self._paths(node, "path-last", *arguments[:1])
         elif owner in HOOKS:
@@ -266,6 +271,21 @@ class _Reader:
             self.visit_all(self._functions[name].body, certain, catches)
             return any(kind == "ends" for _, kind, _ in self.found[before:])
         return False
+
+    def _replace_path(self, node: ast.AST, value: ast.expr) -> None:
+        """Another search path in the place of the old one: all, some or none of its folders."""
+        if isinstance(value, (ast.List, ast.Tuple)) and not value.elts:
+            self._note(node, "path-without", "")
+            return
+        if isinstance(value, ast.ListComp) and len(value.generators) == 1:
+            loop = value.generators[0]
+            if self._dotted(loop.iter) == "sys.path" and len(loop.ifs) == 1:
+                test = loop.ifs[0]
+                words = source.literal(test.left) if isinstance(test, ast.Compare) else None
+                if isinstance(words, str) and isinstance(test.ops[0], ast.NotIn):  # type: ignore[attr-defined]
+                    self._note(node, "path-without", words)
+                    return
+        self._paths(node, "path-first", value)
 
     def _paths(self, node: ast.AST, kind: str, *values: ast.expr) -> None:
         for value in values:

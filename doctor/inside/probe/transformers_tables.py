@@ -7,7 +7,8 @@ import os
 import re
 
 import source
-from modules import Finder
+from distributions import numbers
+from modules import Finder, build
 from notes import Notes, read
 
 
@@ -23,6 +24,9 @@ def describe(finder: Finder, notes: Notes) -> dict | None:
             os.path.join(folder, "utils", "import_utils.py"), torchvision_needs_torch
         ),
         "least": _least(folder, notes),
+        "module_suffices": notes.of(
+            os.path.join(folder, "utils", "import_utils.py"), module_suffices
+        ),
     }
 
 
@@ -40,6 +44,21 @@ def _least(folder: str, notes: Notes) -> dict[str, str]:
     return {name: version for name, version in found.items() if version}
 
 
+def closed(finder: Finder, described: dict | None) -> frozenset:
+    """Of torch and torchvision, those that are there and that transformers takes for absent."""
+    if described is None:
+        return frozenset()
+    found = build(finder, "torch")
+    release = re.match(r"\d+(?:\.\d+)*", found["version"] if found else "")
+    least = described["least"].get("torch")
+    too_old = release is None or (least and numbers(release.group(0)) < numbers(least))
+    if not too_old:
+        return frozenset()
+    return frozenset(
+        ["torch", "torchvision"] if described["torchvision_needs_torch"] else ["torch"]
+    )
+
+
 def least_torch(text: str) -> str | None:
     """The release below which torch is disabled, from the warning that says so."""
     match = re.search(r"PyTorch >= (\d+(?:\.\d+)*) is required but found", text)
@@ -53,7 +72,7 @@ def least_jinja2(text: str) -> str | None:
 
 
 def _enforced(folder: str, notes: Notes) -> list[dict] | None:
-    """``{"requirement", "if_installed", "source"}`` for each; null where the table is not found.
+    """What an ``EnforcedRequirement`` of the facts has, for each; null without the table.
 
     ``dependency_versions_check.py`` names the distributions that it checks whenever transformers
     is imported, ``dependency_versions_table.py`` the versions.
@@ -63,11 +82,48 @@ def _enforced(folder: str, notes: Notes) -> list[dict] | None:
     table = notes.of(table_path, dependency_table)
     if checked is None or table is None:
         return None
-    return [
-        {"requirement": table[name], "if_installed": optional, "source": table_path}
-        for name, optional in checked
-        if name in table and name != "python"
-    ]
+    result = []
+    for name, optional in checked:
+        if name in table and name != "python":
+            entry = {"requirement": table[name], "if_installed": optional, "source": table_path}
+            if optional:
+                utils = os.path.join(folder, "utils", "import_utils.py")
+                entry.update(notes.of(utils, guard, name) or {})
+            result.append(entry)
+    return result
+
+
+def guard(text: str, name: str) -> dict:
+    """What ``is_<name>_available`` asks for besides the package: other backends, a least release.
+
+    ``{"guard_needs", "guard_least"}``.
+    """
+    match = re.search(
+        rf"^def is_{re.escape(name)}_available\((.*?)\).*?(?=^\S)", text, re.MULTILINE | re.DOTALL
+    )
+    if not match:
+        return {}
+    default = re.search(r"min_version[^=,]*=\s*(?:\"([\d.]+)\"|'([\d.]+)'|(\w+))", match.group(1))
+    least = default and (default.group(1) or default.group(2))
+    if default and default.group(3):
+        constant = re.search(rf"^{default.group(3)}\s*=\s*[\"']([\d.]+)[\"']", text, re.MULTILINE)
+        least = constant and constant.group(1)
+    return {
+        "guard_needs": re.findall(r"not is_(\w+)_available\(\)", match.group(0)),
+        "guard_least": least,
+    }
+
+
+def module_suffices(text: str) -> bool | None:
+    """Whether a package is available by its module alone, its metadata unread.
+
+    Releases of transformers up to 4 ask for the metadata of every package, and take one without for
+    absent; later ones do so only where they want a version. Null if it is not told.
+    """
+    match = re.search(r"^def _is_package_available\b.*?(?=^\S)", text, re.MULTILINE | re.DOTALL)
+    if not match:
+        return None
+    return re.search(r"if package_exists and return_version\b", match.group(0)) is not None
 
 
 def dependency_table(text: str) -> dict[str, str] | None:

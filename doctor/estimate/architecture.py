@@ -1,0 +1,306 @@
+"""A model's numbers, from its ``config.json``: the language model's, and the vision tower's.
+
+Configs differ in their names and agree in their terms; the names are those of transformers' and
+mlx-vlm's own config classes. Numbers that no model has (10^12 layers, NaN, negative sizes) are
+refused, so that nothing after this has to fear them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from doctor.estimate.terms import NotEstimable
+
+Config = Mapping[str, object]
+
+# No published model comes near these.
+MOST_LAYERS, MOST_WIDTH, MOST_VOCABULARY, MOST_EXPERTS = 1_000, 262_144, 4_000_000, 4_096
+# Types whose heads of words are their embedding tables although their configs do not say so.
+TIED = ("gemma", "gemma2", "gemma3", "gemma3_text", "gemma3n", "gemma3n_text", "gemma4")
+
+
+@dataclass(frozen=True)
+class Text:
+    """The language model. ``kinds`` says of each layer ``full``, ``sliding`` or ``state``.
+
+    ``state`` layers (linear attention, convolutions) keep a state of fixed size in place of a KV
+    cache. ``kv_width`` is what one token adds to the cache of one layer, in elements.
+    """
+
+    type: str
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    vocabulary: int
+    tied: bool
+    gated: bool
+    kinds: tuple[str, ...]
+    window: int | None
+    kv_width: int
+    query_norms: bool
+    experts: int
+    experts_used: int
+    expert_intermediate: int
+    shared_intermediate: int
+    dense_layers: int
+
+
+@dataclass(frozen=True)
+class Vision:
+    """The vision tower.
+
+    ``patch`` and ``image_size`` are pixels, ``merge`` is the side of the square of patches that
+    becomes one token.
+    """
+
+    type: str
+    layers: int
+    hidden: int
+    heads: int
+    head_dim: int
+    intermediate: int
+    patch: int
+    temporal: int
+    merge: int
+    image_size: int
+    gated: bool
+    window: int
+    full_layers: tuple[int, ...]
+    deepstack: int
+    out_hidden: int
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A whole model: its ``model_type`` and its two parts (no vision: ``None``)."""
+
+    type: str
+    text: Text
+    vision: Vision | None
+
+
+def section(config: Config, *names: str) -> Config:
+    """The first of these parts of a config that is an object; empty where there is none."""
+    for name in names:
+        part = config.get(name)
+        if isinstance(part, Mapping) and part:
+            return part
+    return {}
+
+
+def number(config: Config, names: tuple[str, ...], most: int, least: int = 1) -> int | None:
+    """The first of these fields that is there, as a whole number.
+
+    Raises ``NotEstimable`` where it is there and is no such number.
+    """
+    for name in names:
+        value = config.get(name)
+        if value is None:
+            continue
+        if isinstance(value, list) and value and all(item == value[0] for item in value):
+            value = value[0]
+        if isinstance(value, Mapping):  # {"height": 14, "width": 14}
+            value = value.get("height")
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise NotEstimable(f"{name} in config.json is no number")
+        if not math.isfinite(value) or not least <= value <= most:
+            raise NotEstimable(f"{name} in config.json is {value:.6g}, which no model has")
+        return int(value)
+    return None
+
+
+def needed(config: Config, part: str, names: tuple[str, ...], most: int) -> int:
+    """As ``number``. Raises ``NotEstimable`` where the field is missing."""
+    value = number(config, names, most)
+    if value is None:
+        raise NotEstimable(f"config.json does not say the {names[0]} of the {part}")
+    return value
+
+
+def word(config: Config, name: str) -> str:
+    """A field that is text; empty where it is not."""
+    value = config.get(name)
+    return value if isinstance(value, str) and len(value) <= 100 else ""
+
+
+def read(config: Config) -> Architecture:
+    """The numbers of a model. Raises ``NotEstimable`` where the config does not tell them."""
+    kind = word(config, "model_type")
+    if not kind:
+        raise NotEstimable("config.json names no model_type")
+    return Architecture(kind, _text(config), _vision(config, kind))
+
+
+def _text(config: Config) -> Text:
+    part = section(config, "text_config", "llm_config", "language_config", "thinker_config")
+    part = section(part, "text_config") or part
+    # Older configs keep the language model's numbers at the top, beside a part of other things.
+    merged = {**{key: value for key, value in config.items() if key not in part}, **part}
+    kind = word(part, "model_type") or word(config, "model_type")
+    layers = needed(
+        merged, "language model", ("num_hidden_layers", "n_layers", "num_layers"), MOST_LAYERS
+    )
+    hidden = needed(
+        merged, "language model", ("hidden_size", "d_model", "n_embd", "dim"), MOST_WIDTH
+    )
+    heads = needed(merged, "language model", ("num_attention_heads", "n_heads"), MOST_EXPERTS)
+    kv_heads = number(merged, ("num_key_value_heads", "n_kv_heads"), MOST_EXPERTS) or heads
+    head_dim = number(merged, ("head_dim",), MOST_WIDTH) or max(1, hidden // heads)
+    intermediate = (
+        number(
+            {**merged, "intermediate_size": _largest(merged.get("intermediate_size"))},
+            ("intermediate_size", "ffn_hidden_size", "d_ff"),
+            4 * MOST_WIDTH,
+        )
+        or 4 * hidden
+    )
+    experts = number(
+        merged,
+        ("num_experts", "n_routed_experts", "num_local_experts", "moe_num_experts"),
+        MOST_EXPERTS,
+        0,
+    )
+    used = number(
+        merged,
+        ("num_experts_per_tok", "top_k_experts", "moe_k", "moe_top_k", "num_experts_per_token"),
+        MOST_EXPERTS,
+        0,
+    )
+    expert = number(
+        merged, ("moe_intermediate_size", "expert_intermediate_size"), MOST_WIDTH * 4, 0
+    )
+    shared = number(
+        merged,
+        ("shared_expert_intermediate_size", "share_expert_dim", "moe_shared_intermediate_size"),
+        MOST_WIDTH * 4,
+        0,
+    )
+    if shared is None:
+        count = number(
+            merged, ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts"), 64, 0
+        )
+        shared = (count or 0) * (expert or 0)
+    dense = number(
+        merged,
+        ("first_k_dense_replace", "moe_layer_start_index", "num_dense_layers"),
+        MOST_LAYERS,
+        0,
+    )
+    kinds = _kinds(merged, kind, layers)
+    rank = number(merged, ("kv_lora_rank",), MOST_WIDTH, 0)
+    rotary = number(merged, ("qk_rope_head_dim",), MOST_WIDTH, 0) or 0
+    if rank:
+        nope = number(merged, ("qk_nope_head_dim",), MOST_WIDTH, 0) or head_dim
+        head_dim = nope + rotary
+    return Text(
+        type=kind,
+        layers=layers,
+        hidden=hidden,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+        intermediate=intermediate,
+        vocabulary=number(merged, ("vocab_size",), MOST_VOCABULARY) or 32_000,
+        tied=_tied(config, part, kind),
+        gated=word(merged, "hidden_act") not in ("gelu_new", "relu2"),
+        kinds=kinds,
+        window=number(merged, ("sliding_window",), 2**40, 0) or None,
+        kv_width=rank + rotary if rank else 2 * kv_heads * head_dim,
+        query_norms=kind.startswith(("qwen3", "gemma3", "gemma4", "glm4v_moe_text")),
+        experts=(experts or 0) if (used or experts) else 0,
+        experts_used=used or 0,
+        expert_intermediate=expert or intermediate,
+        shared_intermediate=shared,
+        dense_layers=min(dense or 0, layers),
+    )
+
+
+def _largest(value: object) -> object:
+    """Of a number for each layer (gemma3n), the largest."""
+    if isinstance(value, list) and value and all(type(item) is int for item in value):
+        return max(value)
+    return value
+
+
+def _tied(config: Config, part: Config, kind: str) -> bool:
+    for holder in (config, part):
+        value = holder.get("tie_word_embeddings")
+        if isinstance(value, bool):
+            return value
+    return kind in TIED or word(config, "model_type") == "paligemma"
+
+
+def _kinds(merged: Config, kind: str, layers: int) -> tuple[str, ...]:
+    """What each layer keeps: everything, a window, or a state."""
+    listed = merged.get("layer_types")
+    if isinstance(listed, list) and len(listed) == layers:
+        return tuple(
+            "sliding"
+            if item in ("sliding_attention", "chunked_attention")
+            else "full"
+            if item in ("full_attention", "attention")
+            else "state"
+            for item in listed
+        )
+    every = number(merged, ("full_attention_interval",), MOST_LAYERS)
+    if every:
+        return tuple("full" if (index + 1) % every == 0 else "state" for index in range(layers))
+    chosen = merged.get("full_attn_idxs")
+    if isinstance(chosen, list):
+        return tuple("full" if index in chosen else "state" for index in range(layers))
+    pattern = number(merged, ("sliding_window_pattern", "_sliding_window_pattern"), MOST_LAYERS)
+    if pattern is None and kind in ("gemma3_text", "gemma3"):
+        pattern = 6
+    if pattern:
+        return tuple("full" if (index + 1) % pattern == 0 else "sliding" for index in range(layers))
+    return ("full",) * layers
+
+
+def _vision(config: Config, kind: str) -> Vision | None:
+    part = section(config, "vision_config", "vit_config", "vision_tower_config")
+    part = section(part, "vision_config") or part
+    if not part:
+        return None
+    width = number(part, ("embed_dim", "hidden_size", "width", "d_model"), MOST_WIDTH)
+    if width is None:
+        return None
+    layers = number(
+        part, ("depth", "num_hidden_layers", "layers", "n_layers", "num_layers"), MOST_LAYERS
+    )
+    heads = number(part, ("num_heads", "num_attention_heads", "heads"), MOST_EXPERTS) or max(
+        1, width // 64
+    )
+    ratio = part.get("mlp_ratio")
+    by_ratio = int(width * ratio) if isinstance(ratio, (int, float)) and 0 < ratio < 64 else None
+    full = part.get("fullatt_block_indexes")
+    deep = part.get("deepstack_visual_indexes")
+    return Vision(
+        type=word(part, "model_type") or kind,
+        layers=layers or 24,
+        hidden=width,
+        heads=heads,
+        head_dim=number(part, ("head_dim",), MOST_WIDTH) or max(1, width // heads),
+        intermediate=number(part, ("intermediate_size",), 4 * MOST_WIDTH) or by_ratio or 4 * width,
+        patch=number(part, ("patch_size", "spatial_patch_size"), 1_024) or 14,
+        temporal=number(part, ("temporal_patch_size",), 16) or 1,
+        merge=number(part, ("spatial_merge_size",), 16)
+        or number(config, ("spatial_merge_size", "scale_factor", "downsample_factor"), 16)
+        or 1,
+        image_size=number(part, ("image_size", "img_size"), 65_536) or 0,
+        gated=word(part, "hidden_act") in ("silu", "swish") and kind in GATED_TOWERS,
+        window=number(part, ("window_size",), 65_536, 0) or 0,
+        full_layers=tuple(item for item in full if type(item) is int)
+        if isinstance(full, list)
+        else (),
+        deepstack=len(deep) if isinstance(deep, list) else 0,
+        out_hidden=number(part, ("out_hidden_size", "projection_dim"), MOST_WIDTH) or width,
+    )
+
+
+# Types whose vision towers have gated feed-forward layers (two matrices up, one down).
+GATED_TOWERS = ("qwen2_5_vl", "pixtral", "mistral3", "glm4v", "glm4v_moe", "dots_ocr")

@@ -1,0 +1,84 @@
+"""How each family is written in mlx-vlm, as far as memory goes; read in its code and measured.
+
+``rotary`` and the rest of ``Tower`` come from ``mlx_vlm/models/<type>/vision.py``. ``wide_text``
+tells that the language model works in float32 although its weights do not: the picture's features
+are float32 and are put between the words (``paligemma.py``, ``llava_bunny.py``), which a model with
+bfloat16 weights shows on any machine (``inputs_embeds.dtype``). ``wide_vision`` is the same for the
+tower. Types that are not here get the general form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from doctor.estimate.passes import Tower
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family's ways. ``by_hand`` tells that the language model's rotation is written out."""
+
+    tower: Tower
+    by_hand: bool = False
+    wide_vision: bool = False
+    wide_text: bool = False
+    softcap: bool = False
+    whole_prompt: bool = False
+
+
+QWEN = Tower(rotary=4, joined=True)
+SIGLIP = Tower()
+PIXTRAL = Tower(rotary=2, mean=False, bias=False, mask=True)
+
+FAMILIES: dict[str, Family] = {
+    "qwen2_vl": Family(QWEN, by_hand=True),
+    "qwen2_5_vl": Family(replace(QWEN, mean=False), by_hand=True),
+    "qwen3_vl": Family(QWEN, by_hand=True),
+    "qwen3_vl_moe": Family(QWEN, by_hand=True),
+    "qwen3_5": Family(QWEN, by_hand=True),
+    "qwen3_5_moe": Family(QWEN, by_hand=True),
+    "glm4v": Family(replace(QWEN, mean=False, bias=False), by_hand=True),
+    "glm4v_moe": Family(replace(QWEN, mean=False, bias=False), by_hand=True),
+    "kimi_vl": Family(replace(QWEN, mask=True)),
+    "gemma3": Family(SIGLIP),
+    "paligemma": Family(SIGLIP, wide_text=True, softcap=True, whole_prompt=True),
+    "llava": Family(SIGLIP),
+    "llava_next": Family(SIGLIP),
+    "llava_bunny": Family(SIGLIP, wide_vision=True, wide_text=True),
+    "llava-qwen2": Family(SIGLIP, wide_vision=True, wide_text=True),
+    "idefics3": Family(SIGLIP),
+    "smolvlm": Family(SIGLIP),
+    "pixtral": Family(PIXTRAL),
+    "mistral3": Family(PIXTRAL),
+    "mllama": Family(replace(SIGLIP, bias=False, mask=True)),
+    "internvl_chat": Family(replace(SIGLIP, joined=True)),
+    "lfm2_vl": Family(SIGLIP),
+    "lfm2-vl": Family(SIGLIP),
+    "phi3_v": Family(SIGLIP),
+}
+GENERAL = Family(SIGLIP)
+
+# The families of the field report, and those of which whole models were measured.
+EXACT = (
+    "qwen2_vl",
+    "qwen2_5_vl",
+    "qwen3_vl",
+    "gemma3",
+    "paligemma",
+    "idefics3",
+    "smolvlm",
+    "pixtral",
+)
+
+
+def family(kind: str, mlx_vlm: tuple[int, ...]) -> Family:
+    """The ways of a model type in one release of mlx-vlm."""
+    found = FAMILIES.get(kind, GENERAL)
+    tower = found.tower
+    # Releases before 0.3.12 made a dense mask in each layer of Qwen2's tower; from 0.4.0 on heads
+    # of 72 are widened for the fused kernel (``ensure_fused_sdpa``).
+    if kind in ("qwen2_vl", "qwen2_5_vl") and mlx_vlm < (0, 3, 12):
+        tower = replace(tower, mask_each=True)
+    if kind.startswith(("qwen3_vl", "qwen3_5")) and mlx_vlm >= (0, 4, 0):
+        tower = replace(tower, padded=True)
+    return replace(found, tower=tower)

@@ -1,0 +1,228 @@
+"""The peak of memory over the phases of a generation: load, vision, prefill, decode."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from doctor.estimate.architecture import Architecture, read
+from doctor.estimate.families import EXACT, Family, family
+from doctor.estimate.kernels import Kernels
+from doctor.estimate.passes import MOST_ON_TAPE, cache_tokens, text_pass, vision_pass
+from doctor.estimate.pictures import Sight, see
+from doctor.estimate.tape import CPU, METAL_LARGE, METAL_SMALL, Evaluator, Tape
+from doctor.estimate.terms import Estimate, Job, Library, NotEstimable, Phases, Weights
+
+# A prompt is cut into chunks of 2,048 tokens since mlx-vlm 0.3.10 where it is longer, and since
+# 0.7.0 always, so that the words' scores of the prompt are no longer worked out.
+CHUNK = 2_048
+CHUNKS_SINCE, CHUNKS_ALWAYS_SINCE = (0, 3, 10), (0, 7, 0)
+# A quantised cache is one only from this many tokens on (``DEFAULT_QUANTIZED_KV_START``).
+QUANTISED_FROM = 5_000
+# Beyond these nothing runs anywhere, and only absurd numbers are worked out.
+MOST_TOKENS, MOST_PICTURES = 10_000_000, 1_000
+NEWEST = (99,)
+replace = msgspec.structs.replace
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an estimate goes by, worked out once."""
+
+    architecture: Architecture
+    family: Family
+    weights: Weights
+    evaluator: Evaluator
+    fused: bool
+    mlx: tuple[int, ...]
+    mlx_vlm: tuple[int, ...]
+
+
+def release(version: str | None) -> tuple[int, ...]:
+    """A version's leading numbers; above all others where it is not known."""
+    numbers = re.match(r"\d+(?:\.\d+)*", version or "")
+    return tuple(int(part) for part in numbers[0].split(".")[:4]) if numbers else NEWEST
+
+
+def estimate(
+    config: Mapping[str, object],
+    weights: Weights,
+    job: Job,
+    library: Library,
+    preprocessor: Mapping[str, object] | None = None,
+    chip: str | None = None,
+) -> Estimate:
+    """The prediction for one job. Raises ``NotEstimable`` where the model's files do not allow."""
+    architecture = read(config)
+    if len(job.images) > MOST_PICTURES or not (
+        0 <= job.prompt_tokens <= MOST_TOKENS and 0 <= job.max_tokens <= MOST_TOKENS
+    ):
+        raise NotEstimable("no machine runs so many tokens or pictures")
+    if architecture.text.tied and weights.head:
+        # The table of the words is the head as well, and one that lies beside it is not loaded.
+        weights = replace(weights, total=weights.total - weights.head, head=0)
+    mlx_vlm = release(library.mlx_vlm)
+    setting = Setting(
+        architecture=architecture,
+        family=family(architecture.type, mlx_vlm),
+        weights=weights,
+        evaluator=_evaluator(library, chip),
+        fused=library.backend != "cpu",
+        mlx=release(library.mlx),
+        mlx_vlm=mlx_vlm,
+    )
+    seen = [see(architecture, preprocessor or {}, *size) for size in job.images]
+    sights = [sight for sight, _ in seen]
+    known = all(rule for _, rule in seen)
+    return predict(setting, job, sights, known, chip)
+
+
+def predict(
+    setting: Setting, job: Job, sights: list[Sight], known: bool, chip: str | None
+) -> Estimate:
+    """The prediction, where it is known how the model sees the pictures."""
+    from doctor.estimate.speed import tokens_per_second
+
+    architecture, weights = setting.architecture, setting.weights
+    text = architecture.text
+    tokens = max(1, job.prompt_tokens + sum(sight.length for sight in sights))
+    width = 4 if setting.family.wide_text else weights.width
+    pixels = sum(sight.pixels for sight in sights) * 4
+    vision = max((_vision(setting, sight, pixels) for sight in sights), default=0)
+    prefill = _prefill(setting, tokens, pixels, width)
+    cache = cache_bytes(setting, tokens + job.max_tokens, width, job.kv_bits)
+    rest = tokens * text.hidden * width + pixels
+    # One cache after another is copied into a larger one, and both are there for a moment.
+    decode = weights.total + rest + cache + cache / max(1, text.layers)
+    phases = Phases(
+        load=weights.total,
+        vision=int(max(vision, weights.total)),
+        prefill=int(prefill),
+        decode=int(decode),
+    )
+    peak = max(phases.load, phases.vision, phases.prefill, phases.decode)
+    exact = known and architecture.type in EXACT and weights.source == "headers"
+    low, high = _range(peak, weights.total, exact)
+    notes = list(weights.problems)
+    if not exact:
+        notes.append(
+            f"{architecture.type} is only known in general: its own rules were not measured"
+            if architecture.type not in EXACT
+            else f"the weights are from the {weights.source}, not from the files"
+        )
+    return Estimate(
+        weights_bytes=weights.total,
+        peak_bytes=peak,
+        low_bytes=low,
+        high_bytes=high,
+        phases=phases,
+        vision_tokens=sum(sight.tokens for sight in sights),
+        prompt_tokens=tokens,
+        kv_cache_bytes=int(cache),
+        tokens_per_second=tokens_per_second(text, weights, cache, chip),
+        exact=exact,
+        notes=tuple(notes),
+    )
+
+
+def _evaluator(library: Library, chip: str | None) -> Evaluator:
+    if library.backend == "cpu":
+        return CPU
+    large = chip is None or chip.endswith(("Max", "Ultra"))
+    return METAL_LARGE if large else METAL_SMALL
+
+
+def _vision(setting: Setting, sight: Sight, pixels: float) -> float:
+    vision = setting.architecture.vision
+    if vision is None:
+        return 0
+    weights = setting.weights
+    tape = Tape(setting.evaluator, weights.total + pixels)
+    wide = setting.family.wide_vision
+    kernels = Kernels(
+        tape=tape,
+        fused=setting.fused,
+        mlx=setting.mlx,
+        width=4 if wide else weights.width,
+        weight_width=weights.width,
+    )
+    vision_pass(kernels, setting.family.tower, vision, sight, setting.architecture.text)
+    return tape.peak()
+
+
+def _prefill(setting: Setting, tokens: int, pixels: float, width: int) -> float:
+    """The higher of the first and the last chunk of the prompt."""
+    text, weights, family_ = setting.architecture.text, setting.weights, setting.family
+    always = setting.mlx_vlm >= CHUNKS_ALWAYS_SINCE and not family_.whole_prompt
+    cut = always or (setting.mlx_vlm >= CHUNKS_SINCE and tokens > CHUNK)
+    cut = cut and not family_.whole_prompt and tokens > 1
+    chunks = [(tokens, 0)]
+    if cut:
+        most = tokens - 1
+        last = (most - 1) // CHUNK * CHUNK
+        chunks = [(min(CHUNK, most), 0), (most - last, last)]
+        if last >= CHUNK:
+            chunks.append((CHUNK, last - CHUNK))
+    peaks = []
+    for count, before in chunks:
+        held = cache_bytes(setting, before, width, None) if before else 0
+        on_tape = min(text.layers, MOST_ON_TAPE)
+        beyond = cache_bytes(setting, count + before, width, None) - held
+        resident = (
+            weights.total
+            + pixels
+            + tokens * text.hidden * width
+            + held
+            + beyond * (text.layers - on_tape) / text.layers
+        )
+        tape = Tape(setting.evaluator, resident)
+        kernels = Kernels(
+            tape=tape,
+            fused=setting.fused,
+            mlx=setting.mlx,
+            width=width,
+            weight_width=_weight_width(weights, text.layers),
+        )
+        text_pass(
+            kernels,
+            text,
+            tokens=count,
+            before=before,
+            logits=not cut,
+            by_hand=family_.by_hand,
+            mixed_softcap=family_.softcap,
+        )
+        peaks.append(tape.peak())
+    return max(peaks)
+
+
+def _weight_width(weights: Weights, layers: int) -> float:
+    """The size of one weight of the language model in bytes, below two where it is quantised."""
+    return weights.width if weights.bits is None else weights.bits / 8
+
+
+def cache_bytes(setting: Setting, tokens: int, width: int, bits: int | None) -> float:
+    """The KV cache for so many tokens."""
+    text = setting.architecture.text
+    element = float(width)
+    if bits and tokens > QUANTISED_FROM:
+        element = bits / 8 + 4 / 64  # a scale and an offset for each group of 64
+    held = 0.0
+    for kind in text.kinds:
+        if kind == "full":
+            held += cache_tokens(tokens) * text.kv_width
+        elif kind == "sliding":
+            held += min(cache_tokens(tokens), text.window or tokens) * text.kv_width
+        else:
+            held += text.heads * text.head_dim * 128
+    return held * element
+
+
+def _range(peak: int, weights: int, exact: bool) -> tuple[int, int]:
+    """From where to where nine of ten runs peak."""
+    above = peak - weights
+    share = 0.25 if exact else 0.5
+    return int(weights + above * (1 - share)), int(weights + above * (1 + share) + 0.02 * peak)

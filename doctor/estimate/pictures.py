@@ -1,0 +1,340 @@
+"""How a family cuts pictures: patches for its vision tower, tokens for its language model.
+
+Each rule is that of the family's own processor in mlx-vlm and transformers, named beside it. Limits
+come from the model's ``preprocessor_config.json`` where it gives them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from doctor.estimate.architecture import Architecture, Vision, number, section
+from doctor.estimate.terms import NotEstimable
+
+MOST_SIDE = 100_000
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One picture as the model gets it.
+
+    ``sequences`` of ``patches`` each go through the vision tower; ``tokens`` is what comes out, and
+    ``pixels`` what is put in. The language model's prompt grows by ``length`` (tokens and the marks
+    around them; for one that reads them by cross-attention, the mark alone), and the prompt's own
+    count by ``counted``.
+    """
+
+    sequences: int
+    patches: int
+    tokens: int
+    pixels: int
+    length: int
+    counted: int
+
+
+def _sight(
+    sequences: int,
+    patches: int,
+    tokens: int,
+    pixels: int,
+    length: int | None = None,
+    counted: int | None = None,
+) -> Sight:
+    """A picture whose tokens, unless said otherwise, are all in the prompt and in its count."""
+    length = tokens if length is None else length
+    return Sight(sequences, patches, tokens, pixels, length, length if counted is None else counted)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a rule goes by: the model, its preprocessor's file, and the picture's size."""
+
+    type: str
+    vision: Vision
+    preprocessor: Mapping[str, object]
+    width: int
+    height: int
+
+
+Rule = Callable[[Given], Sight]
+
+
+def see(
+    architecture: Architecture, preprocessor: Mapping[str, object], width: int, height: int
+) -> tuple[Sight, bool]:
+    """One picture of ``width`` by ``height`` pixels, and whether the family's own rule is known."""
+    if not (1 <= width <= MOST_SIDE and 1 <= height <= MOST_SIDE):
+        raise NotEstimable(f"{width}x{height} is no size of a picture")
+    vision = architecture.vision
+    if vision is None:
+        return _sight(1, 1, 256, 3 * 224 * 224), False
+    rule = RULES.get(architecture.type)
+    known = rule is not None
+    if rule is None:
+        fixed = vision.image_size and not {"min_pixels", "max_pixels"} & set(preprocessor)
+        rule = _whole if fixed and vision.merge == 1 else _smart
+    return rule(Given(architecture.type, vision, preprocessor, width, height)), known
+
+
+def _limits(preprocessor: Mapping[str, object], least: int, most: int) -> tuple[int, int]:
+    """The least and most pixels of a resized picture."""
+    size = section(preprocessor, "size")
+    limit = 10**10
+    low = number(preprocessor, ("min_pixels",), limit) or number(size, ("shortest_edge",), limit)
+    high = number(preprocessor, ("max_pixels",), limit) or number(size, ("longest_edge",), limit)
+    return low or least, high or most
+
+
+def smart_resize(width: int, height: int, factor: int, low: int, high: int) -> tuple[int, int]:
+    """Both sides as multiples of ``factor``, with between ``low`` and ``high`` pixels in all.
+
+    transformers' ``smart_resize`` (models/qwen2_vl/image_processing_qwen2_vl.py).
+    """
+    w = max(factor, round(width / factor) * factor)
+    h = max(factor, round(height / factor) * factor)
+    if w * h > high:
+        scale = math.sqrt(width * height / high)
+        w = max(factor, math.floor(width / scale / factor) * factor)
+        h = max(factor, math.floor(height / scale / factor) * factor)
+    elif w * h < low:
+        scale = math.sqrt(low / (width * height))
+        w = math.ceil(width * scale / factor) * factor
+        h = math.ceil(height * scale / factor) * factor
+    return w, h
+
+
+# The limits of the published preprocessor files, in pixels; by default those of Qwen2-VL.
+PUBLISHED_LIMITS = {
+    "qwen3_vl": (65_536, 16_777_216),
+    "qwen3_vl_moe": (65_536, 16_777_216),
+    "qwen3_5": (65_536, 16_777_216),
+    "qwen3_5_moe": (65_536, 16_777_216),
+    "glm4v": (12_544, 9_633_792),
+    "glm4v_moe": (12_544, 9_633_792),
+    "ernie4_5_moe_vl": (3_136, 1_003_520),
+}
+# GLM's limit counts a still picture as two frames.
+FRAMES = {"glm4v": 2, "glm4v_moe": 2, "glm_ocr": 2}
+
+
+def _smart(given: Given) -> Sight:
+    merge = number(given.preprocessor, ("merge_size",), 16) or given.vision.merge
+    patch = number(given.preprocessor, ("patch_size",), 1_024) or given.vision.patch
+    published = PUBLISHED_LIMITS.get(given.type, (3_136, 12_845_056))
+    low, high = _limits(given.preprocessor, *published)
+    frames = FRAMES.get(given.type, 1)
+    w, h = smart_resize(given.width, given.height, patch * merge, low // frames, high // frames)
+    patches = (w // patch) * (h // patch)
+    tokens = patches // merge**2
+    return _sight(1, patches, tokens, 3 * given.vision.temporal * w * h)
+
+
+def _whole(given: Given) -> Sight:
+    """One picture of the tower's own size, whatever was given (CLIP, SigLIP)."""
+    side = max(1, (given.vision.image_size or 336) // given.vision.patch)
+    tokens = max(1, side * side // given.vision.merge**2)
+    return _sight(1, side * side, tokens, 3 * (side * given.vision.patch) ** 2)
+
+
+def _gemma3(given: Given) -> Sight:
+    whole = _whole(given)
+    tokens = min(256, whole.patches)
+    return _sight(1, whole.patches, tokens, whole.pixels)
+
+
+def _bunny(given: Given) -> Sight:
+    """As ``_whole``, but its one mark in the prompt stands for all its tokens."""
+    whole = _whole(given)
+    return _sight(1, whole.patches, whole.tokens, whole.pixels, counted=1)
+
+
+def _longest_edge(preprocessor: Mapping[str, object], otherwise: int) -> int:
+    size = section(preprocessor, "size")
+    return number(size, ("longest_edge", "height"), MOST_SIDE) or otherwise
+
+
+def _pixtral(given: Given) -> Sight:
+    """Shrunk to the longest edge, in whole patches; a break after each row of tokens."""
+    patch = given.vision.patch
+    unit = patch * (given.vision.merge if given.type == "mistral3" else 1)
+    edge = _longest_edge(given.preprocessor, given.vision.image_size or 1_024)
+    scale = max(1.0, given.width / edge, given.height / edge)
+    columns = max(1, math.ceil(math.floor(given.width / scale) / unit))
+    rows = max(1, math.ceil(math.floor(given.height / scale) / unit))
+    patches = columns * rows * (unit // patch) ** 2
+    tokens = columns * rows + rows
+    return _sight(1, patches, tokens, 3 * patches * patch**2)
+
+
+def _idefics(given: Given) -> Sight:
+    """Scaled to a longest edge, cut into tiles, and the whole once more (Idefics3, SmolVLM)."""
+    tile = _longest_edge(
+        {"size": given.preprocessor.get("max_image_size")}, given.vision.image_size or 364
+    )
+    edge = _longest_edge(given.preprocessor, 4 * tile)
+    side = max(1, tile // given.vision.patch)
+    each = max(1, (side // max(1, given.vision.merge)) ** 2)
+    scale = edge / max(given.width, given.height)
+    columns = max(1, math.ceil(round(given.width * scale) / tile))
+    rows = max(1, math.ceil(round(given.height * scale) / tile))
+    if given.preprocessor.get("do_image_splitting") is False:
+        columns = rows = 0
+    if columns == rows == 1:
+        columns = rows = 0
+    tiles = columns * rows + 1
+    # Two marks before each tile, a line break after each row, and three marks more.
+    length = tiles * (each + 2) + rows + 3
+    return _sight(tiles, side * side, tiles * each, 3 * tiles * tile**2, length)
+
+
+def _internvl(given: Given) -> Sight:
+    """Up to twelve tiles in the arrangement nearest to the picture's form, and a thumbnail."""
+    tile = given.vision.image_size or 448
+    columns, rows = _grid(given.width, given.height, tile, 12)
+    tiles = columns * rows + (columns * rows > 1)
+    side = tile // given.vision.patch
+    each = side * side // 4
+    return _sight(tiles, side * side + 1, tiles * each, 3 * tiles * tile**2)
+
+
+def _grid(width: int, height: int, tile: int, most: int) -> tuple[int, int]:
+    """The arrangement of at most ``most`` tiles whose form is nearest, larger where it pays."""
+    best, nearest = (1, 1), math.inf
+    for count in range(1, most + 1):
+        for columns in range(1, count + 1):
+            rows, rest = divmod(count, columns)
+            if rest:
+                continue
+            distance = abs(width / height - columns / rows)
+            if distance < nearest - 1e-9 or (
+                abs(distance - nearest) < 1e-9 and width * height > 0.5 * tile**2 * count
+            ):
+                best, nearest = (columns, rows), distance
+    return best
+
+
+def _mllama(given: Given) -> Sight:
+    """Up to four tiles, always padded to four; read by cross-attention, not in the prompt."""
+    tile = given.vision.image_size or 560
+    side = tile // given.vision.patch
+    # A class token for each tile, padded to a multiple of eight.
+    patches = math.ceil((side * side + 1) / 8) * 8
+    return _sight(1, 4 * patches, 4 * (side * side + 1), 3 * 4 * tile**2, length=1)
+
+
+def _phi3(given: Given) -> Sight:
+    """Phi-3's HD form: tiles of 336 pixels, 144 tokens each, a break after each row of tokens."""
+    most = number(given.preprocessor, ("num_crops",), 64) or 4
+    columns = rows = 1
+    ratio = max(given.width, given.height) / min(given.width, given.height)
+    scale = 1
+    while scale * math.ceil(scale / ratio) <= most:
+        scale += 1
+    scale = max(1, scale - 1)
+    columns = scale
+    rows = max(1, math.ceil(scale / ratio))
+    if given.width < given.height:
+        columns, rows = rows, columns
+    tokens = (columns * rows + 1) * 144 + 1 + (rows + 1) * 12
+    return _sight(columns * rows + 1, 577, tokens, 3 * (columns * rows + 1) * 336**2)
+
+
+def _kimi(given: Given) -> Sight:
+    """Native sizes up to 4,096 patches, two by two to a token (MoonViT)."""
+    patch, width, height = given.vision.patch, given.width, given.height
+    limit = number(given.preprocessor, ("in_token_limit",), 10**6) or 4_096
+    count = (width // patch) * (height // patch)
+    if count > limit:
+        scale = math.sqrt(limit / count)
+        width, height = int(width * scale), int(height * scale)
+    columns = max(1, math.ceil(width / patch / 2))
+    rows = max(1, math.ceil(height / patch / 2))
+    patches = 4 * columns * rows
+    return _sight(1, patches, columns * rows, 3 * patches * patch**2)
+
+
+def _lfm2(given: Given) -> Sight:
+    """Between 64 and 256 tokens for a picture that is not split."""
+    patch = given.vision.patch
+    unit = patch * 2
+    least = number(given.preprocessor, ("min_image_tokens",), 10**6) or 64
+    most = number(given.preprocessor, ("max_image_tokens",), 10**6) or 256
+    w, h = smart_resize(given.width, given.height, unit, least * unit**2, most * unit**2)
+    patches = (w // patch) * (h // patch)
+    return _sight(1, patches, patches // 4, 3 * w * h)
+
+
+def _gemma4(given: Given) -> Sight:
+    """At most 280 tokens of three by three patches, in the picture's own form."""
+    most = number(given.preprocessor, ("max_soft_tokens", "image_seq_length"), 10**5) or 280
+    unit = 3 * given.vision.patch
+    scale = math.sqrt(most * unit**2 / (given.width * given.height))
+    columns = max(1, int(given.width * scale / unit))
+    rows = max(1, int(given.height * scale / unit))
+    tokens = columns * rows
+    return _sight(1, 9 * most, tokens, 3 * tokens * unit**2)
+
+
+def _molmo(given: Given) -> Sight:
+    """Overlapping crops of 336 pixels, up to twelve, and the whole; two by two patches a token."""
+    most = number(given.preprocessor, ("max_crops",), 64) or 12
+    side = max(1, (given.vision.image_size or 336) // given.vision.patch)
+    inner = (side - 8) * given.vision.patch
+    columns, rows = _grid(given.width, given.height, inner, most)
+    crops = columns * rows + 1
+    inner_side = side - 8
+    tokens = (
+        ((columns * inner_side + 8) * (rows * inner_side + 8)) // 4
+        + (rows * inner_side + 8) // 2
+        + side * side // 4
+        + side // 2
+    )
+    return _sight(crops, side * side + 1, tokens, 3 * crops * (side * given.vision.patch) ** 2)
+
+
+def _anyres(given: Given) -> Sight:
+    """LLaVA-NeXT: the tower's own size once, and up to four tiles of it."""
+    whole = _whole(given)
+    columns, rows = _grid(given.width, given.height, given.vision.image_size or 336, 4)
+    tiles = columns * rows + 1
+    return _sight(tiles, whole.patches, tiles * whole.patches, tiles * whole.pixels)
+
+
+RULES: dict[str, Rule] = {
+    "qwen2_vl": _smart,
+    "qwen2_5_vl": _smart,
+    "qwen3_vl": _smart,
+    "qwen3_vl_moe": _smart,
+    "qwen3_5": _smart,
+    "qwen3_5_moe": _smart,
+    "glm4v": _smart,
+    "glm4v_moe": _smart,
+    "ernie4_5_moe_vl": _smart,
+    "paddleocr_vl": _smart,
+    "dots_ocr": _smart,
+    "pixtral": _pixtral,
+    "mistral3": _pixtral,
+    "idefics3": _idefics,
+    "smolvlm": _idefics,
+    "gemma3": _gemma3,
+    "gemma3n": _gemma3,
+    "gemma4": _gemma4,
+    "diffusion_gemma": _gemma4,
+    "paligemma": _whole,
+    "llava": _whole,
+    "llava_next": _anyres,
+    "llava_bunny": _bunny,
+    "llava-qwen2": _bunny,
+    "internvl_chat": _internvl,
+    "internvl": _internvl,
+    "mllama": _mllama,
+    "phi3_v": _phi3,
+    "kimi_vl": _kimi,
+    "lfm2_vl": _lfm2,
+    "lfm2-vl": _lfm2,
+    "molmo": _molmo,
+    "molmo2": _molmo,
+    "molmo_point": _molmo,
+}

@@ -1,0 +1,215 @@
+"""Nothing private survives, and the checks say the same of what is left."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+import pytest
+
+from doctor import facts as facts_module
+from doctor import redaction, registry
+from doctor.facts import Facts
+from doctor.redaction import Identity, Redactor
+from tests.conftest import recorded
+
+# Every third: all of them take a minute, and were run when this was written.
+MATRIX = sorted((Path(__file__).parent / "matrix" / "facts").glob("*.json.gz"))[::3]
+
+TOKEN = "hf_QzTrWpLmKdVbNcXsGhJfYeRt"
+PASSWORD = "Tr0ub4dor-and-3"
+USER = "wilhelmina"
+HOST = "Wilhelminas-MacBook-Pro"
+HOME = f"/Users/{USER}"
+WHOSE = Identity(names=(USER, HOST), homes=(HOME,), secrets=("s3cr3t/of+the=variable",))
+
+# What is planted, and what must not be left of it, whatever the letters' case.
+SECRETS = {
+    "token of the Hub": (TOKEN, TOKEN),
+    "token of GitHub": ("ghp_abcdEFGH1234ijklMNOP5678qrst", "ghp_abcdEFGH1234ijklMNOP5678qrst"),
+    "fine-grained token": ("github_pat_11ABCDEFG_abcdefghij", "11ABCDEFG_abcdefghij"),
+    "key of an API": ("sk-proj-Zx81kQpLw72mN", "Zx81kQpLw72mN"),
+    "bearer": ("Authorization: Bearer QmFzZTY0VG9rZW4xMjM0", "QmFzZTY0VG9rZW4xMjM0"),
+    "assignment": ("HF_TOKEN=correcthorsebattery9", "correcthorsebattery9"),
+    "option": ("--token 'Zx81kQpLw72mN'", "Zx81kQpLw72mN"),
+    "query": ("https://host.example/x?api_key=Zx81kQpLw72mN&y=1", "Zx81kQpLw72mN"),
+    "URL": (f"https://bot:{PASSWORD}@pypi.corp.example/simple", PASSWORD),
+    "its host": (f"https://bot:{PASSWORD}@pypi.corp.example/simple", "pypi.corp.example"),
+    "requirement": (f"thing @ git+https://{TOKEN}@git.corp.example/a/b", "git.corp.example"),
+    "variable": ("s3cr3t/of+the=variable", "s3cr3t/of+the=variable"),
+    "e-mail": ("w.example@mail.example", "w.example@mail.example"),
+    "IPv4": ("10.20.30.40", "10.20.30.40"),
+    "IPv6": ("fe80::1ff:fe23:4567:890a", "fe80::1ff:fe23:4567:890a"),
+    "MAC": ("a4:83:e7:12:34:56", "a4:83:e7:12:34:56"),
+    "home": (f"{HOME}/x", USER),
+    "home of another": ("/home/ottokar/x", "ottokar"),
+    "user": (USER, USER),
+    "user in a path": (f"/data/{USER}-work/x", USER),
+    "user in a word": (f"/data/{USER}smith/x", USER),
+    "host": (HOST, HOST),
+    "host in another spelling": (f"{HOST.lower().replace('-', '_')}.local", USER),
+    "private key": (
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIEabcd\n-----END RSA PRIVATE KEY-----",
+        "MIIEabcd",
+    ),
+}
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "upper case": str.upper,
+    "lower case": str.lower,
+    "percent": lambda text: quote(text, safe=""),
+    "percent, every letter": lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
+    "percent twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "JSON": lambda text: json.dumps(text)[1:-1],
+    "JSON, every letter": lambda text: "".join(f"\\u{ord(letter):04x}" for letter in text),
+    "UTF-16": lambda text: text.encode("utf-16-le").decode("latin-1"),
+    "UTF-16 with its mark": lambda text: text.encode("utf-16").decode("latin-1"),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64 for URLs": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
+    "base64 without its end": lambda text: base64.b64encode(text.encode()).decode().rstrip("="),
+    "base64 of UTF-16": lambda text: base64.b64encode(text.encode("utf-16-le")).decode(),
+    "base64 of JSON": lambda text: base64.b64encode(json.dumps({"a": text}).encode()).decode(),
+    "base64 twice": lambda text: base64.b64encode(base64.b64encode(text.encode())).decode(),
+    "hexadecimal": lambda text: text.encode().hex(),
+}
+# Where a secret may stand: alone, in a sentence, in a path, in a version's local part.
+AROUND = ("{}", "it says '{}', twice", "~/a/{}/b", "1.0+{}")
+
+
+def survives(secret: str, text: str) -> str | None:
+    """The encoding in which a secret is still there, if it is."""
+    folded = text.casefold()
+    for name, encode in ENCODINGS.items():
+        if encode(secret).casefold() in folded:
+            return name
+    for shift in range(3):
+        inner = base64.b64encode(bytes(shift) + secret.encode()).decode()[4:-4]
+        if len(inner) > 8 and inner in text:
+            return "base64, shifted"
+    return None
+
+
+@pytest.mark.parametrize("what", SECRETS)
+def test_no_secret_survives_in_any_encoding(what: str) -> None:
+    planted, secret = SECRETS[what]
+    for name, encode in ENCODINGS.items():
+        for around in AROUND:
+            text = around.format(encode(planted))
+            left = Redactor(WHOSE, [text]).text(text)
+            assert survives(secret, left) is None, (name, text, left)
+
+
+def planted_everywhere(value: object, secret: str, key: str = "") -> object:
+    """Facts as JSON with a secret in every text that may be any, and in every name of a table."""
+    if isinstance(value, dict):
+        fixed = {"schema", "state", "purpose", "memory_pressure"}
+        return {
+            (name if key not in ("variables", "modules", "markers") else f"{name} {secret}"): inner
+            if name in fixed
+            else planted_everywhere(inner, secret, name)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [planted_everywhere(inner, secret, key) for inner in value]
+    if isinstance(value, str):
+        return f"{value} {secret}" if "/" not in value else f"{value}/{secret}"
+    return value
+
+
+@pytest.mark.parametrize("encoding", ["plain", "percent", "base64", "JSON, every letter"])
+def test_no_secret_survives_in_any_field(encoding: str) -> None:
+    facts = msgspec.to_builtins(recorded("report"))
+    environment = facts["environment"]
+    environment["distributions"] = environment["distributions"][:3]
+    environment["transformers"]["enforced"] = environment["transformers"]["enforced"][:2]
+    for planted, secret in SECRETS.values():
+        full = planted_everywhere(facts, ENCODINGS[encoding](planted))
+        changed = msgspec.convert(full, type=Facts)
+        left = facts_module.encode(redaction.redactor(changed, WHOSE).struct(changed)).decode()
+        if secret == "10.20.30.40":  # as a version it may be one, and is kept as one everywhere
+            continue
+        assert survives(secret, left) is None, (secret, survives(secret, left))
+
+
+def test_the_same_secret_has_the_same_placeholder_and_bundles_are_not_linked() -> None:
+    texts = [f"{HOME}/a", f"/data/{USER}/b", f"{USER.upper()} was here", TOKEN, "/home/ottokar"]
+    first = Redactor(WHOSE, texts)
+    assert [first.text(text) for text in texts] == [
+        "~/a",
+        "/data/redacted-name-1/b",
+        "redacted-name-1 was here",
+        "redacted-secret-1",
+        "/home/redacted-name-2",
+    ]
+    assert first.counts == {"name": 2, "secret": 1}
+    other = Redactor(WHOSE, texts)
+    assert other.text(texts[4]) == "/home/redacted-name-1"
+
+
+def test_redacting_twice_changes_nothing() -> None:
+    for planted, _ in SECRETS.values():
+        once = Redactor(WHOSE, [planted]).text(planted)
+        assert Redactor(WHOSE, [once]).text(once) == once
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "opencv-python 4.8.1.78",
+        "nvidia-curand-cu12>=10.3.9.90",
+        "lib/python3.11/site-packages/opencv_python-4.8.1.78.dist-info",
+        "operator torchvision::nms does not exist",
+        "a[::2], x[1:2:3]",
+        "http://127.0.0.1:8080",
+        "cp311-abi3-manylinux_2_17_x86_64",
+        "snapshots/2e33f1ab5c2e33f1ab5c2e33f1ab5c2e33f1ab5c/config.json",
+        "generate(model, processor, token=None, password=password)",
+        "annotated-doc, tokenizers, extra_special_tokens",
+        "git+ssh://git@github.com/a/b",
+        "2026-11-25T12:30:45+00:00",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    about = {"name": "x", "version": "4.8.1.78", "requires": ["nvidia-curand-cu12>=10.3.9.90"]}
+    assert Redactor(Identity(names=("ann",)), [about, text]).text(text) == text
+
+
+def said(facts: Facts) -> registry.Examination:
+    return registry.examine(facts, registry.names())
+
+
+def in_any_order(examination: registry.Examination) -> list[bytes]:
+    parts = (*examination.findings, *examination.not_checked)
+    return sorted(msgspec.json.encode(part) for part in parts)
+
+
+# Each with one of the users, and some with all of them.
+@pytest.mark.parametrize("path", MATRIX, ids=lambda path: path.name.removesuffix(".json.gz"))
+def test_checks_say_the_same_of_redacted_facts(path: Path) -> None:
+    facts = facts_module.decode(gzip.decompress(path.read_bytes()))
+    turn = MATRIX.index(path)
+    users = ("wilhelmina", "torch", "mlx", "pil", "matrix", "transformers", "panda", "numpy")
+    for user in users if turn % 40 == 0 else (users[turn % len(users)],):
+        there = msgspec.to_builtins(facts)
+        there["environment"]["interpreter"]["prefix"] = f"/data/{user}/envs/vlm"
+        there["environment"]["interpreter"]["executable"] = f"/data/{user}/envs/vlm/bin/python"
+        there["model"]["cache"] = f"/Users/{user}/.cache/huggingface/hub"
+        there["variables"]["PYTHONPATH"] = f"/Users/{user}/lib:https://{user}:{PASSWORD}@host/x"
+        moved = msgspec.convert(there, type=Facts)
+        before = said(moved)
+        redactor = redaction.redactor(moved, Identity(names=(user,)), before)
+        after = said(redactor.struct(moved))
+        assert in_any_order(after) == in_any_order(redactor.struct(before))
+        assert after.verdict == before.verdict
+        assert [(item.code, item.severity) for item in after.findings] == [
+            (item.code, item.severity) for item in before.findings
+        ]
+        left = facts_module.encode(redactor.struct(moved)).decode()
+        assert f"/data/{user}" not in left
+        assert f"/Users/{user}" not in left
+        assert PASSWORD not in left

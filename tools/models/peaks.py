@@ -1,0 +1,73 @@
+"""Measure MLX's peak memory of whole small models with weights of chance; runs in the target.
+
+``python peaks.py <folder> <jobs.json>`` makes the models that ``jobs.json`` describes below the
+folder, generates with each for every picture size and prompt length, and prints one JSON object a
+line: the model, the job, and MLX's own counters in bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import whole
+
+
+def run(folder: str, name: str, kind: str, pictures: list, texts: list, tokens: int) -> None:
+    """All jobs of one model."""
+    import mlx.core as mx
+    import mlx_vlm
+    from mlx_vlm import stream_generate
+    from mlx_vlm.prompt_utils import apply_chat_template
+    from PIL import Image
+
+    mx.reset_peak_memory()
+    before = mx.get_active_memory()
+    model, processor = mlx_vlm.load(folder)
+    mx.eval(model.parameters())
+    loaded, weights = mx.get_peak_memory() - before, mx.get_active_memory() - before
+    for width, height in pictures:
+        path = os.path.join(folder, f"{width}x{height}.png")
+        Image.new("RGB", (width, height), "blue").save(path)
+        for length in texts:
+            prompt = apply_chat_template(processor, model.config, "x" * length, num_images=1)
+            mx.clear_cache()
+            mx.reset_peak_memory()
+            peaks, last = [], None
+            for last in stream_generate(model, processor, prompt, [path], max_tokens=tokens):  # noqa: B007 it is used after
+                peaks.append(mx.get_peak_memory() - before)
+            print(
+                json.dumps(
+                    {
+                        "model": name,
+                        "kind": kind,
+                        "image": [width, height],
+                        "text": length,
+                        "prompt_tokens": last.prompt_tokens,
+                        "max_tokens": tokens,
+                        "generated": len(peaks),
+                        "weights": weights,
+                        "load_peak": loaded,
+                        "first_peak": peaks[0],
+                        "peak": mx.get_peak_memory() - before,
+                    }
+                ),
+                flush=True,
+            )
+
+
+def main() -> None:
+    with open(sys.argv[2], encoding="utf-8") as file:
+        jobs = json.load(file)
+    for job in jobs:
+        folder = os.path.join(sys.argv[1], job["name"])
+        try:
+            whole.make(folder, job["kind"], job["config"])
+            run(folder, job["name"], job["kind"], job["images"], job["texts"], job["tokens"])
+        except Exception as error:
+            print(json.dumps({"model": job["name"], "error": whole.measure.last_line(error)}))
+
+
+if __name__ == "__main__":
+    main()
