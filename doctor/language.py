@@ -252,6 +252,7 @@ class Translating:
 
     def __init__(self, paper: Paper) -> None:
         self._paper = paper
+        self.columns = paper.columns
 
     def line(self, *parts: Part, indent: int = 0) -> None:
         """Print one line."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from doctor import pages, registry
 from tools.languages import catalogues
 
 
@@ -14,7 +15,9 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; say what is missing")
     if parser.parse_args().check:
         problems = [line for name in catalogues.TRANSLATED for line in catalogues.problems(name)]
-        print(*problems, f"{len(problems)} problems in the catalogues", sep="\n")
+        codes = {path.stem for path in pages.FOLDER.glob("*.md")} - set(registry.codes())
+        problems += [f"a page of a code that is no more: {code}" for code in sorted(codes)]
+        print(*problems, f"{len(problems)} problems", sep="\n")
         return 1 if problems else 0
     for name in catalogues.TRANSLATED:
         catalogues.update(name)

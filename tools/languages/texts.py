@@ -99,7 +99,7 @@ class Source:
         """The texts below a node; ``single`` tells whether one word would be a text here."""
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             return  # documentation
-        if isinstance(node, ast.Call) and _name(node.func) == "counted":
+        if isinstance(node, ast.Call) and _name(node.func) == "counted" and len(node.args) == 3:
             yield self._counted(node)
             return
         if isinstance(node, ast.Call) and _name(node.func) == "compile":
