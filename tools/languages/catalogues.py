@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import re
@@ -27,6 +28,7 @@ def folder(language: str) -> Path:
     return FOLDER / language / "LC_MESSAGES"
 
 
+@functools.cache
 def source() -> Catalog:
     """What the source says now: every text once, with the files that it stands in."""
     made = Catalog(project=DOMAIN, fuzzy=False)
