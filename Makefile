@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint recipes models schema incidents bench accuracy ansible train clean
+.PHONY: demo test lint recipes models schema incidents bench cuts accuracy ansible train clean
 
 demo: .venv/ready
 	$(BIN)/python tools/demo.py
@@ -37,6 +37,10 @@ incidents: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m tools.bench
+
+# Downloads that are cut at 50 random bytes, the line or the whole program: each goes on and ends whole.
+cuts: .venv/ready
+	VLM_DOCTOR_CUTS=50 $(BIN)/pytest tests/test_fetch.py -k cut
 
 # Build and run the accuracy matrix for real, and judge it: about an hour on two cores the first time,
 # and then only what is new. ACCURACY="--stage check" takes facts and verdicts anew, in a minute or two.

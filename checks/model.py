@@ -39,6 +39,9 @@ CODES = (
     "model-type-unsupported",
 )
 
+# What the probe says of a model that brings its own code (``model_file``).
+OWN_FILE = "its code is a file of its own"
+
 
 def check(facts: Facts) -> CheckResult:
     """Findings, as the page above says."""
@@ -100,6 +103,10 @@ def _unfitting(facts: Facts) -> CheckResult:
     if problem is None:
         problem = _beyond(facts.model.values.get("config.json", {}))
     if problem is None:
+        problem = _uneven(facts.model.values.get("config.json", {}))
+    if problem is None:
+        problem = _own_file(facts)
+    if problem is None:
         return
     yield Finding(
         code="model-config-unfitting",
@@ -111,6 +118,26 @@ def _unfitting(facts: Facts) -> CheckResult:
         ),
         fix=Fix(id="download", summary="fetch config.json again (hf download)", automatic=False),
     )
+
+
+def _uneven(config: Mapping[str, Value]) -> str | None:
+    """A vision part whose width cannot be shared out among its heads."""
+    width, heads = config.get("vision_config.hidden_size"), config.get("vision_config.num_heads")
+    if not isinstance(width, int) or not isinstance(heads, int) or heads < 1:
+        return None
+    if width % heads == 0 or "vision_config.head_dim" in config:
+        return None
+    return f"the vision part's width of {width} cannot be shared out among {heads} heads"
+
+
+def _own_file(facts: Facts) -> str | None:
+    """The model's own code, where mlx-vlm would load it and it is not there."""
+    parameters, storage = facts.environment.parameters, facts.model.storage
+    name = facts.model.values.get("config.json", {}).get("model_file")
+    if parameters is None or parameters.unknown != OWN_FILE or storage is None:
+        return None
+    there = any(file.name == name and file.kind in ("file", "link") for file in storage.files)
+    return None if there else f"it names {name} as the model's code, which is not there"
 
 
 def _beyond(config: Mapping[str, Value]) -> str | None:

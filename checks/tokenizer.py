@@ -24,6 +24,7 @@ from doctor.requirements import installed
 CODES = ("tokenizer-missing", "tokenizer-broken", "chat-template-missing")
 
 FILE = "tokenizer.json"
+CONFIG = "tokenizer_config.json"
 
 # A template in these files goes to the processor, in tokenizer_config.json to the tokenizer.
 OF_PROCESSOR = ("chat_template.jinja", "chat_template.json", "processor_config.json")
@@ -38,7 +39,16 @@ def check(facts: Facts) -> CheckResult:
     # Older facts tell less of the tokenizer; a model without a configuration is told by another.
     if tokenizer is None or parameters is None:
         return
-    if tokenizer.problem is not None:
+    config = facts.model.files.get(CONFIG)
+    if config is not None and config.state in ("broken", "not-an-object"):
+        yield _finding(
+            facts,
+            "tokenizer-broken",
+            f"The model's {CONFIG} cannot be used",
+            CONFIG,
+            config.problem or "?",
+        )
+    elif tokenizer.problem is not None:
         yield _finding(
             facts, "tokenizer-broken", f"The model's {FILE} cannot be used", FILE, tokenizer.problem
         )
@@ -64,13 +74,43 @@ def _finding(facts: Facts, code: str, title: str, file: str, problem: str) -> Fi
     )
 
 
+def _is_old(facts: Facts) -> bool:
+    """Whether this is transformers 4, which takes tokenizer.json as it is.
+
+    From 5 on it adds the tokens that tokenizer_config.json lists, and makes anew what turns text
+    into bytes and back.
+    """
+    everything = installed(facts.environment)
+    release = everything["transformers"].version if "transformers" in everything else None
+    return release is None or release.startswith("4.")
+
+
 def _marks(facts: Facts, tokenizer: Tokenizer) -> CheckResult:
     """The numbers of config.json for the picture's place have to be tokens that mean it."""
     config = facts.model.values.get("config.json", {})
-    everything = installed(facts.environment)
-    release = everything["transformers"].version if "transformers" in everything else None
-    # transformers 5 adds the tokens that tokenizer_config.json lists; 4 goes by tokenizer.json.
-    adds = release is not None and not release.startswith("4.")
+    adds = not _is_old(facts)
+    if not adds and (tokenizer.shifted or tokenizer.one_way):
+        problem = (
+            f"it lacks {tokenizer.shifted[0]}, and every token after it gets another number"
+            if tokenizer.shifted
+            else "it turns text into bytes in one direction only"
+        )
+        yield _finding(
+            facts, "tokenizer-broken", "The tokenizer is not this model's", FILE, problem
+        )
+        return
+    parameters = facts.environment.parameters
+    for name, number in parameters.marks.items() if parameters else ():
+        # What config.json leaves out, mlx-vlm's code fills in, for another model's tokenizer.
+        if name not in config and tokenizer.highest is not None and number > tokenizer.highest:
+            yield _finding(
+                facts,
+                "tokenizer-broken",
+                "config.json does not say where the picture is",
+                "config.json",
+                f"it has no {name}, and {number}, which mlx-vlm takes then, is no token",
+            )
+            return
     for name, token in tokenizer.marks.items():
         if token is None and not (adds and name in tokenizer.marks_of_config):
             problem = f"{name} is {config.get(name)}, and there is no such token"
@@ -111,7 +151,18 @@ def _template(facts: Facts, tokenizer: Tokenizer) -> CheckResult:
         for file, template in tokenizer.templates.items()
         if file in OF_PROCESSOR or parameters.takes_tokenizers_template
     ]
-    if any(template.problem is None for _, template in read):
+    usable = [(file, template) for file, template in read if template.problem is None]
+    if usable and parameters.template_places_pictures:
+        if not any(template.pictures for _, template in usable):
+            yield _finding(
+                facts,
+                "chat-template-missing",
+                "The model's chat template has no place for a picture",
+                usable[0][0],
+                "it speaks of no image",
+            )
+        return
+    if usable:
         return
     places = ", ".join(tokenizer.templates)
     if read:

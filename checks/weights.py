@@ -26,6 +26,8 @@ converted to MLX), only the files themselves are judged.
 
 from __future__ import annotations
 
+import re
+
 from doctor import tensors
 from doctor.facts import Facts, WeightsFile, WeightsIndex
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
@@ -132,7 +134,7 @@ def _compared(facts: Facts, comparison: Comparison) -> CheckResult:
             reason = f"whether these are the weights of this model: {comparison.unknown}"
             yield NotChecked(reason=reason, decides=False)
         return
-    if comparison.quantised or comparison.unquantised or _block_fails(facts):
+    if comparison.quantised or comparison.unquantised or _block_problem(facts):
         yield _quantisation(facts, comparison)
     only_scales = comparison.unquantised > 0
     wrong = [
@@ -189,21 +191,27 @@ def _examples(facts: Facts, wrong: list[Unfit]) -> tuple[Evidence, ...]:
     return tuple(shown)
 
 
-def _block_fails(facts: Facts) -> bool:
-    """Whether mlx-vlm fails at the block itself, before it comes to a tensor."""
-    block = facts.model.quantisation
-    return block is not None and block.problem is not None
+# The modes that MLX has (mlx/nn/layers/quantized.py), and what later ones of the kind are like.
+MODES = re.compile(r"affine|(mx|nv)fp\d+")
+
+
+def _block_problem(facts: Facts) -> str | None:
+    """Why mlx-vlm fails at the block itself, before it comes to a tensor."""
+    block, parameters = facts.model.quantisation, facts.environment.parameters
+    if block is None:
+        return None
+    reads_mode = parameters is not None and parameters.reads_mode
+    if reads_mode and block.mode is not None and not MODES.fullmatch(block.mode):
+        return f"there is no mode {block.mode}"
+    return block.problem
 
 
 def _quantisation(facts: Facts, comparison: Comparison) -> Finding:
-    block = facts.model.quantisation
+    block, problem = facts.model.quantisation, _block_problem(facts)
     if block is None:
         said, title = "nothing", "The weights are quantised, and config.json does not say so"
-    elif block.problem is not None:
-        said, title = (
-            block.problem,
-            f"The quantisation in config.json cannot be used: {block.problem}",
-        )
+    elif problem is not None:
+        said, title = problem, f"The quantisation in config.json cannot be used: {problem}"
     else:
         said = f"{block.bits} bits, groups of {block.group_size}, {block.mode or 'affine'}"
         title = f"The weights are not quantised as config.json says ({said})"

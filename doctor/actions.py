@@ -131,6 +131,22 @@ class Download(Action, frozen=True, tag="download"):
         return (*paths, f"{home}/refs/main")
 
 
+class PutFile(Action, frozen=True, tag="put-file"):
+    """Put a small file in place of what is at ``path``: a copy of ``source``, or else ``text``.
+
+    A copy has to have the hash ``hash`` (SHA-256, or git's SHA-1) when it is read.
+    """
+
+    path: str
+    source: str | None = None
+    hash: str | None = None
+    text: str | None = None
+
+    def files(self) -> tuple[str, ...]:
+        """The file itself."""
+        return (self.path,)
+
+
 class RemoveFiles(Action, frozen=True, tag="remove-files"):
     """Take away files that nothing reads: what interrupted fetches left."""
 
@@ -150,7 +166,15 @@ class Advice(Action, frozen=True, tag="advice"):
 
 
 AnyAction = (
-    Install | Remove | EditJson | NewEnvironment | WriteProfile | Download | RemoveFiles | Advice
+    Install
+    | Remove
+    | EditJson
+    | NewEnvironment
+    | WriteProfile
+    | Download
+    | PutFile
+    | RemoveFiles
+    | Advice
 )
 
 

@@ -304,8 +304,9 @@ class Parameters(Struct, frozen=True):
     code looks for in names of weights, since it renames or drops some. ``reads_index`` tells that
     it loads the shards that the index names, not all; ``drops_absent`` that it goes on without a
     part of the model that neither weights nor index mention; ``takes_tokenizers_template`` that it
-    looks for a chat template in the tokenizer too, ``reads_mode`` that it reads the quantisation's
-    mode.
+    looks for a chat template in the tokenizer too, ``template_places_pictures`` that it leaves the
+    picture's place in the prompt to the template, ``reads_mode`` that it reads the quantisation's
+    mode. ``marks`` are the numbers of tokens for the picture's place that it goes by.
     """
 
     groups: tuple[ParameterGroup, ...]
@@ -316,7 +317,9 @@ class Parameters(Struct, frozen=True):
     reads_index: bool
     drops_absent: bool
     takes_tokenizers_template: bool = True
+    template_places_pictures: bool = False
     reads_mode: bool = True
+    marks: dict[str, int] = {}
 
 
 class AlteredFile(Struct, frozen=True):
@@ -387,6 +390,7 @@ class Environment(Struct, frozen=True):
     stray_libraries: tuple[StrayLibrary, ...] = ()
     manager: Manager | None = None
     parameters: Parameters | None = None
+    video_processor: ImageProcessorClass | None = None
     altered: tuple[AlteredFile, ...] | None = None
     mlx_library: str | None = None
     missing_libraries: tuple[MissingLibrary, ...] = ()
@@ -418,9 +422,10 @@ class Machine(Struct, frozen=True):
     may not be moved to disk, ``compressed_bytes`` is the memory that compressed memory takes, and
     ``compressed_from_bytes`` what it was before. ``swapped_in_bytes`` and ``swapped_out_bytes``
     count since the machine was started: only their growth says something. ``zram_bytes`` is the
-    memory that swap in zram takes. ``memory_limit_source`` is the container's limit that total and
-    available honour. ``gpu_wired_limit_bytes`` is a limit that somebody set by hand,
-    ``gpu_largest_buffer_bytes`` the largest single buffer, ``gpu_name`` the device.
+    memory that swap in zram takes, ``swap_on_disk`` tells whether any swap is elsewhere.
+    ``memory_limit_source`` is the container's limit that total and available honour.
+    ``gpu_wired_limit_bytes`` is a limit that somebody set by hand, ``gpu_largest_buffer_bytes`` the
+    largest single buffer, ``gpu_name`` the device.
     """
 
     os: str
@@ -446,6 +451,7 @@ class Machine(Struct, frozen=True):
     swapped_in_bytes: Count | None = None
     swapped_out_bytes: Count | None = None
     zram_bytes: Count | None = None
+    swap_on_disk: bool | None = None
     memory_limit_source: str | None = None
     gpu_wired_limit_bytes: Count | None = None
     gpu_largest_buffer_bytes: Count | None = None
@@ -461,9 +467,13 @@ class ModelFile(Struct, frozen=True):
 
 
 class Template(Struct, frozen=True):
-    """A chat template in one of its places; ``problem`` is why it cannot be used."""
+    """A chat template in one of its places; ``problem`` is why it cannot be used.
+
+    ``pictures`` tells that it speaks of images at all.
+    """
 
     problem: str | None
+    pictures: bool = True
 
 
 class Tokenizer(Struct, frozen=True):
@@ -473,7 +483,10 @@ class Tokenizer(Struct, frozen=True):
     ``problem`` is why tokenizer.json cannot be used. ``marks`` are the tokens that config.json
     means by its numbers, by the numbers' names, null where tokenizer.json has none of that number;
     ``marks_of_config`` are those numbers that tokenizer_config.json knows. ``pictures`` are added
-    tokens that speak of images. ``templates`` are the chat templates, by file.
+    tokens that speak of images, ``highest`` is the highest number of an added token. ``templates``
+    are the chat templates, by file. ``shifted`` are tokens that tokenizer_config.json has in
+    between and tokenizer.json has not, ``one_way`` tells that it has bytes for letters in only one
+    of the two directions.
     """
 
     class_name: str | None
@@ -483,6 +496,9 @@ class Tokenizer(Struct, frozen=True):
     marks: dict[str, str | None] = msgspec.field(default_factory=dict)
     marks_of_config: tuple[str, ...] = ()
     pictures: tuple[str, ...] = ()
+    highest: int | None = None
+    shifted: tuple[str, ...] = ()
+    one_way: bool = False
     templates: dict[str, Template] = msgspec.field(default_factory=dict)
 
 

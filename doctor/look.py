@@ -79,6 +79,9 @@ def question_of(target: Target, seen_model: Model, purpose: Purpose) -> dict[str
         "model_type": seen_model.type,
         "processor_class": seen_model.processor_class,
         "image_processor_type": seen_model.image_processor_type,
+        "video_processor_type": seen_model.values.get("video_preprocessor_config.json", {}).get(
+            "video_processor_type"
+        ),
         "purpose": purpose,
         "remote_processor": seen_model.remote_processor,
         "remote_config": seen_model.remote_config,

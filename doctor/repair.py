@@ -46,6 +46,7 @@ from doctor.actions import (
     EditJson,
     Install,
     NewEnvironment,
+    PutFile,
     Remove,
     RemoveFiles,
     Source,
@@ -56,6 +57,7 @@ from doctor.facts import Facts, Struct
 from doctor.findings import Finding
 from doctor.look import look
 from doctor.plan import Plan
+from doctor.probes.storage import digest
 from doctor.registry import Examination
 from doctor.reports import SCHEMA, Tool, target_report
 from doctor.reports.check import CheckReport, PlanReport, check_report, plan_report
@@ -219,7 +221,9 @@ class Repair:
         if elsewhere:
             self._plan = plan_report(made, None)
         else:
-            self._plan = plan_report(made, _kept_bytes(made, facts), self._sources(prefix))
+            self._plan = plan_report(
+                made, _kept_bytes(made, facts), _sources(self._request, self._variables, prefix)
+            )
         forced = self._request.force or self._request.target.found_by == "--new-venv"
         if made.refusal is not None and not (made.refusal.forcible and forced):
             raise Refused(made.refusal.reason, made.refusal.hint)
@@ -243,14 +247,6 @@ class Repair:
         except Failed as error:
             return self._report("rolled-back", str(error))
         return self._transaction(made, facts, prefix)
-
-    def _sources(self, prefix: str) -> tuple[Source, ...]:
-        """Where the packages would come from."""
-        if self._request.wheels is not None:
-            return (Source(kind="folder", location=self._request.wheels, setting="--wheels"),)
-        if self._request.offline:
-            return (Source(kind="cache", location=None, setting="--offline"),)
-        return sources.sources(self._variables, Path.cwd(), prefix)
 
     def _with_times(self, made: Plan) -> Plan:
         """The plan with the time that its downloads take on this line."""
@@ -366,6 +362,8 @@ class Repair:
                 continue  # not before a generation has run as it says
             elif isinstance(action, Download):
                 pull.place(action)
+            elif isinstance(action, PutFile):
+                put(action)
             elif isinstance(action, RemoveFiles):
                 for path in action.paths:
                     Path(path).expanduser().unlink(missing_ok=True)
@@ -535,7 +533,9 @@ def fresh(
             outcome="planned",
             reason=None,
             before=None,
-            plan=PlanReport(actions=(step,), recipe=recipe),
+            plan=PlanReport(
+                actions=(step,), recipe=recipe, sources=_sources(request, variables, None)
+            ),
             applied=(),
             smoke=None,
             real_smoke=None,
@@ -702,6 +702,17 @@ def _records(facts: Facts, made: Plan, prefix: str) -> Iterator[tuple[str, list[
                 continue
 
 
+def _sources(
+    request: Request, variables: Mapping[str, str], prefix: str | None
+) -> tuple[Source, ...]:
+    """Where the packages would come from."""
+    if request.wheels is not None:
+        return (Source(kind="folder", location=request.wheels, setting="--wheels"),)
+    if request.offline:
+        return (Source(kind="cache", location=None, setting="--offline"),)
+    return sources.sources(variables, Path.cwd(), prefix)
+
+
 def _kept_bytes(made: Plan, facts: Facts) -> int:
     """What the replaced distributions hold, by the sizes in their own RECORD."""
     prefix = os.path.expanduser(facts.environment.interpreter.prefix)
@@ -733,6 +744,20 @@ def edited(text: str, field: Sequence[str], value: str) -> str:
         holder = holder[name]
     holder[field[-1]] = value
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def put(action: PutFile) -> None:
+    """Do what a ``PutFile`` says. Raises ``Failed`` where the copy is not what it should be."""
+    path = os.path.expanduser(action.path)
+    content = (action.text or "").encode()
+    if action.source is not None:
+        source = Path(action.source).expanduser()
+        assert action.hash is not None
+        if digest(source, action.hash) != action.hash:
+            raise Failed(f"{source} is no longer the copy that it was")
+        content = source.read_bytes()
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    model_files.replace(path, content)
 
 
 class Stop:

@@ -67,7 +67,9 @@ def loaded(facts: Facts) -> tuple[WeightsFile, ...]:
         if index.state == "ok" and any(file.bytes is not None for file in named):
             return tuple(file for file in named if file.bytes is not None)
     return tuple(
-        file for file in weights.files if not file.name.endswith("consolidated.safetensors")
+        file
+        for file in weights.files
+        if not file.name.endswith("consolidated.safetensors") and "/" not in file.name
     )
 
 

@@ -55,6 +55,10 @@ DAMAGED = re.compile(r"Failed to download `([^=`]+)==([^`]+)`\s+[^`]*Failed to e
 
 INDEX_HINT = "Is there a network, and are uv's or pip's index settings right?"
 
+GATHER_HINT = (
+    "Where there is a network, vlm-doctor recipes --download DIR gathers what --wheels DIR needs."
+)
+
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 Progress = Callable[[str], None]
@@ -96,6 +100,7 @@ def install(
 ) -> None:
     """Install exactly these hashed requirements into the environment of ``python``.
 
+    Nothing is built from source: no program of a stranger runs, not even its ``setup.py``.
     ``reinstall`` names distributions to install anew though their version is there. Raises
     ``InstallFailed``.
     """
@@ -112,7 +117,12 @@ def install(
             command += ["--offline"]
         if wheels is not None:
             command += ["--no-index", "--find-links", wheels]
-        run(command, python, progress)
+        try:
+            run(command, python, progress)
+        except InstallFailed as error:
+            if offline and wheels is None:
+                raise InstallFailed(f"without a network: {error} {GATHER_HINT}") from None
+            raise
 
 
 def remove(python: str, names: Sequence[str], progress: Progress) -> None:

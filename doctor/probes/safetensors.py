@@ -70,11 +70,13 @@ class _Entry(msgspec.Struct):
 def look(folder: Path) -> Weights:
     """The weights of a model's folder."""
     names = sorted(name for name in _names(folder) if name.endswith(".safetensors"))
+    # An index may name shards in other folders, which no pattern finds.
+    names += [name for name in _shards(folder) if "/" in name and (folder / name).is_file()]
     files: list[WeightsFile] = []
     where: dict[str, str] = {}
     left = MOST_GROUPS
     for name in names[:MOST_FILES]:
-        file, tensors = _file(folder / name)
+        file, tensors = _file(folder / name, name)
         for tensor in tensors:
             where[tensor] = name
         groups = file.groups[:left]
@@ -88,6 +90,19 @@ def look(folder: Path) -> Weights:
     return Weights(files=tuple(files), index=_index(folder, names, where), too_many=too_many)
 
 
+def _shards(folder: Path) -> list[str]:
+    """The files that the index names, if it can be read at all."""
+    try:
+        with (folder / INDEX).open("rb") as stream:
+            regular = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+            content = msgspec.json.decode(stream.read(MOST_INDEX_BYTES)) if regular else None
+    except (OSError, msgspec.DecodeError, RecursionError):
+        return []  # told of where the index itself is looked at
+    weight_map = content.get("weight_map") if isinstance(content, dict) else None
+    shards = weight_map.values() if isinstance(weight_map, dict) else ()
+    return sorted({shard for shard in shards if isinstance(shard, str)})
+
+
 def _names(folder: Path) -> list[str]:
     """What a pattern ``*.safetensors`` finds: nothing that begins with a dot."""
     try:
@@ -96,11 +111,11 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-def _file(path: Path) -> tuple[WeightsFile, list[str]]:
+def _file(path: Path, name: str) -> tuple[WeightsFile, list[str]]:
     """A file and the names of its tensors."""
 
     def wrong(kind: str, problem: str, size: int | None) -> tuple[WeightsFile, list[str]]:
-        return WeightsFile(name=path.name, bytes=size, tensors=None, kind=kind, problem=problem), []
+        return WeightsFile(name=name, bytes=size, tensors=None, kind=kind, problem=problem), []
 
     try:
         status = path.stat()
@@ -131,12 +146,12 @@ def _file(path: Path) -> tuple[WeightsFile, list[str]]:
     try:
         entries = msgspec.json.decode(text.rstrip(b" \0"), type=dict[str, msgspec.Raw])
         entries.pop("__metadata__", None)
-        tensors = {name: msgspec.json.decode(entry, type=_Entry) for name, entry in entries.items()}
+        tensors = {key: msgspec.json.decode(entry, type=_Entry) for key, entry in entries.items()}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return wrong("header", f"its header cannot be read: {error}", size)
     wrong_kind, why = _layout(tensors, size - 8 - length)
     return WeightsFile(
-        name=path.name,
+        name=name,
         bytes=size,
         tensors=len(tensors),
         kind=wrong_kind,

@@ -45,6 +45,8 @@ class _Model(msgspec.Struct):
 class _File(msgspec.Struct):
     model: _Model | None = None
     added_tokens: list[_Added] = []
+    pre_tokenizer: msgspec.Raw = msgspec.Raw(b"null")
+    decoder: msgspec.Raw = msgspec.Raw(b"null")
 
 
 def look(folder: Path, head: dict[str, Any], config: dict[str, Any]) -> Tokenizer:
@@ -71,8 +73,29 @@ def look(folder: Path, head: dict[str, Any], config: dict[str, Any]) -> Tokenize
         pictures=tuple(
             content for content in added.values() if "image" in content and len(content) < 100
         )[:20],
+        highest=max(added, default=None),
+        shifted=_shifted(added, in_config),
+        one_way=file is not None
+        and (b'"ByteLevel"' in bytes(file.pre_tokenizer))
+        != (b'"ByteLevel"' in bytes(file.decoder)),
         templates=_templates(folder, head),
     )
+
+
+def _shifted(added: dict[int, str], listed: dict[str, Any]) -> tuple[str, ...]:
+    """Listed tokens that are not among the added, though some of higher numbers are."""
+    there = set(added.values())
+    highest = max(added, default=-1)
+    return tuple(
+        str(token["content"])[:100]
+        for number, token in listed.items()
+        if isinstance(token, dict)
+        and isinstance(token.get("content"), str)
+        and number.isdigit()
+        and int(number) < highest
+        and int(number) not in added
+        and token["content"] not in there
+    )[:20]
 
 
 def _file(path: Path) -> tuple[str | None, _File | None]:
@@ -181,4 +204,4 @@ def _template(text: str | None, problem: str | None) -> Template:
             return Template(problem=f"{opened} times {word}, {closed} times end{word}")
     if text.count("{{") != text.count("}}") or text.count("{%") != text.count("%}"):
         return Template(problem="a bracket is not closed")
-    return Template(problem=None)
+    return Template(problem=None, pictures="image" in text)

@@ -17,7 +17,8 @@ import sys
 def answer(question: dict) -> dict:
     """Everything that the doctor asks of an environment, as one JSON object.
 
-    ``question`` holds ``model_type``, ``processor_class`` and ``image_processor_type`` (strings or
+    ``question`` holds ``model_type``, ``processor_class`` and ``image_processor_type``
+    and ``video_processor_type`` (strings or
     null: what the model's files say; see ``processors.processor``), ``purpose`` (``image``,
     ``video`` or ``server``), ``modules`` (the names to find), ``notes`` (the file that keeps what
     was read in source files, or null) and ``folder`` (the user's current one, or null).
@@ -119,6 +120,7 @@ def answer(question: dict) -> dict:
         "transformers": described,
         "processor": processor,
         "image_processor": transformers_tables.image_processor(finder, notes, question),
+        "video_processor": transformers_tables.video_processor(finder, notes, question),
         "supported_model_types": processors.supported_model_types(finder, notes),
         "imports": traced
         and {

@@ -15,6 +15,7 @@ import json
 import math
 import operator
 import os
+import re
 
 import processors
 from modules import Finder
@@ -23,6 +24,10 @@ from notes import Notes, read
 # Steps of one evaluation. A model of 94 layers takes 60,000.
 MOST_STEPS = 600_000
 MOST_FILES = 40
+
+# The numbers of tokens for the picture's place, as the models' configurations call them.
+_MARKS = ("image_token_id", "image_token_index", "vision_start_token_id")
+OWN_FILE = "its code is a file of its own"
 
 _PARTS = ("text", "vision", "perceiver", "projector", "audio")
 
@@ -187,8 +192,32 @@ def of_model(finder: Finder, notes: Notes, question: dict) -> dict | None:
         "takes_tokenizers_template": bool(
             notes.of(os.path.join(mlx_vlm, "prompt_utils.py"), takes_tokenizers_template)
         ),
+        "template_places_pictures": bool(
+            notes.of(
+                os.path.join(mlx_vlm, "prompt_utils.py"),
+                template_places_pictures,
+                (question.get("model_type") or "").lower(),
+            )
+        ),
         "reads_mode": bool(notes.of(utils, reads_mode)),
     }
+
+
+def machine_reads_model_file(finder: Finder, notes: Notes) -> bool:
+    mlx_vlm = finder.package_folder("mlx_vlm")
+    path = os.path.join(mlx_vlm or "", "utils.py")
+    return bool(notes.of(path, reads_model_file))
+
+
+def reads_model_file(text: str) -> bool:
+    """Whether a model may bring its own code (``model_file`` in config.json)."""
+    return '"model_file"' in _definition(text, "get_model_and_args")
+
+
+def template_places_pictures(text: str, model_type: str) -> bool:
+    """Whether mlx-vlm hands the template a list with the picture, by its table of formats."""
+    entry = re.search('"' + re.escape(model_type) + r'"\s*:\s*MessageFormat\.(\w+)', text)
+    return bool(entry and entry.group(1).startswith("LIST_WITH_IMAGE"))
 
 
 def reads_index(text: str) -> bool:
@@ -225,13 +254,17 @@ def expected(finder: Finder, notes: Notes, module: str, config: dict) -> dict:
     quantises]`` as ``facts.ParameterGroup`` has it; ``open`` are names below which nothing is said;
     ``fails`` is the error that making the model ends in, ``unknown`` why it could not be followed.
     """
-    answer: dict = {"groups": [], "open": [], "fails": None, "unknown": None}
+    answer: dict = {"groups": [], "open": [], "fails": None, "unknown": None, "marks": {}}
+    if config.get("model_file") and machine_reads_model_file(finder, notes):
+        answer["unknown"] = OWN_FILE
+        return answer
     machine = _Machine(finder, notes)
     try:
         model = machine.model(module, config)
         found: dict = {}
         machine.collect(model, "", found, answer["open"])
         answer["groups"] = _grouped(found)
+        answer["marks"] = machine.marks(model)
     except Refused as error:
         answer["fails"] = str(error)[:300]
     except (GiveUp, RecursionError) as error:
@@ -404,6 +437,12 @@ class _Machine:
                 raise Refused(f"AttributeError: {name} is no object")
             made.values[name] = self._from_dict(of_part, config[name])
         return made
+
+    def marks(self, model: Instance) -> dict:
+        """The numbers of tokens for the picture's place that the configuration ends up with."""
+        config = model.values.get("config")
+        values = config.values if isinstance(config, Instance) else {}
+        return {name: values[name] for name in _MARKS if type(values.get(name)) is int}
 
     def _from_dict(self, kind: Class, given: dict) -> Instance:
         method = self._method(kind, "from_dict")
