@@ -282,19 +282,22 @@ def run(arguments: Sequence[str], python: str | None, progress: Progress) -> Non
     ``python`` is the interpreter of the environment that it works on, if it is there already.
     uv gets a process group of its own and is ended with it, whatever ends the doctor's wait.
     """
-    process = subprocess.Popen(
-        [binary(), *arguments, "--color", "never"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        env=_environment(python),
-        start_new_session=True,
-        # It inherits the lock of a fix: if that is killed, the next doctor finds uv and ends it.
-        # All other descriptors of Python are closed in a child anyway.
-        close_fds=False,
-    )
+    try:
+        process = subprocess.Popen(
+            [binary(), *arguments, "--color", "never"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env=_environment(python),
+            start_new_session=True,
+            # It inherits the lock of a fix: if that is killed, the next doctor finds uv and ends
+            # it. All other descriptors of Python are closed in a child anyway.
+            close_fds=False,
+        )
+    except OSError as error:
+        raise InstallFailed(f"uv could not be started: {error.strerror}") from error
     lines: list[str] = []
     with process:
         try:
@@ -306,6 +309,8 @@ def run(arguments: Sequence[str], python: str | None, progress: Progress) -> Non
         except BaseException:
             end(process)
             raise
+    if process.returncode < 0:
+        raise InstallFailed(f"uv was ended by signal {-process.returncode}")
     if process.returncode != 0:
         raise InstallFailed(_why(lines) or f"uv ended with status {process.returncode}")
 
