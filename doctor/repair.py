@@ -36,6 +36,7 @@ from doctor import (
     sources,
     stand_in,
     state,
+    unfinished,
     uv,
     watch,
     wheels,
@@ -136,6 +137,9 @@ class Repair:
         facts = self._look_and_ask()
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
         if self._request.dry_run:
+            notice = unfinished.notice(prefix)
+            if notice is not None:
+                self._tell(notice[0].upper() + notice[1:])
             return self.run_held(facts, prefix)
         with locking.lock(prefix, self._tell), self._stop:
             if recover(prefix, self._tell):

@@ -315,19 +315,22 @@ def run(arguments: Sequence[str], environment: Mapping[str, str], progress: Prog
     ``environment`` are the variables that it gets.
     uv gets a process group of its own and is ended with it, whatever ends the doctor's wait.
     """
-    process = subprocess.Popen(
-        [binary(), *arguments, "--color", "never"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        env=environment,
-        start_new_session=True,
-        # It inherits the lock of a fix: if that is killed, the next doctor finds uv and ends it.
-        # All other descriptors of Python are closed in a child anyway.
-        close_fds=False,
-    )
+    try:
+        process = subprocess.Popen(
+            [binary(), *arguments, "--color", "never"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env=environment,
+            start_new_session=True,
+            # It inherits the lock of a fix: if that is killed, the next doctor finds uv and ends
+            # it. All other descriptors of Python are closed in a child anyway.
+            close_fds=False,
+        )
+    except OSError as error:
+        raise InstallFailed(f"uv could not be started: {error.strerror}") from error
     lines: list[str] = []
     with process:
         try:
@@ -339,6 +342,8 @@ def run(arguments: Sequence[str], environment: Mapping[str, str], progress: Prog
         except BaseException:
             end(process)
             raise
+    if process.returncode < 0:
+        raise InstallFailed(f"uv was ended by signal {-process.returncode}")
     if process.returncode != 0:
         raise InstallFailed(_why(lines) or f"uv ended with status {process.returncode}")
 
