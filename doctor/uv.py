@@ -215,7 +215,7 @@ def locate(
     ``resolve``. Raises ``CouldNot`` where the index does not answer, or has none of them.
     """
     found: dict[str, tuple[Location, ...]] = {}
-    problem = ""
+    problem: CouldNot | None = None
     for environment, options in _ways(_environment()):
         every = ("--format=pylock.toml", *options)
         try:
@@ -223,10 +223,11 @@ def locate(
                 requirements.splitlines(), platform, python, deadline, environment, every
             )
         except CouldNot as error:
-            problem = error.message
+            problem = error
             continue
         if code == NO_SOLUTION:
-            problem = _why(errors.splitlines())
+            why = f"The package index does not have all that is locked: {_why(errors.splitlines())}"
+            problem = CouldNot(why, INDEX_HINT)
             continue
         for package in tomllib.loads(output).get("packages", []):
             found[package["name"]] = found.get(package["name"], ()) + tuple(
@@ -239,8 +240,8 @@ def locate(
         hashes = {item.hash for items in found.values() for item in items}
         if all(line.rpartition("=")[2] in hashes for line in requirements.splitlines()):
             break
-    if not found:
-        raise CouldNot(f"The package index does not have all that is locked: {problem}", INDEX_HINT)
+    if not found and problem is not None:
+        raise problem
     return found
 
 
