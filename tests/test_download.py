@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -184,15 +185,25 @@ def test_what_the_hub_does_not_give_is_one_line(
     assert "hf_secret" not in run.out
 
 
-def test_what_does_not_fit_on_the_disk_is_not_begun(
+def test_what_would_not_run_or_has_no_room_is_not_begun(
     doctor: Doctor, empty_environment: Path, hub: Hub, home: Path
 ) -> None:
-    hub.repositories[NAME].claims["model.safetensors"] = 10**15
-    run = doctor("models", "--pull", NAME, "--python", str(empty_environment))
+    target = ("--python", str(empty_environment))
+    config = json.loads(FILES["config.json"])
+    sizes = {"hidden_size": 16384, "intermediate_size": 65536, "num_hidden_layers": 500}
+    config["text_config"] |= sizes
+    repository = hub.repositories[NAME]
+    repository.files["config.json"] = json.dumps(config).encode()
+    run = doctor("models", "--pull", NAME, *target)
+    assert run.code == 2
+    assert "would not run here" in run.err
+    assert "Say --yes" in run.err
+    repository.claims["model.safetensors"] = 10**15
+    run = doctor("models", "--pull", NAME, "--yes", *target)
     assert run.code == 2
     assert "The disk of the cache has" in run.err
-    assert "cannot be loaded" in run.err  # and it would not run here
     assert not home.exists()
+    assert hub.sent("model.safetensors") == 0
 
 
 def test_a_cache_that_may_not_be_written_to_is_told_before(
