@@ -143,7 +143,8 @@ def make(
         actions += _removals(facts, lock, intents)
         if install.changes:
             actions.append(install)
-        breaks = tuple(broken_by(facts, _changes(actions)))
+        by_conda = install.left if wanted.needed else ()
+        breaks = tuple(broken_by(facts, [*_changes(actions), *by_conda]))
         replaces = tuple(_working_copies(facts, _changes(actions)))
         if wanted.changes or wanted.needed:
             actions += managed.advice(facts, wanted)

@@ -31,7 +31,7 @@ def render(report: ModelsReport | PullReport, out: Paper) -> None:
         out.line(("GPU ", "bold"), f"{_size(report.gpu_budget_bytes)} ({report.gpu_budget_source})")
     out.line("For a picture of 1920 x 1080, a short question and 512 tokens of answer:")
     out.line("")
-    shown = [row for row in report.models if row.room != "will-not-run"]
+    shown = [row for row in report.models if not _hopeless(row, report)]
     cells = _cells(shown)
     width = sum(max(map(len, column)) + 1 for column in zip(*cells, strict=True)) - 1
     if out.columns is None or out.columns >= width:
@@ -42,7 +42,7 @@ def render(report: ModelsReport | PullReport, out: Paper) -> None:
     out.line("tight: if something is closed; pages: it will wait for the disk.")
     too_large = len(report.models) - len(shown)
     if too_large:
-        out.line(f"{too_large} more are too large to be loaded here.")
+        out.line(f"{too_large} more need more memory than there is.")
     out.line("Peak and speed are predicted; * marks an architecture known only in general.")
     out.line("picture: the largest square in pixels; context: tokens of text.")
     usual, others = _recipes(shown)
@@ -51,6 +51,11 @@ def render(report: ModelsReport | PullReport, out: Paper) -> None:
     out.line("More of one: vlm-doctor estimate MODEL")
     if report.plot is not None:
         out.line(f"Drawn in {report.plot}")
+
+
+def _hopeless(row: ModelRow, report: ModelsReport) -> bool:
+    total = report.ram_total_bytes
+    return row.room == "will-not-run" or (total is not None and row.peak_bytes > total)
 
 
 def _cells(shown: Sequence[ModelRow]) -> list[tuple[str, ...]]:
