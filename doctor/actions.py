@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from doctor.facts import Struct
+from doctor.profile import Profile
 
 
 class Change(Struct, frozen=True, rename={"before": "from", "after": "to"}):
@@ -84,6 +85,79 @@ class NewEnvironment(Action, frozen=True, tag="new-environment"):
     python: str
 
 
+class WriteProfile(Action, frozen=True, tag="write-profile"):
+    """Write a run profile, once a generation has run as it says."""
+
+    path: str
+    profile: Profile
+
+    def files(self) -> tuple[str, ...]:
+        """The file itself."""
+        return (self.path,)
+
+
+class Fetched(Struct, frozen=True):
+    """One file of a ``Download``: its path in the repository, size in bytes, and name in the cache.
+
+    ``why`` is ``missing`` or ``damaged``.
+    """
+
+    path: str
+    bytes: int
+    blob: str
+    why: str
+
+
+class Download(Action, frozen=True, tag="download"):
+    """Fetch these files of a model from the Hub, and put them where the cache at ``home`` has them.
+
+    They are verified before anything changes. What is there under their names is moved aside.
+    ``download_bytes`` leaves out what an earlier fetch has left there. ``seconds`` is how long that
+    takes at the measured rate, null where the line was not measured.
+    """
+
+    model: str
+    commit: str
+    home: str
+    fetched: tuple[Fetched, ...]
+    download_bytes: int
+    seconds: float | None = None
+
+    def files(self) -> tuple[str, ...]:
+        """The blobs, the snapshot's links to them, and the name of the revision."""
+        home = self.home
+        paths = [f"{home}/blobs/{file.blob}" for file in self.fetched]
+        paths += [f"{home}/snapshots/{self.commit}/{file.path}" for file in self.fetched]
+        return (*paths, f"{home}/refs/main")
+
+
+class PutFile(Action, frozen=True, tag="put-file"):
+    """Put a small file in place of what is at ``path``: a copy of ``source``, or else ``text``.
+
+    A copy has to have the hash ``hash`` (SHA-256, or git's SHA-1) when it is read.
+    """
+
+    path: str
+    source: str | None = None
+    hash: str | None = None
+    text: str | None = None
+
+    def files(self) -> tuple[str, ...]:
+        """The file itself."""
+        return (self.path,)
+
+
+class RemoveFiles(Action, frozen=True, tag="remove-files"):
+    """Take away files that nothing reads: what interrupted fetches left."""
+
+    paths: tuple[str, ...]
+    freed_bytes: int
+
+    def files(self) -> tuple[str, ...]:
+        """The files themselves."""
+        return self.paths
+
+
 class Advice(Action, frozen=True, tag="advice"):
     """Something that only the user can do; ``commands`` are those that do it, for a shell."""
 
@@ -91,7 +165,17 @@ class Advice(Action, frozen=True, tag="advice"):
     commands: tuple[str, ...] = ()
 
 
-AnyAction = Install | Remove | EditJson | NewEnvironment | Advice
+AnyAction = (
+    Install
+    | Remove
+    | EditJson
+    | NewEnvironment
+    | WriteProfile
+    | Download
+    | PutFile
+    | RemoveFiles
+    | Advice
+)
 
 
 class Source(Struct, frozen=True):

@@ -11,8 +11,18 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from doctor import managed, recipes
-from doctor.actions import Advice, AnyAction, Change, EditJson, Install, Remove
+from doctor import managed, pull, recipes
+from doctor.actions import (
+    Advice,
+    AnyAction,
+    Change,
+    Download,
+    EditJson,
+    Install,
+    PutFile,
+    Remove,
+    RemoveFiles,
+)
 from doctor.errors import Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding
@@ -65,6 +75,11 @@ class Plan(Struct, frozen=True):
         )
 
     @property
+    def downloads(self) -> tuple[Download, ...]:
+        """What is fetched from the Hub."""
+        return tuple(action for action in self.actions if isinstance(action, Download))
+
+    @property
     def steps(self) -> tuple[AnyAction, ...]:
         """The actions that change something."""
         return tuple(action for action in self.actions if not isinstance(action, Advice))
@@ -88,13 +103,15 @@ def make(
     recipe: str | None = None,
     force: bool = False,
     everything_anew: bool = False,
+    download: bool = False,
 ) -> Plan:
     """The plan that mends these findings.
 
     ``recipe`` is the user's choice; ``everything_anew`` installs the whole recipe again, for an
-    environment that fails for no reason that a check has found. Raises ``Refused`` where no recipe
-    fits.
+    environment that fails for no reason that a check has found. ``download`` allows to fetch what
+    the model lacks, as far as the Hub was asked. Raises ``Refused`` where no recipe fits.
     """
+    findings = list(findings)
     intents: list[Intent] = []
     for finding in findings:
         if finding.ignored is None:
@@ -131,7 +148,13 @@ def make(
         if wanted.changes or wanted.needed:
             actions += managed.advice(facts, wanted)
             refusal = managed.refusal(facts, wanted) or _harm(breaks, replaces)
-    actions += [intent for intent in intents if isinstance(intent, (EditJson, Advice))]
+    fetched = pull.action(facts, findings) if download else None
+    if fetched is not None:
+        actions.append(fetched)
+        intents = [intent for intent in intents if not _comes_with(fetched, intent, findings)]
+    actions += [
+        intent for intent in intents if isinstance(intent, (EditJson, PutFile, RemoveFiles, Advice))
+    ]
     return Plan(
         actions=tuple(dict.fromkeys(actions)),
         fingerprint=fingerprint(facts),
@@ -181,6 +204,14 @@ def _working_copies(facts: Facts, changes: Iterable[Change]) -> list[str]:
         for item in found
         if item is not None and item.editable
     ]
+
+
+def _comes_with(fetched: Download, intent: Intent, findings: Iterable[Finding]) -> bool:
+    """Whether a download does what this intent is about, or takes the file away under it."""
+    if isinstance(intent, EditJson):
+        return any(intent.path.endswith(f"/{file.path}") for file in fetched.fetched)
+    fetches = {finding.code for finding in findings if finding.fix.id == "download"}
+    return isinstance(intent, Advice) and intent.code in fetches
 
 
 def _changes(actions: Iterable[AnyAction]) -> list[Change]:

@@ -21,11 +21,15 @@ import msgspec
 from packaging.utils import canonicalize_name
 
 from doctor import (
+    device,
     journal,
     locking,
     model_files,
     plan,
+    profile,
+    profiles,
     proof,
+    pull,
     recipes,
     registry,
     smoke,
@@ -33,13 +37,27 @@ from doctor import (
     stand_in,
     state,
     uv,
+    watch,
     wheels,
 )
-from doctor.actions import AnyAction, EditJson, Install, NewEnvironment, Remove, Source
+from doctor.actions import (
+    AnyAction,
+    Download,
+    EditJson,
+    Install,
+    NewEnvironment,
+    PutFile,
+    Remove,
+    RemoveFiles,
+    Source,
+    WriteProfile,
+)
 from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
+from doctor.findings import Finding
 from doctor.look import look
 from doctor.plan import Plan
+from doctor.probes.storage import digest
 from doctor.registry import Examination
 from doctor.reports import SCHEMA, Tool, target_report
 from doctor.reports.check import CheckReport, PlanReport, check_report, plan_report
@@ -55,7 +73,10 @@ SPARE_DISK = 200_000_000
 
 
 class Request(Struct, frozen=True):
-    """What the user asked of ``fix``; ``saved`` are facts of elsewhere, to be planned for only."""
+    """What the user asked of ``fix``; ``saved`` are facts of elsewhere, to be planned for only.
+
+    ``profile`` is where a run profile is to be written; else one is where memory is short.
+    """
 
     target: Target
     model: str
@@ -64,8 +85,15 @@ class Request(Struct, frozen=True):
     recipe: str | None = None
     offline: bool = False
     wheels: str | None = None
+    download: bool = False
     force: bool = False
     saved: Facts | None = None
+    profile: str | None = None
+
+    @property
+    def may_fetch(self) -> bool:
+        """Whether the model's files may be fetched from the Hub."""
+        return self.download and not self.offline
 
 
 class Repair:
@@ -90,8 +118,10 @@ class Repair:
         self._smoke: SmokeReport | None = None
         self._real_smoke: SmokeReport | None = None
         self._applied: list[AnyAction] = []
+        self._wanted: WriteProfile | None = None
         self._stop = stop or Stop()
         self._open: journal.Journal | None = None
+        self._overlay: str | None = None
 
     def _tell(self, line: str) -> None:
         """Progress. That nobody can read it any more (a closed pipe or terminal) stops nothing."""
@@ -103,17 +133,25 @@ class Repair:
         if self._request.saved is not None:
             assert self._request.dry_run
             return self.run_held(self._request.saved, "")
-        facts = look(self._request.target, self._request.model, self._variables)
+        facts = self._look_and_ask()
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
         if self._request.dry_run:
             return self.run_held(facts, prefix)
         with locking.lock(prefix, self._tell), self._stop:
             if recover(prefix, self._tell):
-                facts = look(self._request.target, self._request.model, self._variables)
+                facts = self._look_and_ask()
             report = self.run_held(facts, prefix)
         if report.outcome == "fixed":
             journal.tidy()
         return report
+
+    def _look_and_ask(self) -> Facts:
+        """Look, and ask the Hub about the model where the user allows that."""
+        ask = None
+        if self._request.may_fetch:
+            ask = pull.ask
+            self._tell("Asking the Hub, and holding the model's files against what it has …")
+        return look(self._request.target, self._request.model, self._variables, ask=ask)
 
     def run_held(self, facts: Facts, prefix: str) -> FixReport:
         """The same, for who holds the lock on the environment."""
@@ -134,29 +172,52 @@ class Repair:
         nothing = PlanReport(actions=())
         self._before = check_report(facts, examination, nothing, 0.0, elsewhere=elsewhere)
         errors = examination.errors()
-        by_hand = [finding for finding in errors if not finding.fix.automatic]
+        if self._request.may_fetch and facts.hub is not None and facts.hub.trouble is not None:
+            raise Refused(*pull.of_trouble(facts.hub.trouble))
+        fetched = pull.action(facts, errors) if self._request.may_fetch else None
+        by_hand = [
+            finding
+            for finding in errors
+            if not finding.fix.automatic and not (fetched and finding.fix.id == "download")
+        ]
         if by_hand:
-            reason = f"{by_hand[0].title}. This is yours to do first: {by_hand[0].fix.summary}"
-            return self._report("rolled-back", reason)
+            return self._report("rolled-back", self._yours(by_hand[0], facts, errors))
+        wanted = None
+        if not elsewhere:
+            wanted = profiles.wanted(facts, examination.findings, self._request.profile)
+        self._wanted = wanted
         anew = False
-        if not errors and self._request.recipe is None:
-            known = None if elsewhere else proof.recall(facts, prefix)
-            if known is not None and known.unchanged:
-                return self._report("nothing-to-do", None)
-            if self._request.dry_run:
-                return self._report("nothing-to-do", None)
+        if not errors and self._request.recipe is None and fetched is None:
+            if wanted is not None:
+                self._plan = PlanReport(actions=(wanted,))
+                if self._request.dry_run:
+                    return self._report("planned", None)
+                if not self._request.yes and not self._confirm(self._before, self._plan):
+                    return self._report("declined", "you said no")
+            else:
+                known = None if elsewhere else proof.recall(facts, prefix)
+                if (known is not None and known.unchanged) or self._request.dry_run:
+                    return self._report("nothing-to-do", None)
             self._tell("No check finds an error; proving it with a generation …")
             failure = self._prove(facts)
             if failure is None:
                 proof.remember(facts, prefix)
-                return self._report("nothing-to-do", None)
+                return self._with_profile(prefix)
             if self._smoke is not None and smoke.compiler_is_missing(self._smoke):
                 return self._report("failed", NO_COMPILER)
             self._tell(f"The generation fails: {failure}. Installing the whole recipe anew.")
             anew = True
         made = plan.make(
-            facts, examination.findings, self._request.recipe, self._request.force, anew
+            facts,
+            examination.findings,
+            self._request.recipe,
+            self._request.force,
+            anew,
+            self._request.may_fetch,
         )
+        made = self._with_times(made)
+        if wanted is not None:
+            made = msgspec.structs.replace(made, actions=(*made.actions, wanted))
         if elsewhere:
             self._plan = plan_report(made, None)
         else:
@@ -170,12 +231,19 @@ class Repair:
             return self._report("rolled-back", "what was found cannot be mended by what is known")
         if self._request.dry_run:
             return self._report("planned", None)
-        self._has_room(prefix)
+        self._has_room(made, prefix)
+        for download in made.downloads:
+            pull.refuse_without_room(download, facts)
         unfit = self._unfit_wheels(made)
         if unfit is not None:
             return self._report("rolled-back", unfit)
         if not self._request.yes and not self._confirm(self._before, self._plan):
             return self._report("declined", "you said no")
+        try:
+            for download in made.downloads:
+                pull.stage(download, self._tell)
+        except Failed as error:
+            return self._report("rolled-back", str(error))
         return self._transaction(made, facts, prefix)
 
     def _sources(self, prefix: str) -> tuple[Source, ...]:
@@ -186,8 +254,32 @@ class Repair:
             return (Source(kind="cache", location=None, setting="--offline"),)
         return sources.sources(self._variables, Path.cwd(), prefix)
 
-    def _has_room(self, prefix: str) -> None:
+    def _with_times(self, made: Plan) -> Plan:
+        """The plan with the time that its downloads take on this line."""
+        actions = tuple(
+            pull.measured(action) if isinstance(action, Download) else action
+            for action in made.actions
+        )
+        return msgspec.structs.replace(made, actions=actions)
+
+    def _yours(self, finding: Finding, facts: Facts, errors: tuple[Finding, ...]) -> str:
+        """Why the doctor does not mend this, and who could how."""
+        if finding.fix.id != "download" or facts.model.found == "folder":
+            return f"{finding.title}. This is yours to do first: {finding.fix.summary}"
+        if self._request.may_fetch:
+            return f"{finding.title}. The files are what the Hub has: it is the model's own fault"
+        option = "without --offline" if self._request.download else "with --download"
+        files = pull.lacking(facts, errors)
+        return (
+            f"{finding.title}. Repeat {option} to fetch {', '.join(files)}"
+            if files
+            else f"{finding.title}. Repeat {option} to fetch what is damaged"
+        )
+
+    def _has_room(self, made: Plan, prefix: str) -> None:
         needed = self._plan.disk_bytes
+        if needed is not None:  # the model's disk is looked at for itself
+            needed -= sum(download.download_bytes for download in made.downloads)
         free = shutil.disk_usage(prefix).free
         if needed is not None and free < needed + SPARE_DISK:
             raise Refused(
@@ -236,6 +328,8 @@ class Repair:
         except BaseException:
             self._back(record, "the doctor failed", "rolled-back")
             raise
+        for download in made.downloads:
+            pull.settle(download)
         proof.remember(proven, prefix)
         return self._report("fixed", None)
 
@@ -269,14 +363,34 @@ class Repair:
             elif isinstance(action, Remove):
                 uv.remove(python, [change.name for change in action.changes], self._tell)
             elif isinstance(action, EditJson):
-                _edit(action)
+                self._edit(action)
+            elif isinstance(action, WriteProfile):
+                continue  # not before a generation has run as it says
+            elif isinstance(action, Download):
+                pull.place(action)
+            elif isinstance(action, PutFile):
+                put(action)
+            elif isinstance(action, RemoveFiles):
+                for path in action.paths:
+                    Path(path).expanduser().unlink(missing_ok=True)
             self._applied.append(action)
+
+    def _edit(self, action: EditJson) -> None:
+        """Set a field of a model's file, or of its like in an overlay; then that is the model."""
+        path = os.path.expanduser(action.path)
+        text = edited(Path(path).read_text(encoding="utf-8"), action.field, action.value)
+        if not model_files.writable(path):
+            self._overlay = model_files.make_overlay(os.path.dirname(path))
+            path = os.path.join(self._overlay, os.path.basename(path))
+            self._tell(f"The model's folder may not be written to; a repaired one: {self._overlay}")
+        model_files.replace(path, text.encode())
 
     def _check_again(self) -> Facts:
         """Examine and prove what was applied, and return the facts. Raises ``Failed``."""
         self._stop.check()
         self._tell("Checking again …")
-        facts = look(self._request.target, self._request.model, self._variables)
+        model = self._overlay or self._request.model
+        facts = look(self._request.target, model, self._variables)
         examination = registry.examine(facts, registry.names())
         self._after = check_report(facts, examination, PlanReport(actions=()), 0.0)
         errors = remaining(examination)
@@ -289,24 +403,65 @@ class Repair:
         if failure is not None:
             raise Failed(f"the generation that was to prove it failed: {failure}")
         self._stop.check()
+        self._write_profile()
         return facts
+
+    def _with_profile(self, prefix: str) -> FixReport:
+        """The report of an environment that works, once its run profile is written."""
+        if self._wanted is None:
+            return self._report("nothing-to-do", None)
+        record = self._open = journal.new(prefix)
+        path = self._wanted.path
+        try:
+            record.begin(prefix, self._wanted.summary, [], [model_files.temporary_of(path), path])
+            self._write_profile()
+            record.done()
+            self._open = None
+        except (OSError, CouldNot) as error:
+            return self._back(record, str(error), "rolled-back")
+        return self._report("fixed", None)
+
+    def _write_profile(self) -> None:
+        """Write the run profile that a generation has proven. Raises ``OSError``."""
+        if self._wanted is not None:
+            text = profile.to_toml(self._wanted.profile)
+            model_files.replace(self._wanted.path, text.encode())
+            self._applied.append(self._wanted)
 
     def _prove(self, facts: Facts) -> str | None:
         """Smoke the stand-in, then the real model if it is here; why it failed, or null."""
         python = self._request.target.python
-        self._smoke = smoke.run(
-            python, smoke.Job(model=None, model_id=stand_in.NAME), target_report(facts)
-        )
+        job = smoke.Job(model=None, model_id=stand_in.NAME)
+        self._smoke = smoke.run(python, job, target_report(facts))
+        if self._smoke.device is not None:
+            prefix = os.path.expanduser(facts.environment.interpreter.prefix)
+            device.remember(prefix, facts.machine, self._smoke.device)
         if not self._smoke.passed:
             return failure_of(self._smoke)
         path = facts.model.path
         if path is not None and facts.model.weights_bytes:
-            self._tell(f"Proving it with {facts.model.id} itself …")
-            job = smoke.Job(model=os.path.expanduser(path), model_id=facts.model.id)
-            self._real_smoke = smoke.run(python, job, target_report(facts))
-            if not self._real_smoke.passed:
-                return f"{facts.model.id}: {failure_of(self._real_smoke)}"
+            return self._prove_real(facts, os.path.expanduser(path))
         return None
+
+    def _prove_real(self, facts: Facts, path: str) -> str | None:
+        """Smoke the real model, as its run profile says; why it failed, or null.
+
+        A profile that does not run is no fault of the environment: then it is tried without.
+        """
+        python, target = self._request.target.python, target_report(facts)
+        self._tell(f"Proving it with {facts.model.id} itself …")
+        job = smoke.Job(model=path, model_id=facts.model.id)
+        if self._wanted is not None and self._wanted.profile.model == facts.model.id:
+            shaped = msgspec.structs.replace(job, profile=self._wanted.profile)
+            self._real_smoke = smoke.run(python, shaped, target, watch.Unseen())
+            if self._real_smoke.passed:
+                return None
+            self._tell(f"It does not run as the profile says: {failure_of(self._real_smoke)}")
+            self._wanted = None
+        self._real_smoke = smoke.run(python, job, target, watch.Unseen())
+        if self._real_smoke.passed:
+            return None
+        return f"{facts.model.id}: {failure_of(self._real_smoke)}"
 
     def _back(self, record: journal.Journal, reason: str, outcome: Outcome) -> FixReport:
         """Put everything back. Nothing may interrupt this; if it fails, the report says so."""
@@ -314,7 +469,7 @@ class Repair:
         self._open = None
         uv.end_all()
         self._tell(f"Going back: {reason}")
-        self._after = None
+        self._after = self._overlay = None
         self._applied = []
         if record.status in (None, "preparing"):  # nothing was changed yet
             record.discard()
@@ -342,6 +497,7 @@ class Repair:
             real_smoke=self._real_smoke,
             after=self._after,
             seconds=round(time.perf_counter() - self._started, 3),
+            model_folder=self._overlay,
         )
 
 
@@ -486,6 +642,9 @@ def kept(facts: Facts, made: Plan) -> tuple[list[str], list[str]]:
                 alone += [*reversed(_folders_below(prefix, path)), path]
     for step in made.steps:
         for path in map(os.path.expanduser, step.files()):
+            if not model_files.writable(path):
+                _add(folders, [model_files.overlay(os.path.dirname(path))])
+                continue
             alone += [model_files.temporary_of(path)]
             if os.path.isdir(path) and not os.path.islink(path):
                 _add(folders, [path])
@@ -580,10 +739,18 @@ def edited(text: str, field: Sequence[str], value: str) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _edit(action: EditJson) -> None:
+def put(action: PutFile) -> None:
+    """Do what a ``PutFile`` says. Raises ``Failed`` where the copy is not what it should be."""
     path = os.path.expanduser(action.path)
-    text = edited(Path(path).read_text(encoding="utf-8"), action.field, action.value)
-    model_files.replace(path, text.encode())
+    content = (action.text or "").encode()
+    if action.source is not None:
+        source = Path(action.source).expanduser()
+        assert action.hash is not None
+        if digest(source, action.hash) != action.hash:
+            raise Failed(f"{source} is no longer the copy that it was")
+        content = source.read_bytes()
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    model_files.replace(path, content)
 
 
 class Stop:

@@ -20,6 +20,7 @@ SUMMARIES = {
     "check": "Say what is wrong and why, without changing or running anything.",
     "fix": "Repair the environment from a recipe, and prove it with a generation.",
     "smoke": "Run a real generation that looks at a picture.",
+    "models": "Show which models fit this machine, and how; or fetch one.",
     "undo": "Take back the last fix of an environment.",
     "explain": "Explain a finding's code or an incident, or say what a pasted error is.",
     "recipes": "Show the recipes.",

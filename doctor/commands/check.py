@@ -14,6 +14,7 @@ from doctor.errors import Refused
 from doctor.facts import Facts, Purpose
 from doctor.findings import NotChecked
 from doctor.look import look
+from doctor.probes import hub
 from doctor.reports.check import CheckReport, PlanReport, check_report, plan_report
 
 VERDICT_EXIT = {"broken": 1, "unknown": 3, "degraded": 0, "healthy": 0}
@@ -32,6 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deep", action="store_true", help="compare the contents of files, and run a generation"
     )
+    parser.add_argument("--online", action="store_true", help="ask the Hub about the model")
     parser.add_argument("--only", metavar="C,…", help="only these checks or codes")
     parser.add_argument("--skip", metavar="C,…", help="not these checks or codes")
     parser.add_argument("--facts", metavar="FILE", help="judge saved facts, or a bundle")
@@ -48,6 +50,8 @@ def run(options: argparse.Namespace) -> tuple[CheckReport, int]:
     if path is not None:
         if options.python or options.venv:
             raise Refused("--facts judges saved facts; it goes with no --python and no --venv.")
+        if options.online:
+            raise Refused("--online asks the Hub; it goes with no --facts.")
         if options.deep:
             raise Refused("--deep looks at an environment; it goes with no --facts.")
         from doctor import saved
@@ -55,7 +59,8 @@ def run(options: argparse.Namespace) -> tuple[CheckReport, int]:
         facts = saved.read(path, options.model, options.purpose)
     else:
         purpose: Purpose = options.purpose or "image"
-        facts = look(target_of(options), model_of(options), os.environ, purpose)
+        ask = hub.ask if options.online else None
+        facts = look(target_of(options), model_of(options), os.environ, purpose, ask)
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
         known = proof.recall(facts, prefix)
         notice = unfinished.notice(prefix)

@@ -36,6 +36,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--new-venv", metavar="DIR", help="make a fresh environment instead")
     parser.add_argument("--offline", action="store_true", help="use no network")
     parser.add_argument("--wheels", metavar="DIR", help="install from the wheels in this folder")
+    parser.add_argument("--profile", metavar="FILE", help="write a run profile for this machine")
+    parser.add_argument(
+        "--download", action="store_true", help="fetch what the model lacks from the Hub"
+    )
     parser.add_argument("--force", action="store_true", help="even if other packages break")
     parser.add_argument(
         "--facts", metavar="FILE", help="with --dry-run: plan for saved facts, or a bundle"
@@ -60,7 +64,9 @@ def run(options: argparse.Namespace) -> tuple[FixReport, int]:
         recipe=options.recipe,
         offline=options.offline,
         wheels=options.wheels,
+        download=options.download,
         force=options.force,
+        profile=options.profile,
     )
     if fresh:
         report = repair.fresh(options.new_venv, request, os.environ, say, _confirm)
@@ -83,6 +89,7 @@ def _elsewhere(options: argparse.Namespace) -> FixReport:
         dry_run=True,
         recipe=options.recipe,
         force=options.force,
+        profile=options.profile,
         saved=facts,
     )
     return saved.judged(path, repair.Repair(request, os.environ, say, _confirm).run)

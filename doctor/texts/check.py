@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from doctor.actions import Advice, Install, Remove
+from doctor import pull
+from doctor.actions import Advice, Download, Install, Remove
 from doctor.findings import Finding, Severity
 from doctor.reports.check import CheckReport, PlanReport
 from doctor.terminal import Paper
@@ -125,6 +126,11 @@ def plan(report: PlanReport, out: Paper) -> None:
         if isinstance(action, Install) and action.left:
             left = ", ".join(f"{change.name} {change.before}" for change in action.left)
             out.line(f"left to conda: {left}", indent=4)
+        elif isinstance(action, Download):
+            out.table(
+                [(file.path, file.why, pull.size(file.bytes)) for file in action.fetched],
+                indent=6,
+            )
     for source in report.sources:
         out.line(f"From {source.line()}", indent=2)
     if report.download_bytes:

@@ -1,0 +1,13 @@
+"""Weights cannot be mended here: they are fetched again."""
+
+from __future__ import annotations
+
+from doctor.actions import Advice
+from doctor.facts import Facts
+from doctor.findings import Finding
+from doctor.intents import Intents
+
+
+def actions(finding: Finding, facts: Facts) -> Intents:
+    """What is to be fetched."""
+    yield Advice(summary=finding.fix.summary, code=finding.code)
