@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint recipes models schema incidents bench accuracy train clean
+.PHONY: demo test lint recipes models schema incidents bench accuracy damage train clean
 
 demo: .venv/ready
 	$(BIN)/python tools/demo.py
@@ -42,6 +42,11 @@ bench: .venv/ready
 # and then only what is new. ACCURACY="--stage check" takes facts and verdicts anew, in a minute or two.
 accuracy: .venv/ready
 	$(BIN)/python -m tools.accuracy $(ACCURACY)
+
+# Try each kind of damage to a model's files for real in both recipes' environments, and judge the
+# doctor by it: an hour on two cores the first time, then only what is new.
+damage: .venv/ready
+	$(BIN)/python -m tools.damage $(DAMAGE)
 
 # Train the doctor's own model from nothing: about 80 minutes on two cores of its own.
 # TRAIN="--threads 1" leaves most of one core to others; TRAIN="--device cuda" takes minutes.

@@ -216,6 +216,8 @@ def _head(path: Path) -> tuple[ModelFile, dict[str, Any]]:
         dangling = path.is_symlink()
         return file("missing", "its link points to nothing" if dangling else None), {}
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            return file("missing", "its link leads to itself"), {}
         return file("unreadable", os.strerror(error.errno or errno.EIO)), {}
     if len(data) > MOST_BYTES:
         return file("too-large", f"larger than {MOST_BYTES // 1_000_000} MB"), {}
