@@ -1,8 +1,8 @@
 """``python -m tools.damage.speed PYTHON``: what looking at a large model costs a check.
 
 A model of the size of Qwen3-VL-4B in 4 bits is put into a cache, its weights sparse so that it
-takes no disk, and beside it 199 others of 50 files each. Times are seconds of processor time of whole
-``vlm-doctor check`` processes, children included, which other work on the machine disturbs little.
+takes no disk, and beside it 199 others of 50 files each. Times are seconds of processor time of
+whole ``vlm-doctor check`` processes, children included, which other work disturbs little.
 """
 
 from __future__ import annotations
