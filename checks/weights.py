@@ -13,7 +13,7 @@ quantised matrix is packed: of n columns `weight` has n * bits / 32, and `scales
 
 - `weights-missing`: there are no weights that mlx-vlm would load.
 - `weights-damaged`: a file that would be loaded is cut, empty, no safetensors file, or its header
-  asks for what is not there. With `--deep` also: its hash is not the one that the Hub gave it.
+  asks for what is not there. A wrong hash (`--deep`) is `model-file-edited`.
 - `weights-unfitting`: tensors are missing, surplus, or of another shape or type than the model made
   of config.json has. Either the weights or config.json are not this model's, or one was edited.
 - `quantization-unfitting`: config.json says another quantisation than the tensors have, or none.

@@ -254,7 +254,7 @@ def _values(head: dict[str, Any]) -> dict[str, Value]:
             for key, inner in value.items() if depth else ():
                 if key.startswith("quantization"):
                     take_plain(key, inner)
-                elif len(key) <= 60:
+                elif len(key) <= 60 and not key.startswith("_"):  # _name_or_path is somebody's path
                     take(f"{way}.{key}" if way else key, inner, depth - 1)
         elif isinstance(value, list):
             plain = all(type(one) in (int, float) for one in value)
