@@ -759,7 +759,7 @@ class Hub(Struct, frozen=True):
     filesystem: str | None
     links: bool | None
     locked_folder: str | None
-    free_bytes: int | None
+    free_bytes: Count | None
     remote: Remote | None = None
     trouble: HubTrouble | None = None
 
@@ -815,8 +815,15 @@ def decode(text: bytes) -> Facts:
 
 
 def encode(facts: Facts) -> bytes:
-    """Facts as JSON, indented for people."""
-    return msgspec.json.format(msgspec.json.encode(facts), indent=1)
+    """Facts as JSON, indented for people. Bytes of a path that are no text become ``?``."""
+    try:
+        text = msgspec.json.encode(facts)
+    except UnicodeEncodeError:
+        import json  # only here: every check would pay for it
+
+        whole = json.dumps(msgspec.to_builtins(facts), ensure_ascii=False)
+        text = whole.encode("utf-8", "replace")
+    return msgspec.json.format(text, indent=1)
 
 
 # Kept whole, since people copy them: everything else inside the environment becomes relative.

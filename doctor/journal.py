@@ -190,7 +190,11 @@ class Journal:
 
         Compiled modules come and go with use; they are nobody's change.
         """
-        made = {path for path, after in recorded.items() if after is not None and after.is_folder}
+        made = {
+            path
+            for path, after in recorded.items()
+            if after is not None and after.is_folder and not snapshot.was_folder(path)
+        }
         for path, now in snapshot.changes().items():
             after = recorded.get(path)
             same = now is None if after is None else now is not None and after.same(now)

@@ -36,6 +36,7 @@ from doctor import (
     sources,
     stand_in,
     state,
+    unfinished,
     uv,
     watch,
     wheels,
@@ -136,6 +137,9 @@ class Repair:
         facts = self._look_and_ask()
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
         if self._request.dry_run:
+            notice = unfinished.notice(prefix)
+            if notice is not None:
+                self._tell(notice[0].upper() + notice[1:])
             return self.run_held(facts, prefix)
         with locking.lock(prefix, self._tell), self._stop:
             if recover(prefix, self._tell):
@@ -221,7 +225,9 @@ class Repair:
         if elsewhere:
             self._plan = plan_report(made, None)
         else:
-            self._plan = plan_report(made, _kept_bytes(made, facts), self._sources(prefix))
+            self._plan = plan_report(
+                made, _kept_bytes(made, facts), _sources(self._request, self._variables, prefix)
+            )
         forced = self._request.force or self._request.target.found_by == "--new-venv"
         if made.refusal is not None and not (made.refusal.forcible and forced):
             raise Refused(made.refusal.reason, made.refusal.hint)
@@ -245,14 +251,6 @@ class Repair:
         except Failed as error:
             return self._report("rolled-back", str(error))
         return self._transaction(made, facts, prefix)
-
-    def _sources(self, prefix: str) -> tuple[Source, ...]:
-        """Where the packages would come from."""
-        if self._request.wheels is not None:
-            return (Source(kind="folder", location=self._request.wheels, setting="--wheels"),)
-        if self._request.offline:
-            return (Source(kind="cache", location=None, setting="--offline"),)
-        return sources.sources(self._variables, Path.cwd(), prefix)
 
     def _with_times(self, made: Plan) -> Plan:
         """The plan with the time that its downloads take on this line."""
@@ -539,7 +537,9 @@ def fresh(
             outcome="planned",
             reason=None,
             before=None,
-            plan=PlanReport(actions=(step,), recipe=recipe),
+            plan=PlanReport(
+                actions=(step,), recipe=recipe, sources=_sources(request, variables, None)
+            ),
             applied=(),
             smoke=None,
             real_smoke=None,
@@ -704,6 +704,17 @@ def _records(facts: Facts, made: Plan, prefix: str) -> Iterator[tuple[str, list[
                     yield os.path.dirname(metadata), [row for row in csv.reader(file) if row]
             except (OSError, csv.Error):
                 continue
+
+
+def _sources(
+    request: Request, variables: Mapping[str, str], prefix: str | None
+) -> tuple[Source, ...]:
+    """Where the packages would come from."""
+    if request.wheels is not None:
+        return (Source(kind="folder", location=request.wheels, setting="--wheels"),)
+    if request.offline:
+        return (Source(kind="cache", location=None, setting="--offline"),)
+    return sources.sources(variables, Path.cwd(), prefix)
 
 
 def _kept_bytes(made: Plan, facts: Facts) -> int:

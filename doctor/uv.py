@@ -55,6 +55,10 @@ DAMAGED = re.compile(r"Failed to download `([^=`]+)==([^`]+)`\s+[^`]*Failed to e
 
 INDEX_HINT = "Is there a network, and are uv's or pip's index settings right?"
 
+GATHER_HINT = (
+    "Where there is a network, vlm-doctor recipes --download DIR gathers what --wheels DIR needs."
+)
+
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 Progress = Callable[[str], None]
@@ -96,6 +100,7 @@ def install(
 ) -> None:
     """Install exactly these hashed requirements into the environment of ``python``.
 
+    Nothing is built from source: no program of a stranger runs, not even its ``setup.py``.
     ``reinstall`` names distributions to install anew though their version is there. Raises
     ``InstallFailed``.
     """
@@ -112,7 +117,12 @@ def install(
             command += ["--offline"]
         if wheels is not None:
             command += ["--no-index", "--find-links", wheels]
-        run(command, python, progress)
+        try:
+            run(command, python, progress)
+        except InstallFailed as error:
+            if offline and wheels is None:
+                raise InstallFailed(f"without a network: {error} {GATHER_HINT}") from None
+            raise
 
 
 def remove(python: str, names: Sequence[str], progress: Progress) -> None:
@@ -272,19 +282,22 @@ def run(arguments: Sequence[str], python: str | None, progress: Progress) -> Non
     ``python`` is the interpreter of the environment that it works on, if it is there already.
     uv gets a process group of its own and is ended with it, whatever ends the doctor's wait.
     """
-    process = subprocess.Popen(
-        [binary(), *arguments, "--color", "never"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        env=_environment(python),
-        start_new_session=True,
-        # It inherits the lock of a fix: if that is killed, the next doctor finds uv and ends it.
-        # All other descriptors of Python are closed in a child anyway.
-        close_fds=False,
-    )
+    try:
+        process = subprocess.Popen(
+            [binary(), *arguments, "--color", "never"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env=_environment(python),
+            start_new_session=True,
+            # It inherits the lock of a fix: if that is killed, the next doctor finds uv and ends
+            # it. All other descriptors of Python are closed in a child anyway.
+            close_fds=False,
+        )
+    except OSError as error:
+        raise InstallFailed(f"uv could not be started: {error.strerror}") from error
     lines: list[str] = []
     with process:
         try:
@@ -296,6 +309,8 @@ def run(arguments: Sequence[str], python: str | None, progress: Progress) -> Non
         except BaseException:
             end(process)
             raise
+    if process.returncode < 0:
+        raise InstallFailed(f"uv was ended by signal {-process.returncode}")
     if process.returncode != 0:
         raise InstallFailed(_why(lines) or f"uv ended with status {process.returncode}")
 
