@@ -34,9 +34,9 @@ def library_of(facts: Facts) -> Library:
 def estimate_of(facts: Facts, job: Job = USUAL) -> Estimate:
     """The estimate. Raises ``NotEstimable`` where the model is not known well enough."""
     model, library, chip = facts.model, library_of(facts), facts.machine.chip
-    if model.found in ("cache", "folder"):
-        if not model.config:
-            raise NotEstimable("the model's config.json could not be read")
+    if model.found in ("cache", "folder") and not model.config:
+        raise NotEstimable("the model's config.json could not be read")
+    if model.config:
         weights = model.weight_sizes or weights_of_config(model.config)
         return _of(model.config, weights, job, library, model.preprocessor, chip)
     config = _card(model.id)
