@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from doctor.facts import Struct
+from doctor.profile import Profile
 
 
 class Change(Struct, frozen=True, rename={"before": "from", "after": "to"}):
@@ -43,6 +46,7 @@ class Install(Action, frozen=True, tag="install"):
     """Install the named distributions of a recipe's lock, by hash, and nothing else.
 
     ``lock`` is the name of the lock; the sizes are in bytes, null where they are not known.
+    ``left`` is what differs from the lock and belongs to conda, which would have to change it.
     """
 
     recipe: str
@@ -50,6 +54,7 @@ class Install(Action, frozen=True, tag="install"):
     changes: tuple[Change, ...]
     download_bytes: int | None
     installed_bytes: int | None
+    left: tuple[Change, ...] = ()
 
 
 class Remove(Action, frozen=True, tag="remove"):
@@ -78,6 +83,17 @@ class NewEnvironment(Action, frozen=True, tag="new-environment"):
 
     path: str
     python: str
+
+
+class WriteProfile(Action, frozen=True, tag="write-profile"):
+    """Write a run profile, once a generation has run as it says."""
+
+    path: str
+    profile: Profile
+
+    def files(self) -> tuple[str, ...]:
+        """The file itself."""
+        return (self.path,)
 
 
 class Fetched(Struct, frozen=True):
@@ -143,9 +159,40 @@ class RemoveFiles(Action, frozen=True, tag="remove-files"):
 
 
 class Advice(Action, frozen=True, tag="advice"):
-    """Something that only the user can do."""
+    """Something that only the user can do; ``commands`` are those that do it, for a shell."""
 
     code: str
+    commands: tuple[str, ...] = ()
 
 
-AnyAction = Install | Remove | EditJson | NewEnvironment | Download | PutFile | RemoveFiles | Advice
+AnyAction = (
+    Install
+    | Remove
+    | EditJson
+    | NewEnvironment
+    | WriteProfile
+    | Download
+    | PutFile
+    | RemoveFiles
+    | Advice
+)
+
+
+class Source(Struct, frozen=True):
+    """One place that packages come from, in the order in which it is asked.
+
+    ``location`` is an address without credentials or a path, null for uv's own default index and
+    for its cache; ``setting`` is the variable, file or option that names it.
+    """
+
+    kind: Literal["index", "folder", "cache"]
+    location: str | None
+    setting: str
+
+    def line(self) -> str:
+        """One line for people."""
+        if self.kind == "cache":
+            return f"what uv has kept of earlier installs ({self.setting})"
+        if self.location is None:
+            return f"the package index that is {self.setting}"
+        return f"the {self.kind} {self.location} ({self.setting})"

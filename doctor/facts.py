@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -65,8 +65,9 @@ class Distribution(Struct, frozen=True):
 
     ``requires`` holds requirement strings with their markers. ``metadata`` is the folder of the
     metadata. ``tags`` are those of its wheel that bind it to a Python or a platform. ``editable``
-    is the source folder of an editable install. ``problem`` says why the metadata could not be read
-    whole; name and version then come from the folder's name.
+    is the source folder of an editable install, ``conda`` the conda package that it is a part of.
+    ``problem`` says why the metadata could not be read whole; name and version then come from the
+    folder's name.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Distribution(Struct, frozen=True):
     editable: str | None
     problem: str | None
     tags: tuple[str, ...] = ()
+    conda: str | None = None
 
 
 class Module(Struct, frozen=True):
@@ -339,6 +341,24 @@ class MissingLibrary(Struct, frozen=True):
     folder: str
 
 
+class Manager(Struct, frozen=True):
+    """Who else manages the environment, and would not know of a change by the doctor.
+
+    ``kind`` is a tool that keeps a lock for a project (``uv``, ``poetry``, ``pdm``, ``pipenv``,
+    ``pixi``), one that keeps a record of what it installed (``conda``, ``pipx``, ``uv-tool``), or
+    whoever has marked the Python itself as its own (``debian``, ``homebrew``, ``uv-python``,
+    ``system``). ``source`` is the file that tells, ``project`` the project's folder, ``name`` the
+    tool's name for the environment. ``locked`` has the versions in the project's lock, by canonical
+    name.
+    """
+
+    kind: str
+    source: str
+    project: str | None = None
+    name: str | None = None
+    locked: dict[str, str] = {}
+
+
 class Environment(Struct, frozen=True):
     """What the probe saw in the target.
 
@@ -368,6 +388,7 @@ class Environment(Struct, frozen=True):
     conda: dict[str, str] = msgspec.field(default_factory=dict)
     foreign_scripts: dict[str, str] = msgspec.field(default_factory=dict)
     stray_libraries: tuple[StrayLibrary, ...] = ()
+    manager: Manager | None = None
     parameters: Parameters | None = None
     video_processor: ImageProcessorClass | None = None
     altered: tuple[AlteredFile, ...] | None = None
@@ -401,9 +422,10 @@ class Machine(Struct, frozen=True):
     may not be moved to disk, ``compressed_bytes`` is the memory that compressed memory takes, and
     ``compressed_from_bytes`` what it was before. ``swapped_in_bytes`` and ``swapped_out_bytes``
     count since the machine was started: only their growth says something. ``zram_bytes`` is the
-    memory that swap in zram takes. ``memory_limit_source`` is the container's limit that total and
-    available honour. ``gpu_wired_limit_bytes`` is a limit that somebody set by hand,
-    ``gpu_largest_buffer_bytes`` the largest single buffer, ``gpu_name`` the device.
+    memory that swap in zram takes, ``swap_on_disk`` tells whether any swap is elsewhere.
+    ``memory_limit_source`` is the container's limit that total and available honour.
+    ``gpu_wired_limit_bytes`` is a limit that somebody set by hand, ``gpu_largest_buffer_bytes`` the
+    largest single buffer, ``gpu_name`` the device.
     """
 
     os: str
@@ -429,6 +451,7 @@ class Machine(Struct, frozen=True):
     swapped_in_bytes: Count | None = None
     swapped_out_bytes: Count | None = None
     zram_bytes: Count | None = None
+    swap_on_disk: bool | None = None
     memory_limit_source: str | None = None
     gpu_wired_limit_bytes: Count | None = None
     gpu_largest_buffer_bytes: Count | None = None
@@ -617,16 +640,43 @@ class Quantisation(Struct, frozen=True):
     problem: str | None = None
 
 
+class WeightSizes(Struct, frozen=True):
+    """A model's weights as they will lie in memory, in bytes.
+
+    ``vision`` is the part of the vision tower and projector, ``embedding`` the table of the words,
+    ``experts`` those of a mixture of experts, ``head`` the
+    words' scores, all within ``total``; ``largest`` is one array.
+    ``width`` is the size of one activation (2 for bfloat16 and float16, 4 for float32); ``bits``
+    those of one weight where they are quantised, else null.
+    ``source`` says where that is from: ``headers``, ``config`` or ``card``. ``problems`` are
+    what is wrong with the files, in words.
+    """
+
+    total: int
+    vision: int = 0
+    embedding: int = 0
+    experts: int = 0
+    head: int = 0
+    largest: int = 0
+    width: int = 2
+    bits: float | None = None
+    source: str = "headers"
+    problems: tuple[str, ...] = ()
+
+
 class Model(Struct, frozen=True):
     """The model that was asked about.
 
-    ``found`` is ``cache``, ``folder`` or ``card`` (not here, but well known) or ``nowhere``.
+    ``found`` is ``cache``, ``folder``, ``card`` (not here, but well known, or told by the Hub) or
+    ``nowhere``.
     ``image_processor_named_by`` is the file that names the image processor class.
     ``weights_bytes`` is the size of the safetensors files, or what the card says.
     ``remote_processor`` and ``remote_config`` tell that its files name code of its own repository
     for these (``auto_map``). ``tokenizer``, ``storage`` and ``weights`` are null where the model is
     not here. ``quantisation`` is null where config.json has no such block. ``values`` are the
-    plain values of its JSON files, by file and by their names joined with dots.
+    plain values of its JSON files, by file and by their names joined with dots. ``config`` and
+    ``preprocessor`` are what those files say, as far as sizes may depend on it; ``weight_sizes``
+    what the headers of its safetensors files add up to.
     """
 
     id: str
@@ -643,6 +693,10 @@ class Model(Struct, frozen=True):
     remote_processor: bool = False
     remote_config: bool = False
     tokenizer: Tokenizer | None = None
+    config: dict[str, Any] = msgspec.field(default_factory=dict)
+    preprocessor: dict[str, Any] = msgspec.field(default_factory=dict)
+    weight_sizes: WeightSizes | None = None
+    weights_problem: str | None = None
     storage: Storage | None = None
     weights: Weights | None = None
     quantisation: Quantisation | None = None
@@ -707,7 +761,7 @@ class Hub(Struct, frozen=True):
     filesystem: str | None
     links: bool | None
     locked_folder: str | None
-    free_bytes: int | None
+    free_bytes: Count | None
     remote: Remote | None = None
     trouble: HubTrouble | None = None
 
@@ -763,8 +817,15 @@ def decode(text: bytes) -> Facts:
 
 
 def encode(facts: Facts) -> bytes:
-    """Facts as JSON, indented for people."""
-    return msgspec.json.format(msgspec.json.encode(facts), indent=1)
+    """Facts as JSON, indented for people. Bytes of a path that are no text become ``?``."""
+    try:
+        text = msgspec.json.encode(facts)
+    except UnicodeEncodeError:
+        import json  # only here: every check would pay for it
+
+        whole = json.dumps(msgspec.to_builtins(facts), ensure_ascii=False)
+        text = whole.encode("utf-8", "replace")
+    return msgspec.json.format(text, indent=1)
 
 
 # Kept whole, since people copy them: everything else inside the environment becomes relative.

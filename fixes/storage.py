@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from checks import model, preprocessor, tokenizer, weights
+from checks.storage import wrong
 from doctor.actions import Advice, PutFile, RemoveFiles
 from doctor.facts import Facts
 from doctor.findings import Finding, Severity
@@ -27,7 +28,12 @@ def actions(finding: Finding, facts: Facts) -> Intents:
             yield from restored(facts)
     elif finding.fix.id == "clear":
         # An editor's copy is the user's own, and a download may yet go on from its beginning.
-        left = [one for one in storage.leftovers if one.kind == "incomplete" and not one.needed]
+        damaged = {file.blob for file in storage.files if wrong(file) is not None}
+        left = [
+            one
+            for one in storage.leftovers
+            if one.kind == "incomplete" and not one.needed and one.of not in damaged
+        ]
         if left:
             freed = sum(one.bytes for one in left)
             yield RemoveFiles(

@@ -33,7 +33,7 @@ def git_name(content: bytes) -> str:
 class Repository:
     """One repository as it is now. ``token`` is what must be shown; ``gated``: and not everybody's.
 
-    ``moved_to`` is its new name after a renaming.
+    ``moved_to`` is its new name after a renaming, ``claims`` are sizes that it tells untruly.
     """
 
     files: dict[str, bytes]
@@ -41,6 +41,7 @@ class Repository:
     gated: bool = False
     moved_to: str | None = None
     xet: bool = False
+    claims: dict[str, int] = field(default_factory=dict)
 
     @property
     def commit(self) -> str:
@@ -60,14 +61,14 @@ class Repository:
     def entry(self, name: str) -> dict[str, object]:
         """The file as the Hub's API describes it."""
         content = self.files[name]
-        result: dict[str, object] = {"size": len(content)}
+        size = self.claims.get(name, len(content))
+        result: dict[str, object] = {"size": size}
         if self.is_large(name):
             digest = self.etag(name)
             pointer = (
-                "version https://git-lfs.github.com/spec/v1\n"
-                f"oid sha256:{digest}\nsize {len(content)}\n"
+                f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {size}\n"
             ).encode()
-            lfs = {"size": len(content), "pointerSize": len(pointer)}
+            lfs = {"size": size, "pointerSize": len(pointer)}
             return {"oid": git_name(pointer), "lfs": {**lfs, "oid": digest}, **result}
         return {"oid": self.etag(name), **result}
 

@@ -25,7 +25,8 @@ def test_the_reports_mac_is_short_of_memory() -> None:
     facts = replace(recorded("report"), machine=REPORT_MAC)
     finding = only(facts)
     assert (finding.code, finding.severity) == ("ram-short", Severity.WARNING)
-    assert "3.0 GiB" in finding.title
+    assert "3.2 GB" in finding.title
+    assert "peak of a generation" in [evidence.fact for evidence in finding.evidence]
     assert "GPU budget" in [evidence.fact for evidence in finding.evidence]
     assert "max_tokens below 150" in finding.fix.summary
     assert "Qwen2-VL-2B" in finding.fix.summary

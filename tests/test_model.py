@@ -47,7 +47,9 @@ def test_a_cached_model(cache: Path) -> None:
     found = model.look("someone/some-model")
     assert (found.found, found.revision, found.path) == ("cache", REVISION, str(snapshot))
     assert (found.type, found.processor_class) == ("qwen3_vl", "Qwen3VLProcessor")
-    assert found.weights_bytes == (snapshot / "model.safetensors").stat().st_size
+    size = (snapshot / "model.safetensors").stat().st_size
+    assert found.weights_bytes is not None
+    assert size - 100_000 < found.weights_bytes < size  # without the header
 
 
 @pytest.mark.parametrize("ref", ["", "../../../etc", "0" * 40, "main\n"])

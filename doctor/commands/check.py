@@ -76,23 +76,28 @@ def run(options: argparse.Namespace) -> tuple[CheckReport, int]:
     examination = registry.examine(facts, chosen, unwanted, settings.ignores(Path.cwd()), gaps)
     plan = PlanReport(actions=())
     if examination.errors() and path is None:
-        plan = _plan(facts, examination)
+        plan = _plan(options, facts, examination)
     elif examination.errors() and path is not None:
-        plan = saved.judged(path, lambda: _plan(facts, examination))
+        plan = saved.judged(path, lambda: _plan(options, facts, examination))
     seconds = time.perf_counter() - started
     report = check_report(facts, examination, plan, seconds, known, elsewhere=path is not None)
     return report, VERDICT_EXIT[report.verdict]
 
 
-def _plan(facts: Facts, examination: registry.Examination) -> PlanReport:
-    """What ``fix`` would do; nothing where it would refuse, which it then says itself."""
-    from doctor import plan
+def _plan(
+    options: argparse.Namespace, facts: Facts, examination: registry.Examination
+) -> PlanReport:
+    """What ``fix`` would do; nothing where no recipe fits, which it then says itself."""
+    from doctor import plan, sources
 
     try:
         made = plan.make(facts, examination.findings)
     except Refused:
         return PlanReport(actions=())
-    return plan_report(made, None)
+    if options.facts is not None:
+        return plan_report(made, None)  # where the packages come from is the other machine's
+    prefix = os.path.expanduser(facts.environment.interpreter.prefix)
+    return plan_report(made, None, sources.sources(os.environ, Path.cwd(), prefix))
 
 
 def _list(words: str | None) -> list[str]:

@@ -277,6 +277,10 @@ def _vision(config: Config, kind: str) -> Vision | None:
     )
     ratio = part.get("mlp_ratio")
     by_ratio = int(width * ratio) if isinstance(ratio, (int, float)) and 0 < ratio < 64 else None
+    intermediate = number(part, ("intermediate_size",), 4 * MOST_WIDTH) or by_ratio or 4 * width
+    if kind in ("glm4v", "glm4v_moe"):
+        # Its blocks are as wide inside as the tower's output; the named width is the merger's.
+        intermediate = number(part, ("out_hidden_size",), MOST_WIDTH) or intermediate
     full = part.get("fullatt_block_indexes")
     deep = part.get("deepstack_visual_indexes")
     return Vision(
@@ -285,7 +289,7 @@ def _vision(config: Config, kind: str) -> Vision | None:
         hidden=width,
         heads=heads,
         head_dim=number(part, ("head_dim",), MOST_WIDTH) or max(1, width // heads),
-        intermediate=number(part, ("intermediate_size",), 4 * MOST_WIDTH) or by_ratio or 4 * width,
+        intermediate=intermediate,
         patch=number(part, ("patch_size", "spatial_patch_size"), 1_024) or 14,
         temporal=number(part, ("temporal_patch_size",), 16) or 1,
         merge=number(part, ("spatial_merge_size",), 16)

@@ -24,11 +24,13 @@ class Family:
     wide_text: bool = False
     softcap: bool = False
     whole_prompt: bool = False
+    holds_tower: bool = False
+    pixel_copies: int = 1
 
 
 QWEN = Tower(rotary=4, joined=True)
 SIGLIP = Tower()
-PIXTRAL = Tower(rotary=2, mean=False, bias=False, mask=True)
+PIXTRAL = Tower(rotary=2, mean=False, bias=False, mask=True, unfused=True)
 
 FAMILIES: dict[str, Family] = {
     "qwen2_vl": Family(QWEN, by_hand=True),
@@ -46,14 +48,15 @@ FAMILIES: dict[str, Family] = {
     "llava_next": Family(SIGLIP),
     "llava_bunny": Family(SIGLIP, wide_vision=True, wide_text=True),
     "llava-qwen2": Family(SIGLIP, wide_vision=True, wide_text=True),
-    "idefics3": Family(SIGLIP),
-    "smolvlm": Family(SIGLIP),
+    "idefics3": Family(SIGLIP, pixel_copies=3),
+    "smolvlm": Family(SIGLIP, pixel_copies=3),
     "pixtral": Family(PIXTRAL),
     "mistral3": Family(PIXTRAL),
-    "mllama": Family(replace(SIGLIP, bias=False, mask=True)),
+    "mllama": Family(replace(SIGLIP, bias=False, mask=True), wide_vision=True, wide_text=True),
     "internvl_chat": Family(replace(SIGLIP, joined=True)),
     "lfm2_vl": Family(SIGLIP),
     "lfm2-vl": Family(SIGLIP),
+    "molmo": Family(replace(SIGLIP, unfused=True), holds_tower=True, wide_vision=True),
     "phi3_v": Family(SIGLIP),
 }
 GENERAL = Family(SIGLIP)

@@ -24,7 +24,7 @@ class Kernels:
     """How operations run here.
 
     ``fused`` is true on a GPU. ``mlx`` is MLX's release. ``width`` is the size of an activation,
-    ``weight_width`` that of a weight in bytes: quantised weights have less than two. Weights
+    ``weight_width`` that of a weight in bytes: quantised weights have less than two. WeightSizes
     narrower than the activations, but not quantised, are copied to the wider type when read.
     """
 
@@ -128,6 +128,7 @@ class Kernels:
         head_dim: int,
         causal: bool,
         sliced: bool = False,
+        unfused: bool = False,
     ) -> int:
         """Attention of all heads, and its result in the order of the tokens.
 
@@ -136,7 +137,7 @@ class Kernels:
         """
         run, width = self.tape.run, self.width
         size = sequences * queries * heads * head_dim
-        if self.is_fused(head_dim, queries):
+        if not unfused and self.is_fused(head_dim, queries):
             return run(query, key, value, elements=size, width=width)
         mask = None
         if causal:

@@ -12,7 +12,7 @@ from doctor.estimate.pictures import Sight
 # A cache grows by so many tokens at a time (``KVCache.step`` in mlx-vlm's and mlx-lm's cache.py).
 CACHE_STEP = 256
 # So many layers are put on the tape; what MLX holds at once is never that of more.
-MOST_ON_TAPE = 96
+MOST_ON_TAPE = 32
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Tower:
     ``rotary`` is the width of the cosines of its rotation (0: none). ``joined`` tells that queries,
     keys and values come from one matrix, ``mean`` that its norms take the mean off, ``bias`` that
     its matrices have one. ``padded`` tells that narrow heads are widened for the fused kernel,
-    ``mask`` that there is a dense mask of all patches, ``mask_each`` that every layer makes one.
+    ``mask`` that there is a dense mask of all patches, ``mask_each`` that every layer makes one,
+    ``unfused`` that its attention writes out its scores wherever it runs.
     """
 
     rotary: int = 0
@@ -32,6 +33,7 @@ class Tower:
     padded: bool = False
     mask: bool = False
     mask_each: bool = False
+    unfused: bool = False
 
 
 def cache_tokens(tokens: float) -> int:
@@ -87,6 +89,7 @@ def vision_pass(
             kv_heads=vision.heads,
             head_dim=head_dim,
             causal=False,
+            unfused=tower.unfused,
         )
         for mask in masks:
             tape.view(mask)

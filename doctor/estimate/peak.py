@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,19 +10,19 @@ from dataclasses import dataclass
 import msgspec
 
 from doctor.estimate.architecture import Architecture, read
+from doctor.estimate.counting import bits_of
 from doctor.estimate.families import EXACT, Family, family
 from doctor.estimate.kernels import Kernels
 from doctor.estimate.passes import MOST_ON_TAPE, cache_tokens, text_pass, vision_pass
 from doctor.estimate.pictures import Sight, see
+from doctor.estimate.speed import tokens_per_second
 from doctor.estimate.tape import CPU, METAL_LARGE, METAL_SMALL, Evaluator, Tape
-from doctor.estimate.terms import Estimate, Job, Library, NotEstimable, Phases, Weights
+from doctor.estimate.terms import Estimate, Job, Library, NotEstimable, Phases, WeightSizes
 
 # A prompt is cut into chunks of 2,048 tokens since mlx-vlm 0.3.10 where it is longer, and since
 # 0.7.0 always, so that the words' scores of the prompt are no longer worked out.
 CHUNK = 2_048
 CHUNKS_SINCE, CHUNKS_ALWAYS_SINCE = (0, 3, 10), (0, 7, 0)
-# A quantised cache is one only from this many tokens on (``DEFAULT_QUANTIZED_KV_START``).
-QUANTISED_FROM = 5_000
 # Beyond these nothing runs anywhere, and only absurd numbers are worked out.
 MOST_TOKENS, MOST_PICTURES = 10_000_000, 1_000
 NEWEST = (99,)
@@ -34,7 +35,7 @@ class Setting:
 
     architecture: Architecture
     family: Family
-    weights: Weights
+    weights: WeightSizes
     evaluator: Evaluator
     fused: bool
     mlx: tuple[int, ...]
@@ -49,7 +50,7 @@ def release(version: str | None) -> tuple[int, ...]:
 
 def estimate(
     config: Mapping[str, object],
-    weights: Weights,
+    weights: WeightSizes,
     job: Job,
     library: Library,
     preprocessor: Mapping[str, object] | None = None,
@@ -64,6 +65,8 @@ def estimate(
     if architecture.text.tied and weights.head:
         # The table of the words is the head as well, and one that lies beside it is not loaded.
         weights = replace(weights, total=weights.total - weights.head, head=0)
+    if weights.bits is None:
+        weights = replace(weights, bits=bits_of(config))
     mlx_vlm = release(library.mlx_vlm)
     setting = Setting(
         architecture=architecture,
@@ -84,8 +87,6 @@ def predict(
     setting: Setting, job: Job, sights: list[Sight], known: bool, chip: str | None
 ) -> Estimate:
     """The prediction, where it is known how the model sees the pictures."""
-    from doctor.estimate.speed import tokens_per_second
-
     architecture, weights = setting.architecture, setting.weights
     text = architecture.text
     tokens = max(1, job.prompt_tokens + sum(sight.length for sight in sights))
@@ -93,7 +94,9 @@ def predict(
     pixels = sum(sight.pixels for sight in sights) * 4
     vision = max((_vision(setting, sight, pixels) for sight in sights), default=0)
     prefill = _prefill(setting, tokens, pixels, width)
-    cache = cache_bytes(setting, tokens + job.max_tokens, width, job.kv_bits)
+    most = tokens + job.max_tokens
+    bits = job.kv_bits if most > job.quantized_kv_start else None
+    cache = cache_bytes(setting, most, width, bits)
     rest = tokens * text.hidden * width + pixels
     # One cache after another is copied into a larger one, and both are there for a moment.
     decode = weights.total + rest + cache + cache / max(1, text.layers)
@@ -122,7 +125,7 @@ def predict(
         vision_tokens=sum(sight.tokens for sight in sights),
         prompt_tokens=tokens,
         kv_cache_bytes=int(cache),
-        tokens_per_second=tokens_per_second(text, weights, cache, chip),
+        tokens_per_second=tokens_per_second(text, weights, cache, chip, width > weights.width),
         exact=exact,
         notes=tuple(notes),
     )
@@ -140,7 +143,10 @@ def _vision(setting: Setting, sight: Sight, pixels: float) -> float:
     if vision is None:
         return 0
     weights = setting.weights
-    tape = Tape(setting.evaluator, weights.total + pixels)
+    evaluator = setting.evaluator
+    if setting.family.holds_tower:
+        evaluator = dataclasses.replace(evaluator, holds=True)
+    tape = Tape(evaluator, weights.total + pixels * setting.family.pixel_copies)
     wide = setting.family.wide_vision
     kernels = Kernels(
         tape=tape,
@@ -184,7 +190,7 @@ def _prefill(setting: Setting, tokens: int, pixels: float, width: int) -> float:
             fused=setting.fused,
             mlx=setting.mlx,
             width=width,
-            weight_width=_weight_width(weights, text.layers),
+            weight_width=_weight_width(weights),
         )
         text_pass(
             kernels,
@@ -199,7 +205,7 @@ def _prefill(setting: Setting, tokens: int, pixels: float, width: int) -> float:
     return max(peaks)
 
 
-def _weight_width(weights: Weights, layers: int) -> float:
+def _weight_width(weights: WeightSizes) -> float:
     """The size of one weight of the language model in bytes, below two where it is quantised."""
     return weights.width if weights.bits is None else weights.bits / 8
 
@@ -208,7 +214,7 @@ def cache_bytes(setting: Setting, tokens: int, width: int, bits: int | None) -> 
     """The KV cache for so many tokens."""
     text = setting.architecture.text
     element = float(width)
-    if bits and tokens > QUANTISED_FROM:
+    if bits:
         element = bits / 8 + 4 / 64  # a scale and an offset for each group of 64
     held = 0.0
     for kind in text.kinds:

@@ -215,6 +215,16 @@ def _grid(width: int, height: int, tile: int, most: int) -> tuple[int, int]:
     return best
 
 
+def _covering(width: int, height: int, tile: int, most: int) -> tuple[int, int]:
+    """The arrangement that shows most of a picture, and no more than its own pixels if it can."""
+    shapes = [(c, r) for c in range(1, most + 1) for r in range(1, most // c + 1)]
+    scales = {shape: min(shape[0] * tile / width, shape[1] * tile / height) for shape in shapes}
+    enough = [shape for shape in shapes if scales[shape] >= 1]
+    if enough:
+        return min(enough, key=lambda shape: scales[shape])
+    return max(shapes, key=lambda shape: scales[shape])
+
+
 def _mllama(given: Given) -> Sight:
     """Up to four tiles, always padded to four; read by cross-attention, not in the prompt."""
     tile = given.vision.image_size or 560
@@ -282,7 +292,7 @@ def _molmo(given: Given) -> Sight:
     most = number(given.preprocessor, ("max_crops",), 64) or 12
     side = max(1, (given.vision.image_size or 336) // given.vision.patch)
     inner = (side - 8) * given.vision.patch
-    columns, rows = _grid(given.width, given.height, inner, most)
+    columns, rows = _covering(given.width, given.height, inner, most)
     crops = columns * rows + 1
     inner_side = side - 8
     tokens = (

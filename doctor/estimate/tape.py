@@ -18,10 +18,14 @@ GROUPS_UNDER_WAY = 10
 
 @dataclass(frozen=True)
 class Evaluator:
-    """When a group of work is full: after so many operations, or so many elements."""
+    """When a group of work is full: after so many operations, or so many elements.
+
+    ``holds`` is for a graph that is kept whole: nothing is given back and nothing reused.
+    """
 
     operations: int
     elements: int | None
+    holds: bool = False
 
 
 # Apple's base and Pro chips, Max and Ultra chips, and MLX's CPU backend. CUDA graphs are cut by
@@ -29,6 +33,17 @@ class Evaluator:
 METAL_SMALL = Evaluator(operations=40, elements=40 * 2**20)
 METAL_LARGE = Evaluator(operations=50, elements=50 * 2**20)
 CPU = Evaluator(operations=10, elements=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One operation: the arrays that it reads and makes, and what it counts for."""
+
+    inputs: tuple[int, ...]
+    made: int | None
+    weights: float
+    operations: int
+    dispatches: int
 
 
 class Tape:
@@ -43,9 +58,7 @@ class Tape:
         self._sizes: list[float] = []
         self._elements: list[float] = []
         self._last: list[int] = []
-        self._made: list[list[int]] = []
-        self._moved: list[float] = []
-        self._dispatches: list[int] = []
+        self._steps: list[Step] = []
 
     def run(
         self,
@@ -64,58 +77,74 @@ class Tape:
         self._sizes.append(elements * width)
         self._elements.append(elements)
         self._last.append(0)
-        self._step(inputs, (array,), elements + weights, dispatches or 2)
+        self._step(Step(inputs, array, weights, 1, dispatches or 2))
         return array
 
     def reuse(self, array: int, *inputs: int, dispatches: int = 2) -> int:
         """An operation whose result takes the place of the array that only it reads."""
-        self._step((array, *inputs), (), 0, dispatches)
+        if self.evaluator.holds:
+            width = self._sizes[array] / max(1.0, self._elements[array])
+            return self.run(array, *inputs, elements=self._elements[array], width=width)
+        self._step(Step((array, *inputs), None, 0, 1, dispatches))
         return array
 
     def view(self, array: int, count: int = 1) -> int:
         """Reshapes and transposes that move nothing, but are handed over as operations."""
-        self._step((array,), (), -self._elements[array], count)
+        self._step(Step((array,), None, 0, 0, count))
         return array
 
     def keep(self, *arrays: int) -> None:
         """Arrays that outlive the evaluation: they are read at its end."""
-        self._step(arrays, (), 0, 1)
+        self._step(Step(arrays, None, 0, 0, 1))
 
-    def _step(
-        self, inputs: tuple[int, ...], made: tuple[int, ...], moved: float, dispatches: int
-    ) -> None:
-        step = len(self._made)
-        for array in (*inputs, *made):
-            self._last[array] = step
-        self._made.append(list(made))
-        self._moved.append(moved + sum(self._elements[array] for array in inputs))
-        self._dispatches.append(dispatches)
+    def _step(self, step: Step) -> None:
+        for array in step.inputs:
+            self._last[array] = len(self._steps)
+        if step.made is not None:
+            self._last[step.made] = len(self._steps)
+        self._steps.append(step)
+
+    def _groups(self) -> list[int]:
+        """The number of the group that each step falls into."""
+        groups, group = [], 0
+        most = self.evaluator.elements
+        if most is None:
+            dispatches = 0
+            for step in self._steps:
+                groups.append(dispatches // self.evaluator.operations)
+                dispatches += step.dispatches
+            return groups
+        operations, elements = 0, 0.0
+        seen: set[int] = set()
+        for step in self._steps:
+            groups.append(group)
+            if not step.operations:
+                continue
+            operations += 1
+            elements += step.weights
+            # What a group has touched before does not count again.
+            for array in step.inputs if step.made is None else (*step.inputs, step.made):
+                if array not in seen:
+                    seen.add(array)
+                    elements += self._elements[array]
+            if operations > self.evaluator.operations or elements > most:
+                group, operations, elements = group + 1, 0, 0.0
+                seen.clear()
+        return groups
 
     def peak(self) -> float:
         """The most that is held at once, in bytes."""
-        group, operations, elements = 0, 0, 0.0
-        groups = []
-        by_dispatches = self.evaluator.elements is None
-        for moved, dispatches in zip(self._moved, self._dispatches, strict=True):
-            groups.append(group)
-            operations += dispatches if by_dispatches else int(moved > 0)
-            elements += moved
-            if by_dispatches:
-                group = operations // self.evaluator.operations
-            elif operations > self.evaluator.operations or elements > (
-                self.evaluator.elements or 0
-            ):
-                group, operations, elements = group + 1, 0, 0.0
+        groups = self._groups()
         released: dict[int, float] = {}
-        for array, step in enumerate(self._last):
-            last = groups[step]
-            released[last] = released.get(last, 0) + self._sizes[array]
+        for array, last in enumerate(self._last):
+            released[groups[last]] = released.get(groups[last], 0) + self._sizes[array]
         held = most = self.resident
         done = -1
-        for step, made in enumerate(self._made):
-            while done < groups[step] - GROUPS_UNDER_WAY - 1:
+        for group, step in zip(groups, self._steps, strict=True):
+            while not self.evaluator.holds and done < group - GROUPS_UNDER_WAY - 1:
                 done += 1
                 held -= released.pop(done, 0)
-            held += sum(self._sizes[array] for array in made)
-            most = max(most, held)
+            if step.made is not None:
+                held += self._sizes[step.made]
+                most = max(most, held)
         return most

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from doctor.facts import Struct
+from doctor.facts import Struct, WeightSizes
+
+__all__ = ["Backend", "Estimate", "Job", "Library", "NotEstimable", "Phases", "WeightSizes"]
 
 # "metal" is a Mac's GPU, "cuda" a Linux one's, "cpu" MLX's CPU backend: it fuses no attention.
 Backend = Literal["metal", "cuda", "cpu"]
@@ -14,41 +16,19 @@ class NotEstimable(ValueError):
     """The model cannot be estimated; its text says why, in one line."""
 
 
-class Weights(Struct, frozen=True):
-    """A model's weights as they will lie in memory, in bytes.
-
-    ``vision`` is the part of the vision tower and projector, ``embedding`` the table of the words,
-    ``experts`` those of a mixture of experts, ``head`` the
-    words' scores, all within ``total``; ``largest`` is one array.
-    ``width`` is the size of one activation (2 for bfloat16 and float16, 4 for float32); ``bits``
-    those of one weight where they are quantised, else null.
-    ``source`` says where that is from: ``headers``, ``config`` or ``card``. ``problems`` are
-    what is wrong with the files, in words.
-    """
-
-    total: int
-    vision: int = 0
-    embedding: int = 0
-    experts: int = 0
-    head: int = 0
-    largest: int = 0
-    width: int = 2
-    bits: float | None = None
-    source: str = "headers"
-    problems: tuple[str, ...] = ()
-
-
 class Job(Struct, frozen=True):
     """What is to be generated.
 
     ``images`` are (width, height) in pixels; ``prompt_tokens`` counts the text without the
-    pictures' tokens; ``kv_bits`` is null for a KV cache that is not quantised.
+    pictures' tokens; ``kv_bits`` is null for a KV cache that is not quantised, which otherwise is
+    one from ``quantized_kv_start`` tokens on (by default mlx-vlm's own 5,000).
     """
 
     images: tuple[tuple[int, int], ...] = ((1024, 768),)
     prompt_tokens: int = 64
     max_tokens: int = 256
     kv_bits: int | None = None
+    quantized_kv_start: int = 5_000
 
 
 class Library(Struct, frozen=True):

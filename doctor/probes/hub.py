@@ -25,7 +25,6 @@ from doctor.facts import Hub, HubTrouble, Model, Remote, RemoteFile, StoredFile,
 from doctor.probes import hashing
 from doctor.probes import model as model_probe
 from doctor.probes import storage as storage_probe
-from doctor.probes import tokenizer as tokenizer_probe
 
 # What mlx-vlm fetches of a repository (``get_model_path`` in its ``utils.py``, 0.3.9 to 0.7.10).
 PATTERNS = (
@@ -427,17 +426,15 @@ def _read_heads(
                     expected_size=file.bytes,
                 )
         seen = model_probe.read(name, Path(folder), "card", None, Path(model.cache))
-    tokenizer = seen.tokenizer
-    if tokenizer is not None:
-        names = {file.path for file in remote.files}
-        there = tuple(item for item in tokenizer_probe.FILES if item in names)
-        tokenizer = msgspec.structs.replace(tokenizer, files=there)
     weights = [file.bytes for file in remote.files if file.path.endswith(".safetensors")]
     return msgspec.structs.replace(
         seen,
         path=None,
         files={},
         weights_bytes=sum(weights) or None,
-        tokenizer=tokenizer,
+        tokenizer=None,
+        storage=None,
+        weights=None,
+        weight_sizes=None,
         cache=model.cache,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import re
 import stat
@@ -14,12 +15,15 @@ from typing import Any
 import msgspec
 
 from doctor.errors import Refused
+from doctor.estimate.headers import read_weights
+from doctor.estimate.terms import NotEstimable
 from doctor.facts import (
     Model,
     ModelFile,
     ModuleQuantisation,
     Quantisation,
     Value,
+    WeightSizes,
 )
 from doctor.probes import safetensors, storage, tokenizer
 
@@ -35,6 +39,8 @@ READ = (
     "tokenizer_config.json",
 )
 MOST_BYTES = 10_000_000
+# A list for each layer has a hundred entries; tables of labels have thousands.
+MOST_LISTED = 512
 
 _ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 
@@ -151,6 +157,7 @@ def read(
         ),
         None,
     )
+    sizes, problem = _weights(folder)
     weights = safetensors.look(folder)
     return Model(
         id=name,
@@ -172,7 +179,40 @@ def read(
         weights=weights,
         quantisation=_quantisation(config),
         values={file: _values(head) for file, head in heads.items() if head},
+        config=numbers(config),
+        preprocessor=numbers({**preprocessor, **nested}),
+        weight_sizes=sizes,
+        weights_problem=problem,
     )
+
+
+def numbers(head: dict[str, Any], depth: int = 3) -> dict[str, Any]:
+    """What a configuration file says about sizes: numbers, short words, lists of them, parts.
+
+    Facts stay small: long texts and tables of labels are left out. A number that JSON has no place
+    for becomes a word, which is no number then.
+    """
+    kept: dict[str, Any] = {}
+    for key, value in head.items():
+        if isinstance(value, dict):
+            if depth:
+                kept[key] = numbers(value, depth - 1)
+        elif isinstance(value, list):
+            if len(value) <= MOST_LISTED and all(map(_plain, value)):
+                kept[key] = value
+        elif _plain(value):
+            kept[key] = value
+        elif isinstance(value, (int, float)):
+            kept[key] = str(value)[:40]
+        if len(kept) >= MOST_LISTED:
+            break
+    return kept
+
+
+def _plain(value: object) -> bool:
+    if isinstance(value, (int, float)):
+        return math.isfinite(value) and abs(value) < 2**53
+    return value is None or (isinstance(value, str) and len(value) <= 80)
 
 
 def _processor(
@@ -235,6 +275,14 @@ def _head(path: Path) -> tuple[ModelFile, dict[str, Any]]:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) <= 200 else None
+
+
+def _weights(folder: Path) -> tuple[WeightSizes | None, str | None]:
+    """What the headers of the safetensors files add up to, or why they do not."""
+    try:
+        return read_weights(folder), None
+    except NotEstimable as error:
+        return None, str(error)
 
 
 # A file's plain values that are kept. Real ones have two hundred at most, and a mixed quantisation

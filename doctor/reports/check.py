@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-from doctor.actions import AnyAction, Install
+from doctor.actions import AnyAction, Install, Source
 from doctor.facts import Facts, Pressure, Purpose, Struct
 from doctor.findings import Finding, NotChecked, Verdict
 from doctor.plan import Plan
@@ -43,6 +43,8 @@ class PlanReport(Struct, frozen=True):
     """What a fix would do.
 
     ``download_bytes`` is fetched; ``disk_bytes`` is needed for that, the install and the way back.
+    ``sources`` is where packages come from, in the order in which they are asked. ``refused`` is
+    why ``fix`` will not do it, null where it will.
     """
 
     actions: tuple[AnyAction, ...]
@@ -50,6 +52,8 @@ class PlanReport(Struct, frozen=True):
     download_bytes: int | None = None
     disk_bytes: int | None = None
     breaks: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+    refused: str | None = None
 
 
 class Proof(Struct, frozen=True):
@@ -81,8 +85,8 @@ class CheckReport(Struct, frozen=True):
 DOCUMENT = CheckReport
 
 
-def plan_report(made: Plan, kept_bytes: int | None) -> PlanReport:
-    """The plan as reports show it.
+def plan_report(made: Plan, kept_bytes: int | None, sources: tuple[Source, ...] = ()) -> PlanReport:
+    """The plan as reports show it, with the ``sources`` of what it installs.
 
     ``kept_bytes`` is what the way back takes; without it the need for disk is not known. With it,
     the need is what is fetched, what is installed, and what is kept of the old.
@@ -97,7 +101,9 @@ def plan_report(made: Plan, kept_bytes: int | None) -> PlanReport:
         recipe=made.recipe,
         download_bytes=None if download is None else download + model,
         disk_bytes=(download or 0) + (unpacked or 0) + (kept_bytes or 0) + model if known else None,
-        breaks=tuple(broken.line() for broken in made.breaks),
+        breaks=(*(broken.line() for broken in made.breaks), *made.replaces),
+        sources=sources if installs else (),
+        refused=f"{made.refusal.reason} {made.refusal.hint}" if made.refusal else None,
     )
 
 

@@ -31,6 +31,7 @@ def answer(question: dict) -> dict:
     import distributions
     import imports
     import interpreter
+    import manager
     import modules
     import processors
     import shadows
@@ -47,6 +48,9 @@ def answer(question: dict) -> dict:
         finder = modules.Finder(search_path)
         found, leftovers = distributions.find(search_path)
     distributions.add_tags(found, notes)
+    managed_by = manager.find(found, notes, question.get("folder"))
+    if managed_by and managed_by["kind"] in ("conda", "pixi"):
+        manager.add_conda(found, notes)
     processor = processors.processor(finder, notes, question)
     starts = processors.starts(finder, notes, question, processor)
     incomplete = distributions.incomplete(found)
@@ -107,6 +111,7 @@ def answer(question: dict) -> dict:
         "interpreter": own,
         "stray_libraries": libraries.strays(finder) if asks_loader else [],
         "conda": distributions.of_conda(sys.prefix),
+        "manager": managed_by,
         "foreign_scripts": distributions.foreign_scripts(own["scripts"], sys.executable),
         "distributions": found,
         "leftovers": leftovers,
