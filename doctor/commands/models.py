@@ -98,12 +98,12 @@ def _report(options: argparse.Namespace, facts: Facts, started: float) -> Models
     def judged(estimate: Estimate) -> Judgement:
         return judge(estimate, machine)
 
-    if options.facts is None:
-        terminal.say(f"Predicting {len(table.models)} models …")
-    rows = outlook.rows(table, told, judged, lambda kind: table.recipes.get(kind or ""))
     if options.plot is not None:
         drawn = _drawing(table, options.model or model.DEFAULT, told, machine)
         _write(Path(options.plot), drawn)
+    if options.facts is None:
+        terminal.say(f"Predicting {len(table.models)} models …")
+    rows = outlook.rows(table, told, judged, lambda kind: table.recipes.get(kind or ""))
     return ModelsReport(
         schema=SCHEMA,
         command="models",

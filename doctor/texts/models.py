@@ -43,7 +43,7 @@ def render(report: ModelsReport | PullReport, out: Paper) -> None:
     too_large = len(report.models) - len(shown)
     if too_large:
         out.line(f"{too_large} more need more memory than there is.")
-    out.line("Peak and speed are predicted; * marks an architecture known only in general.")
+    out.line("Peak and speed are predicted; * marks a config that was rebuilt, not published.")
     out.line("picture: the largest square in pixels; context: tokens of text.")
     usual, others = _recipes(shown)
     if usual is not None:
@@ -64,7 +64,7 @@ def _cells(shown: Sequence[ModelRow]) -> list[tuple[str, ...]]:
         (
             _name(row),
             ROOM_WORDS[row.room][1],
-            _size(row.peak_bytes) + ("" if row.exact else "*"),
+            _size(row.peak_bytes) + _star(row),
             _number(row.tokens_per_second),
             _number(row.largest_picture),
             _tokens(row.longest_context),
@@ -88,8 +88,7 @@ def _lines(shown: Sequence[ModelRow], out: Paper) -> None:
     for row in shown:
         style, words = ROOM_WORDS[row.room]
         out.line((_name(row), "bold"))
-        star = "" if row.exact else "*"
-        told: list[Part] = [(words, style), f", peak {_size(row.peak_bytes)}{star}"]
+        told: list[Part] = [(words, style), f", peak {_size(row.peak_bytes)}{_star(row)}"]
         if row.tokens_per_second is not None:
             told.append(f", {row.tokens_per_second:.0f} tokens/s")
         if row.largest_picture is not None:
@@ -97,6 +96,10 @@ def _lines(shown: Sequence[ModelRow], out: Paper) -> None:
         if row.longest_context is not None:
             told.append(f", context to {_tokens(row.longest_context)}")
         out.line(*told, indent=2)
+
+
+def _star(row: ModelRow) -> str:
+    return "*" if "rebuilt" in row.architecture or "reconstructed" in row.architecture else ""
 
 
 def _name(row: ModelRow) -> str:
