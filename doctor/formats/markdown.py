@@ -149,6 +149,7 @@ def _plan(plan: PlanReport) -> list[str]:
     for action in plan.actions:
         if isinstance(action, Advice):
             lines.append(f"- **{text('yours to do')}** {sentence(text(action.summary))}")
+            lines += [f"  - {code(command)}" for command in action.commands]
         else:
             lines.append(f"- {sentence(text(action.summary))}")
         if isinstance(action, (Install, Remove)):
@@ -158,8 +159,11 @@ def _plan(plan: PlanReport) -> list[str]:
             ]
             shown = table((text("Package"), text("version"), text("planned")), rows)
             lines += ["", *(folded(text("Changes"), shown) if len(rows) > MOST_ROWS else shown)]
+    lines += [f"- {sentence(text(f'From {source.line()}'))}" for source in plan.sources]
     lines += [f"- {line}" for line in contents.to_fetch(plan)]
     lines += [f"- **{text('breaks')}** {sentence(text(broken))}" for broken in plan.breaks]
+    if plan.refused is not None:
+        lines.append(f"- **{text('not by the doctor')}** {sentence(text(plan.refused))}")
     return [*lines, ""]
 
 
