@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test lint recipes models schema incidents bench cuts accuracy ansible train faults \
-  accuracy-memory clean
+  accuracy-memory languages release-check docs browser clean
 
 demo: .venv/ready
 	$(BIN)/python tools/demo.py
@@ -35,6 +35,24 @@ schema: .venv/ready
 # The known incidents, from the files that people write to the one that is read.
 incidents: .venv/ready
 	$(BIN)/python tools/compile_incidents.py
+
+# The texts of the source, brought into the catalogues of the other languages, and these compiled.
+languages: .venv/ready
+	$(BIN)/python -m tools.languages
+
+# What a release must have, and a contribution need not: every text in every language.
+release-check: .venv/ready
+	$(BIN)/python -m tools.languages --check
+
+# The documentation site, from what the doctor itself says, into .cache/docs/site.
+docs: .venv/ready
+	$(BIN)/python -m tools.documentation
+
+# The pages of reports in a real Chromium (`make test` does it too, where there is one).
+browser: .venv/ready
+	@command -v chromium >/dev/null || apt-get install --yes chromium \
+	  || $(BIN)/python -m playwright install chromium
+	VLM_DOCTOR_BROWSER=required $(BIN)/pytest tests/test_browser.py
 
 bench: .venv/ready
 	$(BIN)/python -m tools.bench

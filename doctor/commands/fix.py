@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from doctor import repair, saved, target, terminal
+from doctor import language, repair, saved, target, terminal
 from doctor.commands.options import add_model, add_target, model_of, target_of
 from doctor.errors import Refused
 from doctor.reports.check import CheckReport, PlanReport
@@ -109,7 +109,7 @@ def _confirm(before: CheckReport | None, plan: PlanReport) -> bool:
         check.render(before, out)
     check.plan(plan, out)
     try:
-        answer = input("Do this? [y/N] ")
+        answer = input(language.text("Do this? [y/N]") + " ")
     except EOFError:
         return False
-    return answer.strip().lower() in ("y", "yes")
+    return answer.strip().lower() in ("y", "yes", "д", "да")

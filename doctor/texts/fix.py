@@ -53,8 +53,8 @@ def render(report: FixReport, out: Paper) -> None:
         if isinstance(action, WriteProfile):
             _profile(action, report.real_smoke is not None, out)
     style, words = FIX_WORDS[report.outcome]
-    reason = f" ({report.reason})" if report.reason else ""
-    out.line((report.outcome, style), f": {words}{reason} ({report.seconds:.1f} s)")
+    reason = (" (", report.reason, ")") if report.reason else ()
+    out.line((report.outcome, style), ": ", words, *reason, f" ({report.seconds:.1f} s)")
     if report.model_folder is not None:
         out.line(f"The repaired model, to be loaded from there: {report.model_folder}")
     if report.outcome == "fixed":

@@ -113,7 +113,7 @@ def _prepared(entry: dict[str, Any]) -> Prepared:
     )
 
 
-def _scaled(counted: WeightSizes, total: float) -> Weights:
+def _scaled(counted: WeightSizes, total: float) -> WeightSizes:
     """The counted weights with the sum that the files' headers have."""
     share = total / counted.total
     scaled = {
