@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test lint recipes models schema incidents bench cuts accuracy ansible train faults \
-  accuracy-memory languages release-check docs browser clean
+  accuracy-memory languages release-check docs browser damage clean
 
 demo: .venv/ready
 	$(BIN)/python tools/demo.py
@@ -82,6 +82,11 @@ ansible: .venv/ready
 # How near the memory estimates come to measured runs (recorded ones: nothing is run).
 accuracy-memory: .venv/ready
 	$(BIN)/python -m tools.estimate_accuracy $(ACCURACY)
+
+# Try each kind of damage to a model's files for real in both recipes' environments, and judge the
+# doctor by it: an hour on two cores the first time, then only what is new.
+damage: .venv/ready
+	$(BIN)/python -m tools.damage $(DAMAGE)
 
 # Train the doctor's own model from nothing: about 80 minutes on two cores of its own.
 # TRAIN="--threads 1" leaves most of one core to others; TRAIN="--device cuda" takes minutes.

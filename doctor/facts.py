@@ -511,7 +511,8 @@ class StoredFile(Struct, frozen=True):
     (SHA-256, or git's SHA-1) are what the Hub said of it, by the blob's name or by the lists that
     huggingface-hub keeps; ``hash_is_right`` tells whether the content has that hash, null where it
     was not computed. ``laid_out_anew`` tells that only the white space of a JSON file is another.
-    ``backup`` is a copy beside it that has the expected hash.
+    ``backup`` is a copy beside it that has the expected hash. ``took_place`` tells of a file in a
+    snapshot that stands where a link stood, and is not one that the doctor mended.
     """
 
     name: str
@@ -523,6 +524,7 @@ class StoredFile(Struct, frozen=True):
     hash_is_right: bool | None = None
     laid_out_anew: bool = False
     backup: str | None = None
+    took_place: bool = False
 
 
 class Leftover(Struct, frozen=True):

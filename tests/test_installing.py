@@ -114,16 +114,36 @@ def test_no_strangers_program_runs(
     assert not (home / "mark").exists()
 
 
+INDEXES = [("UV_INDEX", "UV_DEFAULT_INDEX"), ("PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL")]
+
+
+@pytest.mark.parametrize(("extra", "main"), INDEXES)
 def test_a_package_may_be_at_any_of_several_indexes(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, monkeypatch: pytest.MonkeyPatch, extra: str, main: str
 ) -> None:
     # PyTorch's index has old copies of what many packages require.
     python = make_environment(home / "environment")
     old = {"alpha": [Release("0.9")], "beta-two": [Release("1.0")]}
     with serve(old) as first, serve({"alpha": [Release("1.0")]}) as second:
-        monkeypatch.setenv("UV_INDEX", first)
-        monkeypatch.setenv("UV_DEFAULT_INDEX", second)
-        assert install(python, lines())
+        monkeypatch.setenv(extra, first)
+        monkeypatch.setenv(main, second)
+        assert any("beta-two" in line for line in install(python, lines()))
+
+
+@pytest.mark.parametrize(("extra", "main"), INDEXES)
+def test_another_build_at_one_of_several_indexes_does_no_harm(
+    home: Path, monkeypatch: pytest.MonkeyPatch, extra: str, main: str
+) -> None:
+    python = make_environment(home / "environment")
+    (home / "wheels").mkdir()
+
+    def rebuild(path: str, content: bytes) -> bytes:
+        return content if path.startswith("/simple/") else content + b"rebuilt"
+
+    with serve(PACKAGES, behaviour=Behaviour(change=rebuild)) as first, serve(PACKAGES) as second:
+        monkeypatch.setenv(extra, first)
+        monkeypatch.setenv(main, second)
+        assert any("alpha" in line for line in install(python, lines()))
 
 
 def test_without_a_network_it_says_what_helps(home: Path) -> None:

@@ -198,3 +198,18 @@ def test_other_models_in_the_cache_are_not_looked_at(place: Place) -> None:
     (other / "blobs" / ("ab" * 32 + ".incomplete")).write_bytes(b"1")
     assert findings(facts_of(place)) == {}
     assert model.look(ID).found == "cache"
+
+
+def test_a_file_in_the_place_of_a_link(place: Place) -> None:
+    link = place.folder / "preprocessor_config.json"
+    content = json.loads(link.read_text())
+    link.unlink()
+    # The class alone is what the doctor mends.
+    link.write_text(json.dumps({**content, "image_processor_type": "Qwen2VLImageProcessor"}))
+    assert findings(facts_of(place)) == {}
+    link.write_text(json.dumps({**content, "patch_size": 14}))
+    finding = findings(facts_of(place))["model-file-edited"]
+    assert (finding.severity, stored(facts_of(place), link.name).took_place) == (
+        Severity.NOTE,
+        True,
+    )

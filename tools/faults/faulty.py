@@ -11,6 +11,7 @@ import json
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -103,7 +104,8 @@ class Trials:
 def _end(report: dict[str, Any]) -> tuple[str, str]:
     error = report.get("error")
     if error is not None:
-        return "refused" if report["exit_code"] == 2 else "failed", str(error["message"])
+        ends = {2: "refused", 130: "interrupted"}
+        return ends.get(report["exit_code"], "failed"), str(error["message"])
     return str(report["outcome"]), str(report.get("reason") or "it works")
 
 
@@ -160,7 +162,8 @@ def _unheard(trials: Trials) -> tuple[int, str, str]:
     process.stderr.close()
     process.stderr = None
     out, _ = process.communicate()
-    return process.returncode, out.split(":")[0].split("\n")[-1], out.strip().splitlines()[-1]
+    last = out.strip().splitlines()[-1]
+    return process.returncode, last.split(":")[0], last
 
 
 def _clock(trials: Trials) -> tuple[int, str, str]:
@@ -186,9 +189,11 @@ def _changed_meanwhile(trials: Trials) -> tuple[int, str, str]:
     for line in process.stderr:
         if line.startswith("Keeping"):
             break
-    (trials.packages / "another.py").write_text("\n")
+    folder = trials.packages / "another-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: another\nVersion: 1.0\n")
     out, _ = process.communicate()
-    (trials.packages / "another.py").unlink()
+    shutil.rmtree(folder)
     return process.returncode, *_end(json.loads(out))
 
 
@@ -304,7 +309,8 @@ def _serving(kind: str) -> Iterator[str]:
             self.send_header("Content-Type", "text/html")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            with contextlib.suppress(OSError):  # who asked may have gone
+                self.wfile.write(content)
 
         def _wheel(self) -> None:
             content = b"PK" + b"x" * 5000
@@ -312,7 +318,8 @@ def _serving(kind: str) -> Iterator[str]:
             self.send_header("Content-Type", "application/octet-stream")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content[: 1000 if kind == "half" else len(content)])
+            with contextlib.suppress(OSError):
+                self.wfile.write(content[: 1000 if kind == "half" else len(content)])
             if kind == "slow":
                 time.sleep(4)
 
@@ -331,13 +338,15 @@ def _serving(kind: str) -> Iterator[str]:
 
 def _page(name: str, kind: str) -> bytes:
     """A page that offers the version that the recipe wants, by its hash or by another."""
-    for lock in (recipes.FOLDER / "locks" / recipes.DEFAULT).glob("linux-x86_64-cpu-py3*.txt"):
-        for line in lock.read_text().splitlines():
-            if line.startswith(f"{name}=="):
-                version = line.split("==")[1].split()[0].rstrip("\\")
-                digest = "0" * 64 if kind == "other hash" else _digest(lock, name)
-                file = f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
-                return f'<a href="/{file}#sha256={digest}">{file}</a>'.encode()
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    place = recipes.Place(platform="linux-x86_64", backend="cpu", python=python)
+    lock = recipes.FOLDER / "locks" / recipes.DEFAULT / f"{place.name}.txt"
+    for line in lock.read_text().splitlines():
+        if line.startswith(f"{name}=="):
+            version = line.split("==")[1].split()[0].rstrip("\\")
+            digest = "0" * 64 if kind == "other hash" else _digest(lock, name)
+            file = f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+            return f'<a href="/{file}#sha256={digest}">{file}</a>'.encode()
     return b""
 
 

@@ -20,6 +20,7 @@ import contextlib
 import json
 import random
 import shutil
+import signal
 import subprocess
 import time
 from dataclasses import asdict, dataclass
@@ -247,8 +248,10 @@ def _calls(count: Path) -> int:
 
 
 def _last(process: subprocess.Popen[str]) -> str:
-    """The last line of progress of a process, once it has ended."""
+    """The last line of progress of a process, once it was killed or has ended well."""
     _, progress = process.communicate()
+    if process.returncode not in (-signal.SIGKILL, 0):
+        raise SystemExit(f"the doctor ended with {process.returncode}: {progress}")
     lines = [line for line in progress.splitlines() if line.strip()]
     return lines[-1][:80] if lines else ""
 
