@@ -298,6 +298,8 @@ class Repair:
 
     def _transaction(self, made: Plan, facts: Facts, prefix: str) -> FixReport:
         """Keep what is there, apply, examine, prove; on any failure put everything back."""
+        if self._wanted is not None:
+            state.made(Path(self._wanted.path).parent)
         self._say("Keeping what is there, so that everything can go back …")
         record = self._open = journal.new(prefix)
         summary = "; ".join(step.summary for step in made.steps)
@@ -402,8 +404,9 @@ class Repair:
         """The report of an environment that works, once its run profile is written."""
         if self._wanted is None:
             return self._report("nothing-to-do", None)
-        record = self._open = journal.new(prefix)
         path = self._wanted.path
+        state.made(Path(path).parent)
+        record = self._open = journal.new(prefix)
         try:
             record.begin(prefix, self._wanted.summary, [], [model_files.temporary_of(path), path])
             self._write_profile()
