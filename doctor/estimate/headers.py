@@ -56,11 +56,13 @@ def summed(arrays: Iterable[tuple[str, int, int]], problems: tuple[str, ...] = (
     """Weights from (name, bytes, width of an element) of each array."""
     total = vision = embedding = experts = head = largest = 0
     widths: dict[int, int] = {}
+    vision_quantised = False
     for name, size, width in arrays:
         total += size
         largest = max(largest, size)
         if any(part in name for part in VISION_WORDS):
             vision += size
+            vision_quantised = vision_quantised or name.endswith(".scales")
         elif "lm_head." in name:
             head += size
         elif "embed_tokens." in name or "word_embeddings." in name or "wte." in name:
@@ -77,6 +79,7 @@ def summed(arrays: Iterable[tuple[str, int, int]], problems: tuple[str, ...] = (
         head=head,
         largest=largest,
         width=max(widths, key=lambda width: widths[width], default=2),
+        vision_quantised=vision_quantised,
         source="headers",
         problems=problems,
     )

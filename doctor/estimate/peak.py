@@ -92,7 +92,9 @@ def predict(
     tokens = max(1, job.prompt_tokens + sum(sight.length for sight in sights))
     width = 4 if setting.family.wide_text else weights.width
     pixels = sum(sight.pixels for sight in sights) * 4
-    vision = max((_vision(setting, sight, pixels) for sight in sights), default=0)
+    # Pictures go through the tower one after another: the largest sets the peak.
+    largest = max(sights, key=lambda sight: sight.sequences * sight.patches, default=None)
+    vision = 0.0 if largest is None else _vision(setting, largest, pixels)
     prefill = _prefill(setting, tokens, pixels, width)
     most = tokens + job.max_tokens
     bits = job.kv_bits if most > job.quantized_kv_start else None
@@ -153,7 +155,7 @@ def _vision(setting: Setting, sight: Sight, pixels: float) -> float:
         fused=setting.fused,
         mlx=setting.mlx,
         width=4 if wide else weights.width,
-        weight_width=weights.width,
+        weight_width=_weight_width(weights) if weights.vision_quantised else weights.width,
     )
     vision_pass(kernels, setting.family.tower, vision, sight, setting.architecture.text)
     return tape.peak()
@@ -230,5 +232,8 @@ def cache_bytes(setting: Setting, tokens: int, width: int, bits: int | None) -> 
 def _range(peak: int, weights: int, exact: bool) -> tuple[int, int]:
     """From where to where nine of ten runs peak."""
     above = peak - weights
-    share = 0.25 if exact else 0.5
-    return int(weights + above * (1 - share)), int(weights + above * (1 + share) + 0.02 * peak)
+    share, rest = (0.35, 0.02) if exact else (0.6, 0.05)
+    return (
+        int(max(weights, weights + above * (1 - share) - rest * peak)),
+        int(weights + above * (1 + share) + rest * peak),
+    )
