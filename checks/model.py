@@ -8,6 +8,9 @@ folder.
 - `model-config-unreadable`: the model's `config.json` is missing or damaged, so that nothing can
   load it. You would see `Config not found at ...` or a JSON error. Fetch that file again; an
   interrupted download is the usual cause.
+- `model-config-unfitting`: this mlx-vlm cannot make a model of what `config.json` says: a value is
+  missing, of the wrong kind, or contradicts another. You would see `TypeError: ... missing 1
+  required positional argument`, or `Unsupported model type`.
 - `model-type-unsupported`: the installed mlx-vlm has no module for this type of model, or makes no
   prompt with a picture for it. You would see `Model type ... not supported` or `Unsupported model`.
   A newer mlx-vlm may have it: the finding names the first release that was seen to.
@@ -21,14 +24,24 @@ videos at all: where it does not, what becomes of a video is not known.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import doctor
-from doctor.facts import Facts
+from doctor.facts import Facts, Value
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
+from doctor.mending import fix_of
 from doctor.requirements import installed
 
-CODES = ("model-not-cached", "model-config-unreadable", "model-type-unsupported")
+CODES = (
+    "model-not-cached",
+    "model-config-unreadable",
+    "model-config-unfitting",
+    "model-type-unsupported",
+)
+
+# What the probe says of a model that brings its own code (``model_file``).
+OWN_FILE = "its code is a file of its own"
 
 
 def check(facts: Facts) -> CheckResult:
@@ -49,11 +62,7 @@ def check(facts: Facts) -> CheckResult:
             title=f"The model's config.json cannot be used: {problem}",
             cause="Without it nothing can tell what kind of model this is.",
             evidence=(Evidence(fact="config.json", value=problem, source=config.path),),
-            fix=Fix(
-                id="download",
-                summary="fetch the model's file again (hf download)",
-                automatic=False,
-            ),
+            fix=fix_of(facts, "config.json"),
         )
     elif model.type is None:
         yield NotChecked(
@@ -61,6 +70,7 @@ def check(facts: Facts) -> CheckResult:
             "that the doctor knows"
         )
     yield from _unsupported(facts)
+    yield from _unfitting(facts)
     processor = facts.environment.processor
     if facts.purpose == "video" and processor is not None and processor.takes_videos is False:
         yield NotChecked(
@@ -81,6 +91,60 @@ def _not_cached(facts: Facts) -> Finding:
         evidence=(Evidence(fact="snapshot", value="none", source=model.cache),),
         fix=Fix(id="download", summary=f"hf download {model.id}", automatic=False),
     )
+
+
+def _unfitting(facts: Facts) -> CheckResult:
+    """What following mlx-vlm's code with the values of config.json ends in."""
+    parameters = facts.environment.parameters
+    problem = parameters.fails if parameters else None
+    if problem is None:
+        problem = _beyond(facts.model.values.get("config.json", {}))
+    if problem is None:
+        problem = _uneven(facts.model.values.get("config.json", {}))
+    if problem is None:
+        problem = _own_file(facts)
+    if problem is None:
+        return
+    yield Finding(
+        code="model-config-unfitting",
+        severity=Severity.ERROR,
+        title=f"mlx-vlm cannot make a model of config.json: {problem}",
+        cause="The file was edited, is not this model's, or was written for another release.",
+        evidence=(
+            Evidence(fact="config.json", value=problem, source=f"{facts.model.path}/config.json"),
+        ),
+        fix=fix_of(facts, "config.json"),
+    )
+
+
+def _uneven(config: Mapping[str, Value]) -> str | None:
+    """A vision part whose width cannot be shared out among its heads."""
+    width, heads = config.get("vision_config.hidden_size"), config.get("vision_config.num_heads")
+    if not isinstance(width, int) or not isinstance(heads, int) or heads < 1:
+        return None
+    if width % heads == 0 or "vision_config.head_dim" in config:
+        return None
+    return f"the vision part's width of {width} cannot be shared out among {heads} heads"
+
+
+def _own_file(facts: Facts) -> str | None:
+    """The model's own code, where mlx-vlm would load it and it is not there."""
+    parameters, storage = facts.environment.parameters, facts.model.storage
+    name = facts.model.values.get("config.json", {}).get("model_file")
+    if parameters is None or parameters.unknown != OWN_FILE or storage is None:
+        return None
+    there = any(file.name == name and file.kind in ("file", "link") for file in storage.files)
+    return None if there else f"it names {name} as the model's code, which is not there"
+
+
+def _beyond(config: Mapping[str, Value]) -> str | None:
+    """Layers of the vision part that features are taken from, and that are not there."""
+    depth = config.get("vision_config.depth")
+    named = config.get("vision_config.deepstack_visual_indexes")
+    if not isinstance(depth, int) or not isinstance(named, list):
+        return None
+    beyond = [str(number) for number in named if number >= depth]
+    return f"it takes features of vision layer {beyond[0]}, of {depth}" if beyond else None
 
 
 def _unsupported(facts: Facts) -> CheckResult:

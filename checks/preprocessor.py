@@ -12,9 +12,13 @@ this project started from calls removed, is there in 4.57. It also looks at whet
 mlx-vlm reads the file at all: from 0.5 on, mlx-vlm prepares pictures for the Qwen models itself,
 and the class is ignored.
 
-- `preprocessor-stale`: it names a class that does not exist here.
+- `preprocessor-stale`: it names a class that does not exist here, or
+  `video_preprocessor_config.json` does where transformers prepares videos.
 - `preprocessor-missing`: there is no such file, and no other file says the same.
-- `preprocessor-broken`: the file is not readable as JSON.
+- `preprocessor-broken`: the file is not readable as JSON, or `processor_config.json` or
+  `video_preprocessor_config.json` is not.
+- `preprocessor-unfitting`: it cuts the picture into other patches than config.json says that the
+  model takes, or divides by zero. You would see `cannot be broadcast`, or nonsense.
 
 `vlm-doctor fix` writes a repaired file into the model's snapshot, naming the class that the
 installed transformers itself has for this model type. The file in the cache that the snapshot
@@ -25,10 +29,16 @@ that too, and what stood in it is lost: it has to be fetched again.
 
 from __future__ import annotations
 
-from doctor.facts import Facts, ModelFile
+from doctor.facts import Facts, ImageProcessorClass, ModelFile
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
+from doctor.mending import fix_of
 
-CODES = ("preprocessor-stale", "preprocessor-missing", "preprocessor-broken")
+CODES = (
+    "preprocessor-stale",
+    "preprocessor-missing",
+    "preprocessor-broken",
+    "preprocessor-unfitting",
+)
 
 FILE = "preprocessor_config.json"
 
@@ -37,10 +47,16 @@ MOVE = Fix(
     summary="move to the recipe whose mlx-vlm needs the file no longer",
     automatic=True,
 )
-FETCH = Fix(
-    id="download",
-    summary=f"fetch the model's {FILE} again: what stood in it is lost",
-    automatic=False,
+# What transformers reads besides, and ends at where it is no JSON.
+VIDEO = "video_preprocessor_config.json"
+OTHERS = ("processor_config.json", VIDEO)
+
+# What both the preparation of pictures and the model have to agree on: the key in
+# preprocessor_config.json, and the one in config.json.
+AGREED = (
+    ("patch_size", "vision_config.patch_size"),
+    ("merge_size", "vision_config.spatial_merge_size"),
+    ("temporal_patch_size", "vision_config.temporal_patch_size"),
 )
 
 
@@ -50,11 +66,24 @@ def check(facts: Facts) -> CheckResult:
     processor = facts.environment.processor
     if file is None or processor is None or not processor.reads_preprocessor_config:
         return
+    for name in OTHERS:
+        other = facts.model.files.get(name)
+        if other is not None and other.state == "broken":
+            yield _unusable(
+                facts, other, "preprocessor-broken", other.problem or "?", fix_of(facts, name), name
+            )
     takes_class = processor.reads_image_processor_type is True
+    if file.state == "ok":
+        yield from _unfitting(facts, takes_class)
+    video = facts.environment.video_processor
+    if processor.provider == "transformers" and video is not None and video.exists is False:
+        yield _stale_class(facts, facts.model.files[VIDEO], video, "video_processor_type")
     if file.state == "unreadable":
         yield NotChecked(reason=f"{file.path} could not be read: {file.problem}")
-    elif file.state == "broken" or (takes_class and file.state in ("not-an-object", "too-large")):
-        yield _unusable(facts, file, "preprocessor-broken", file.problem or "?", FETCH)
+    elif file.state in ("broken", "not-an-object") or (takes_class and file.state == "too-large"):
+        yield _unusable(
+            facts, file, "preprocessor-broken", file.problem or "?", fix_of(facts, FILE)
+        )
     elif file.state == "too-large":
         yield NotChecked(reason=f"{file.path} is {file.problem}; real ones have a few kilobytes")
     elif takes_class and file.state == "missing" and facts.model.image_processor_type is None:
@@ -70,8 +99,12 @@ def _stale(facts: Facts, file: ModelFile) -> CheckResult:
     if named is None or named.exists is not False:
         return
     file = facts.model.files.get(facts.model.image_processor_named_by or FILE, file)
+    yield _stale_class(facts, file, named, "image_processor_type")
+
+
+def _stale_class(facts: Facts, file: ModelFile, named: ImageProcessorClass, key: str) -> Finding:
     evidence = [
-        Evidence(fact="image_processor_type", value=named.named, source=file.path),
+        Evidence(fact=key, value=named.named, source=file.path),
         Evidence(fact=f"a class {named.named}", value="none", source=named.source),
     ]
     if named.replacement:
@@ -82,7 +115,7 @@ def _stale(facts: Facts, file: ModelFile) -> CheckResult:
                 source=named.source,
             )
         )
-    yield Finding(
+    return Finding(
         code="preprocessor-stale",
         severity=Severity.ERROR,
         title=f"The model names a class that this transformers does not have: {named.named}",
@@ -98,12 +131,46 @@ def _stale(facts: Facts, file: ModelFile) -> CheckResult:
     )
 
 
-def _unusable(facts: Facts, file: ModelFile, code: str, problem: str, fix: Fix) -> Finding:
+def _unfitting(facts: Facts, takes_class: bool) -> CheckResult:
+    """Values that no run can agree with."""
+    says, config = facts.model.values.get(FILE, {}), facts.model.values.get("config.json", {})
+    problems = [
+        f"{key} is {says[key]}, and config.json says {config[other]}"
+        for key, other in AGREED
+        if isinstance(says.get(key), int)
+        and isinstance(config.get(other), int)
+        and says[key] != config[other]
+    ]
+    spread = says.get("image_std")
+    if isinstance(spread, list) and 0 in spread:
+        problems.append("image_std has a 0, by which every point of the picture is divided")
+    named = says.get("image_processor_type")
+    if takes_class and "image_processor_type" in says and not isinstance(named, str):
+        problems.append(f"image_processor_type is {named}, which is no name")
+    # transformers from 4.50 on: the image processors of Qwen2-VL take this form of a size only.
+    sized = {key.partition(".")[2] for key in says if key.startswith("size.")}
+    wants = takes_class and isinstance(named, str) and named.startswith("Qwen2VLImageProcessor")
+    if wants and sized and not {"shortest_edge", "longest_edge"} <= sized:
+        problems.append(f"size has {' and '.join(sorted(sized))}, not both edges")
+    for problem in problems[:1]:
+        yield Finding(
+            code="preprocessor-unfitting",
+            severity=Severity.ERROR,
+            title=f"Pictures are not prepared as the model takes them: {problem}",
+            cause="The file was edited, or is another model's.",
+            evidence=(Evidence(fact=FILE, value=problem, source=f"{facts.model.path}/{FILE}"),),
+            fix=fix_of(facts, FILE),
+        )
+
+
+def _unusable(
+    facts: Facts, file: ModelFile, code: str, problem: str, fix: Fix, name: str = FILE
+) -> Finding:
     return Finding(
         code=code,
         severity=Severity.ERROR,
-        title=f"The model's {FILE} cannot be used: {problem}",
+        title=f"The model's {name} cannot be used: {problem}",
         cause=f"mlx-vlm loads the processor of {facts.model.type} with what stands in that file.",
-        evidence=(Evidence(fact=FILE, value=problem, source=file.path),),
+        evidence=(Evidence(fact=name, value=problem, source=file.path),),
         fix=fix,
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from doctor.facts import Struct
+from doctor.profile import Profile
 
 
 class Change(Struct, frozen=True, rename={"before": "from", "after": "to"}):
@@ -43,6 +46,7 @@ class Install(Action, frozen=True, tag="install"):
     """Install the named distributions of a recipe's lock, by hash, and nothing else.
 
     ``lock`` is the name of the lock; the sizes are in bytes, null where they are not known.
+    ``left`` is what differs from the lock and belongs to conda, which would have to change it.
     """
 
     recipe: str
@@ -50,6 +54,7 @@ class Install(Action, frozen=True, tag="install"):
     changes: tuple[Change, ...]
     download_bytes: int | None
     installed_bytes: int | None
+    left: tuple[Change, ...] = ()
 
 
 class Remove(Action, frozen=True, tag="remove"):
@@ -80,10 +85,114 @@ class NewEnvironment(Action, frozen=True, tag="new-environment"):
     python: str
 
 
+class WriteProfile(Action, frozen=True, tag="write-profile"):
+    """Write a run profile, once a generation has run as it says."""
+
+    path: str
+    profile: Profile
+
+    def files(self) -> tuple[str, ...]:
+        """The file itself."""
+        return (self.path,)
+
+
+class Fetched(Struct, frozen=True):
+    """One file of a ``Download``: its path in the repository, size in bytes, and name in the cache.
+
+    ``why`` is ``missing`` or ``damaged``.
+    """
+
+    path: str
+    bytes: int
+    blob: str
+    why: str
+
+
+class Download(Action, frozen=True, tag="download"):
+    """Fetch these files of a model from the Hub, and put them where the cache at ``home`` has them.
+
+    They are verified before anything changes. What is there under their names is moved aside.
+    ``download_bytes`` leaves out what an earlier fetch has left there. ``seconds`` is how long that
+    takes at the measured rate, null where the line was not measured.
+    """
+
+    model: str
+    commit: str
+    home: str
+    fetched: tuple[Fetched, ...]
+    download_bytes: int
+    seconds: float | None = None
+
+    def files(self) -> tuple[str, ...]:
+        """The blobs, the snapshot's links to them, and the name of the revision."""
+        home = self.home
+        paths = [f"{home}/blobs/{file.blob}" for file in self.fetched]
+        paths += [f"{home}/snapshots/{self.commit}/{file.path}" for file in self.fetched]
+        return (*paths, f"{home}/refs/main")
+
+
+class PutFile(Action, frozen=True, tag="put-file"):
+    """Put a small file in place of what is at ``path``: a copy of ``source``, or else ``text``.
+
+    A copy has to have the hash ``hash`` (SHA-256, or git's SHA-1) when it is read.
+    """
+
+    path: str
+    source: str | None = None
+    hash: str | None = None
+    text: str | None = None
+
+    def files(self) -> tuple[str, ...]:
+        """The file itself."""
+        return (self.path,)
+
+
+class RemoveFiles(Action, frozen=True, tag="remove-files"):
+    """Take away files that nothing reads: what interrupted fetches left."""
+
+    paths: tuple[str, ...]
+    freed_bytes: int
+
+    def files(self) -> tuple[str, ...]:
+        """The files themselves."""
+        return self.paths
+
+
 class Advice(Action, frozen=True, tag="advice"):
-    """Something that only the user can do."""
+    """Something that only the user can do; ``commands`` are those that do it, for a shell."""
 
     code: str
+    commands: tuple[str, ...] = ()
 
 
-AnyAction = Install | Remove | EditJson | NewEnvironment | Advice
+AnyAction = (
+    Install
+    | Remove
+    | EditJson
+    | NewEnvironment
+    | WriteProfile
+    | Download
+    | PutFile
+    | RemoveFiles
+    | Advice
+)
+
+
+class Source(Struct, frozen=True):
+    """One place that packages come from, in the order in which it is asked.
+
+    ``location`` is an address without credentials or a path, null for uv's own default index and
+    for its cache; ``setting`` is the variable, file or option that names it.
+    """
+
+    kind: Literal["index", "folder", "cache"]
+    location: str | None
+    setting: str
+
+    def line(self) -> str:
+        """One line for people."""
+        if self.kind == "cache":
+            return f"what uv has kept of earlier installs ({self.setting})"
+        if self.location is None:
+            return f"the package index that is {self.setting}"
+        return f"the {self.kind} {self.location} ({self.setting})"

@@ -9,7 +9,10 @@ with exit status 2 or 3 and no report raises ``doctor.Refused`` or ``doctor.Coul
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from doctor import commands, terminal
@@ -136,12 +139,28 @@ def _run(name: str, say: Say | None, **wanted: object) -> Report:
     options = cli.parser([name]).parse_args([name])
     for option, value in wanted.items():
         setattr(options, option, value)
-    with terminal.heard_by(say or _nobody):
+    with terminal.heard_by(say or _nobody), _signals_kept():
         try:
             report, _ = commands.run(options)
         except Interrupted:
             raise KeyboardInterrupt from None
     return report
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Leave the program's own handlers as they were: a fix takes the signals that would stop it."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
 
 
 def _nobody(line: str) -> None:

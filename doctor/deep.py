@@ -8,14 +8,19 @@ import msgspec
 
 from doctor import device, smoke, stand_in, terminal
 from doctor.facts import Facts, Generation
-from doctor.probes import contents
+from doctor.probes import contents, hashing
 from doctor.reports.smoke import SmokeReport
 
 
 def deepen(facts: Facts) -> Facts:
-    """The facts with the contents of all installed files compared, and a generation run."""
+    """The facts with the contents of all installed and all model files compared, and a generation.
+
+    The generation is run last: what it reads from the disk is then in memory.
+    """
     with terminal.progress("Comparing the contents of files") as advance:
         altered = contents.altered(facts.environment, advance)
+    with terminal.progress("Comparing the contents of the model's files") as advance:
+        seen_model = hashing.hashed(facts.model, advance)
     job = smoke.job_of(facts)
     terminal.say(f"Generating with {job.model_id} …")
     ended = smoke.run(os.path.expanduser(facts.environment.interpreter.executable), job)
@@ -26,6 +31,7 @@ def deepen(facts: Facts) -> Facts:
         facts,
         machine=device.recalled(prefix, facts.machine),
         environment=msgspec.structs.replace(facts.environment, altered=altered),
+        model=seen_model,
         generation=_generation(ended, facts.model.type if job.model else stand_in.TYPE),
     )
 

@@ -19,6 +19,9 @@ SCHEMA = "vlm-doctor/facts/1"
 Purpose = Literal["image", "video", "server"]
 
 Pressure = Literal["normal", "warn", "critical"]
+# A value of a JSON file that is kept: a number, a short text, a short list of numbers.
+Value = bool | int | float | str | None | list[int | float]
+
 FileState = Literal["ok", "missing", "broken", "not-an-object", "too-large", "unreadable"]
 
 
@@ -62,8 +65,9 @@ class Distribution(Struct, frozen=True):
 
     ``requires`` holds requirement strings with their markers. ``metadata`` is the folder of the
     metadata. ``tags`` are those of its wheel that bind it to a Python or a platform. ``editable``
-    is the source folder of an editable install. ``problem`` says why the metadata could not be read
-    whole; name and version then come from the folder's name.
+    is the source folder of an editable install, ``conda`` the conda package that it is a part of.
+    ``problem`` says why the metadata could not be read whole; name and version then come from the
+    folder's name.
     """
 
     name: str
@@ -76,6 +80,7 @@ class Distribution(Struct, frozen=True):
     editable: str | None
     problem: str | None
     tags: tuple[str, ...] = ()
+    conda: str | None = None
 
 
 class Module(Struct, frozen=True):
@@ -277,6 +282,46 @@ class StrayLibrary(Struct, frozen=True):
     lacks: str | None
 
 
+class ParameterGroup(Struct, frozen=True):
+    """Parameters that mlx-vlm's code makes for the model, alike but for one number in their names.
+
+    ``pattern`` and ``numbers`` as in ``TensorGroup``; a length of the shape is null where it could
+    not be told, the shape where not even their count could. ``quantises`` tells that it is a
+    matrix which MLX quantises where the weights are quantised.
+    """
+
+    pattern: str
+    shape: tuple[int | None, ...] | None
+    numbers: str
+    quantises: bool
+
+
+class Parameters(Struct, frozen=True):
+    """What the installed mlx-vlm makes of ``config.json``, followed in its code.
+
+    Below the names in ``open`` nothing could be told. ``fails`` is the error that making the model
+    ends in, ``unknown`` why its code could not be followed. ``sanitised`` are the words that the
+    code looks for in names of weights, since it renames or drops some. ``reads_index`` tells that
+    it loads the shards that the index names, not all; ``drops_absent`` that it goes on without a
+    part of the model that neither weights nor index mention; ``takes_tokenizers_template`` that it
+    looks for a chat template in the tokenizer too, ``template_places_pictures`` that it leaves the
+    picture's place in the prompt to the template, ``reads_mode`` that it reads the quantisation's
+    mode. ``marks`` are the numbers of tokens for the picture's place that it goes by.
+    """
+
+    groups: tuple[ParameterGroup, ...]
+    open: tuple[str, ...]
+    fails: str | None
+    unknown: str | None
+    sanitised: tuple[str, ...]
+    reads_index: bool
+    drops_absent: bool
+    takes_tokenizers_template: bool = True
+    template_places_pictures: bool = False
+    reads_mode: bool = True
+    marks: dict[str, int] = {}
+
+
 class AlteredFile(Struct, frozen=True):
     """A file of the recorded size whose content is not the recorded one (``check --deep``).
 
@@ -296,6 +341,24 @@ class MissingLibrary(Struct, frozen=True):
     folder: str
 
 
+class Manager(Struct, frozen=True):
+    """Who else manages the environment, and would not know of a change by the doctor.
+
+    ``kind`` is a tool that keeps a lock for a project (``uv``, ``poetry``, ``pdm``, ``pipenv``,
+    ``pixi``), one that keeps a record of what it installed (``conda``, ``pipx``, ``uv-tool``), or
+    whoever has marked the Python itself as its own (``debian``, ``homebrew``, ``uv-python``,
+    ``system``). ``source`` is the file that tells, ``project`` the project's folder, ``name`` the
+    tool's name for the environment. ``locked`` has the versions in the project's lock, by canonical
+    name.
+    """
+
+    kind: str
+    source: str
+    project: str | None = None
+    name: str | None = None
+    locked: dict[str, str] = {}
+
+
 class Environment(Struct, frozen=True):
     """What the probe saw in the target.
 
@@ -304,7 +367,8 @@ class Environment(Struct, frozen=True):
     ``conda`` has the versions that conda believes to have installed, ``foreign_scripts`` the
     commands in it that another Python would run, with that Python's path; ``stray_libraries`` are
     copies of MLX's library in folders that a variable names. ``altered`` is null where no contents
-    were compared. ``mlx_library`` is the library that computes, where mlx finds it.
+    were compared. ``mlx_library`` is the library that computes, where mlx finds it. ``parameters``
+    is null where the model's configuration was not there to be read.
     """
 
     interpreter: Interpreter
@@ -324,6 +388,9 @@ class Environment(Struct, frozen=True):
     conda: dict[str, str] = msgspec.field(default_factory=dict)
     foreign_scripts: dict[str, str] = msgspec.field(default_factory=dict)
     stray_libraries: tuple[StrayLibrary, ...] = ()
+    manager: Manager | None = None
+    parameters: Parameters | None = None
+    video_processor: ImageProcessorClass | None = None
     altered: tuple[AlteredFile, ...] | None = None
     mlx_library: str | None = None
     missing_libraries: tuple[MissingLibrary, ...] = ()
@@ -355,9 +422,10 @@ class Machine(Struct, frozen=True):
     may not be moved to disk, ``compressed_bytes`` is the memory that compressed memory takes, and
     ``compressed_from_bytes`` what it was before. ``swapped_in_bytes`` and ``swapped_out_bytes``
     count since the machine was started: only their growth says something. ``zram_bytes`` is the
-    memory that swap in zram takes. ``memory_limit_source`` is the container's limit that total and
-    available honour. ``gpu_wired_limit_bytes`` is a limit that somebody set by hand,
-    ``gpu_largest_buffer_bytes`` the largest single buffer, ``gpu_name`` the device.
+    memory that swap in zram takes, ``swap_on_disk`` tells whether any swap is elsewhere.
+    ``memory_limit_source`` is the container's limit that total and available honour.
+    ``gpu_wired_limit_bytes`` is a limit that somebody set by hand, ``gpu_largest_buffer_bytes`` the
+    largest single buffer, ``gpu_name`` the device.
     """
 
     os: str
@@ -383,6 +451,7 @@ class Machine(Struct, frozen=True):
     swapped_in_bytes: Count | None = None
     swapped_out_bytes: Count | None = None
     zram_bytes: Count | None = None
+    swap_on_disk: bool | None = None
     memory_limit_source: str | None = None
     gpu_wired_limit_bytes: Count | None = None
     gpu_largest_buffer_bytes: Count | None = None
@@ -397,18 +466,181 @@ class ModelFile(Struct, frozen=True):
     problem: str | None
 
 
+class Template(Struct, frozen=True):
+    """A chat template in one of its places; ``problem`` is why it cannot be used.
+
+    ``pictures`` tells that it speaks of images at all.
+    """
+
+    problem: str | None
+    pictures: bool = True
+
+
 class Tokenizer(Struct, frozen=True):
     """What the model's tokenizer files say. ``files`` are those of the known names that are there.
 
     ``extra_special_tokens`` is the kind of that value: ``list``, ``object``, or null (none).
+    ``problem`` is why tokenizer.json cannot be used. ``marks`` are the tokens that config.json
+    means by its numbers, by the numbers' names, null where tokenizer.json has none of that number;
+    ``marks_of_config`` are those numbers that tokenizer_config.json knows. ``pictures`` are added
+    tokens that speak of images, ``highest`` is the highest number of an added token. ``templates``
+    are the chat templates, by file. ``shifted`` are tokens that tokenizer_config.json has in
+    between and tokenizer.json has not, ``one_way`` tells that it has bytes for letters in only one
+    of the two directions.
     """
 
     class_name: str | None
     extra_special_tokens: str | None
     files: tuple[str, ...]
+    problem: str | None = None
+    marks: dict[str, str | None] = msgspec.field(default_factory=dict)
+    marks_of_config: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ()
+    highest: int | None = None
+    shifted: tuple[str, ...] = ()
+    one_way: bool = False
+    templates: dict[str, Template] = msgspec.field(default_factory=dict)
+
+
+class StoredFile(Struct, frozen=True):
+    """One file of the model's folder, or one that should be there.
+
+    ``kind`` is ``file``, ``link`` (to a file), ``dangling`` (a link to nothing), ``folder``,
+    ``special`` (a pipe, a device, a link to itself), ``absent`` or ``unreadable``. ``blob`` is the
+    name of the Hub cache's blob that the link leads to. ``expected_bytes`` and ``expected_hash``
+    (SHA-256, or git's SHA-1) are what the Hub said of it, by the blob's name or by the lists that
+    huggingface-hub keeps; ``hash_is_right`` tells whether the content has that hash, null where it
+    was not computed. ``laid_out_anew`` tells that only the white space of a JSON file is another.
+    ``backup`` is a copy beside it that has the expected hash. ``took_place`` tells of a file in a
+    snapshot that stands where a link stood, and is not one that the doctor mended.
+    """
+
+    name: str
+    kind: str
+    bytes: int | None
+    blob: str | None = None
+    expected_bytes: int | None = None
+    expected_hash: str | None = None
+    hash_is_right: bool | None = None
+    laid_out_anew: bool = False
+    backup: str | None = None
+    took_place: bool = False
+
+
+class Leftover(Struct, frozen=True):
+    """What an interrupted download or an editor left: ``kind`` is ``incomplete`` or ``backup``.
+
+    ``bytes`` is what it occupies, ``of`` the blob or file that it belongs to, ``needed`` tells that
+    this one is not there whole, so that the leftover is the beginning of what is missing.
+    """
+
+    path: str
+    kind: str
+    bytes: int
+    of: str | None
+    needed: bool
+
+
+class Storage(Struct, frozen=True):
+    """How a model lies on the disk.
+
+    ``home`` is its folder in the Hub's cache, null for a folder of the user's. ``reference`` is the
+    state of ``refs/main``: ``ok``, ``missing``, ``unusable`` or ``dangling`` (it names a snapshot
+    that is not there); ``white_space`` tells that it ends in some, which huggingface-hub takes for
+    a part of the name. ``snapshots`` are the names of those that are there, ``whole`` those with a
+    configuration and weights. ``listed`` tells that huggingface-hub keeps a list of the
+    revision's files. ``more`` counts the files that were not looked at.
+    """
+
+    home: str | None
+    reference: str | None
+    white_space: bool
+    snapshots: tuple[str, ...]
+    whole: tuple[str, ...]
+    listed: bool
+    files: tuple[StoredFile, ...]
+    leftovers: tuple[Leftover, ...]
+    more: int = 0
+
+
+class TensorGroup(Struct, frozen=True):
+    """Tensors that are alike but for one number in their names, in one file.
+
+    ``pattern`` has ``*`` in the place of the first number, ``numbers`` says which: ``0-2,5``; it is
+    empty where the name has none.
+    """
+
+    pattern: str
+    dtype: str
+    shape: tuple[int, ...]
+    numbers: str
+
+
+class WeightsFile(Struct, frozen=True):
+    """A safetensors file, by its header. ``tensors`` counts them; null where it has no header.
+
+    ``kind`` says what is wrong: ``unreadable``, ``pointer`` (of git-lfs), ``text`` (a web page),
+    ``empty``, ``cut``, ``header``, ``entry`` (one of the header), ``dtype`` or ``rest`` (bytes that
+    belong to no tensor). ``bytes`` is null where it is not there.
+    """
+
+    name: str
+    bytes: int | None
+    tensors: int | None
+    kind: str | None = None
+    problem: str | None = None
+    groups: tuple[TensorGroup, ...] = ()
+
+
+class WeightsIndex(Struct, frozen=True):
+    """``model.safetensors.index.json``: its state, the shards that it names, and how it fits.
+
+    ``absent`` are shards that are not there, ``unlisted`` counts tensors of the shards that it does
+    not name, ``misplaced`` those that lie in another shard than it says, ``unfound`` those that no
+    file has; ``example`` is one of the unfound. ``tops`` are the first parts of the names.
+    """
+
+    state: FileState
+    problem: str | None
+    shards: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    unlisted: int = 0
+    misplaced: int = 0
+    unfound: int = 0
+    example: str | None = None
+    tops: tuple[str, ...] = ()
 
 
 class Weights(Struct, frozen=True):
+    """The model's weights as their headers describe them. ``too_many`` says what was left out."""
+
+    files: tuple[WeightsFile, ...]
+    index: WeightsIndex | None
+    too_many: str | None = None
+
+
+class ModuleQuantisation(Struct, frozen=True):
+    """How one module is quantised; all null for one that is not."""
+
+    bits: int | None
+    group_size: int | None
+    mode: str | None = None
+
+
+class Quantisation(Struct, frozen=True):
+    """The block ``quantization`` of config.json.
+
+    ``modules`` has those that it names by themselves. ``problem`` says why it cannot be used.
+    """
+
+    bits: int | None
+    group_size: int | None
+    mode: str | None
+    modules: dict[str, ModuleQuantisation]
+    problem: str | None = None
+
+
+class WeightSizes(Struct, frozen=True):
     """A model's weights as they will lie in memory, in bytes.
 
     ``vision`` is the part of the vision tower and projector, ``embedding`` the table of the words,
@@ -437,13 +669,16 @@ class Weights(Struct, frozen=True):
 class Model(Struct, frozen=True):
     """The model that was asked about.
 
-    ``found`` is ``cache``, ``folder`` or ``card`` (not here, but well known) or ``nowhere``.
+    ``found`` is ``cache``, ``folder``, ``card`` (not here, but well known, or told by the Hub) or
+    ``nowhere``.
     ``image_processor_named_by`` is the file that names the image processor class.
     ``weights_bytes`` is the size of the safetensors files, or what the card says.
     ``remote_processor`` and ``remote_config`` tell that its files name code of its own repository
-    for these (``auto_map``). ``tokenizer`` is null where the model is not here. ``config`` and
-    ``preprocessor`` are what those files say, as far as sizes may depend on it; ``weights`` what
-    the headers of its safetensors files add up to.
+    for these (``auto_map``). ``tokenizer``, ``storage`` and ``weights`` are null where the model is
+    not here. ``quantisation`` is null where config.json has no such block. ``values`` are the
+    plain values of its JSON files, by file and by their names joined with dots. ``config`` and
+    ``preprocessor`` are what those files say, as far as sizes may depend on it; ``weight_sizes``
+    what the headers of its safetensors files add up to.
     """
 
     id: str
@@ -462,8 +697,75 @@ class Model(Struct, frozen=True):
     tokenizer: Tokenizer | None = None
     config: dict[str, Any] = msgspec.field(default_factory=dict)
     preprocessor: dict[str, Any] = msgspec.field(default_factory=dict)
-    weights: Weights | None = None
+    weight_sizes: WeightSizes | None = None
     weights_problem: str | None = None
+    storage: Storage | None = None
+    weights: Weights | None = None
+    quantisation: Quantisation | None = None
+    values: dict[str, dict[str, Value]] = msgspec.field(default_factory=dict)
+
+
+class RemoteFile(Struct, frozen=True):
+    """One file of a model's repository on the Hub, and what is here of it.
+
+    ``bytes`` is its size, ``blob`` its name in a cache: the SHA-256 of a large file, git's SHA-1 of
+    a small one. ``here`` is ``whole`` (its hash was taken), ``missing``, ``damaged`` (what lies
+    under that name is something else), ``edited`` (a file of somebody's own in the snapshot, which
+    is not the doctor's to replace) or null (not looked at). ``fetched_bytes`` lie there already of
+    an earlier download.
+    """
+
+    path: str
+    bytes: int
+    blob: str
+    here: Literal["whole", "missing", "damaged", "edited"] | None = None
+    fetched_bytes: int = 0
+
+
+class Remote(Struct, frozen=True):
+    """What the Hub says of the model: its name there, its commit and those files a run needs."""
+
+    id: str
+    commit: str
+    gated: bool
+    files: tuple[RemoteFile, ...]
+
+
+Trouble = Literal[
+    "offline", "gated", "missing", "token", "certificate", "proxy", "unreachable", "refused"
+]
+
+
+class HubTrouble(Struct, frozen=True):
+    """Why the Hub did not answer a question: the kind, and one line that says it."""
+
+    kind: Trouble
+    message: str
+
+
+class Hub(Struct, frozen=True):
+    """How this machine would reach the Hub, and where it keeps what it fetched.
+
+    ``endpoint`` is the Hub's address where it is not the usual one. ``token`` tells whether there
+    is one, in the variable or in its file. ``variables`` are those that say how the network is
+    reached, without what they hide (names, passwords). ``lost_certificates`` are files that such a
+    variable names and that are not there. ``filesystem`` is that of the cache, ``links`` whether it
+    knows symbolic links, ``locked_folder`` the first folder on the way of a fetch that this user
+    may not write to, or null; ``free_bytes`` is the space there. ``remote`` and ``trouble`` are
+    null where nothing was asked.
+    """
+
+    endpoint: str | None
+    token: bool
+    offline: bool
+    variables: dict[str, str]
+    lost_certificates: dict[str, str]
+    filesystem: str | None
+    links: bool | None
+    locked_folder: str | None
+    free_bytes: Count | None
+    remote: Remote | None = None
+    trouble: HubTrouble | None = None
 
 
 class Generation(Struct, frozen=True):
@@ -501,6 +803,7 @@ class Facts(Struct, frozen=True):
     model: Model
     variables: dict[str, str]
     purpose: Purpose = "image"
+    hub: Hub | None = None
     generation: Generation | None = None
 
 
@@ -516,8 +819,15 @@ def decode(text: bytes) -> Facts:
 
 
 def encode(facts: Facts) -> bytes:
-    """Facts as JSON, indented for people."""
-    return msgspec.json.format(msgspec.json.encode(facts), indent=1)
+    """Facts as JSON, indented for people. Bytes of a path that are no text become ``?``."""
+    try:
+        text = msgspec.json.encode(facts)
+    except UnicodeEncodeError:
+        import json  # only here: every check would pay for it
+
+        whole = json.dumps(msgspec.to_builtins(facts), ensure_ascii=False)
+        text = whole.encode("utf-8", "replace")
+    return msgspec.json.format(text, indent=1)
 
 
 # Kept whole, since people copy them: everything else inside the environment becomes relative.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from doctor.actions import Advice, EditJson
+from doctor.actions import Advice, EditJson, PutFile, RemoveFiles
 from doctor.facts import Struct
 
 
@@ -25,5 +25,5 @@ class RemoveBroken(Struct, frozen=True):
     name: str
 
 
-Intent = UseRecipe | RemoveBroken | EditJson | Advice
+Intent = UseRecipe | RemoveBroken | EditJson | PutFile | RemoveFiles | Advice
 Intents = Iterable[Intent]

@@ -113,7 +113,8 @@ class Journal:
         except OSError as error:
             self.discard()
             raise CouldNot(
-                f"What is there could not be kept for a way back: {error}", "Nothing was changed."
+                f"What is there could not be kept for a way back: {error.strerror or error}",
+                "Nothing was changed.",
             ) from error
 
     def read(self) -> None:
@@ -190,7 +191,11 @@ class Journal:
 
         Compiled modules come and go with use; they are nobody's change.
         """
-        made = {path for path, after in recorded.items() if after is not None and after.is_folder}
+        made = {
+            path
+            for path, after in recorded.items()
+            if after is not None and after.is_folder and not snapshot.was_folder(path)
+        }
         for path, now in snapshot.changes().items():
             after = recorded.get(path)
             same = now is None if after is None else now is not None and after.same(now)
@@ -209,7 +214,7 @@ class Journal:
         does not work; the journal can then be taken back.
         """
         assert self._head is not None and self._snapshot is not None
-        changes = self._snapshot.changes()
+        changes = self._snapshot.changes(times=True)
         content = json.dumps(
             {path: after.row() if after else None for path, after in changes.items()}
         ).encode()
@@ -224,14 +229,33 @@ class Journal:
                 bytes=self._snapshot.size(changes),
             )
         )
-        self._unmark()
+        self.finish()
         self._snapshot.keep_only(changes)
 
+    def finish(self) -> None:
+        """Let nobody take it for one that was interrupted."""
+        if self._marker.exists():
+            self._marker.unlink()
+            durable.settle(self._marker.parent)
+
     def replaces(self, others: Sequence[Journal]) -> None:
-        """The fix holds, and what others wrote down within it is part of it."""
-        for other in others:
-            other.discard()
+        """The fix holds, and so do those within it, of which it keeps all that they changed.
+
+        One that changed something elsewhere too, such as a model's file, is still taken back by
+        itself, before this one. Raises ``OSError`` like ``done``.
+        """
         self.done()
+        for other in others:
+            if other._is_within(self):
+                other.discard()
+
+    def _is_within(self, outer: Journal) -> bool:
+        if self._head is None or outer._head is None:
+            return False
+        return all(
+            any(os.path.commonpath([path, root]) == root for root in outer._head.roots)
+            for path in (*self._head.roots, *self._head.alone)
+        )
 
     def entry(self) -> UndoEntry:
         """The journal as reports list it."""
@@ -271,11 +295,6 @@ class Journal:
         self._marker.touch()
         durable.settle(self._marker.parent)
 
-    def _unmark(self) -> None:
-        if self._marker.exists():
-            self._marker.unlink()
-            durable.settle(self._marker.parent)
-
     def discard(self) -> None:
         """Give up the way back, and its space.
 
@@ -289,7 +308,7 @@ class Journal:
             os.replace(self.folder / "journal.json", self.folder / "ended.json")
             durable.settle(self.folder)
         with contextlib.suppress(OSError):
-            self._unmark()
+            self.finish()
         if self._snapshot is not None:
             self._snapshot.discard()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -325,21 +344,51 @@ def undoable(prefix: str) -> list[Journal]:
 def interrupted(prefix: str) -> list[Journal]:
     """The journals that have to be taken back, the newest first; only for who holds the lock.
 
-    What was interrupted before anything was changed, or after all was back, is only cleared away.
+    What was interrupted before anything was changed, or after all was done, is only tidied up.
     """
     marked = state.unfinished(prefix)
     kept = []
     for item in _all_of(_fixes(prefix)):
         if item.status == "preparing":
             item.discard()
-        else:
-            kept.append(item)
+            continue
+        kept.append(item)
+        if item.status == "done":
+            item.finish()
     _clear_all_but({item.id for item in kept}, prefix)
     return [
         item
         for item in kept
         if item.status in ("started", "undoing") or (item.problem and item.id in marked)
     ]
+
+
+class Undone(Struct, frozen=True):
+    """What an undo did, how many paths it put back, and what others wrote into meanwhile."""
+
+    outcome: Literal["recovered", "undone", "nothing-to-undo"]
+    restored: int = 0
+    left_alone: tuple[str, ...] = ()
+
+
+def undo(prefix: str) -> Undone:
+    """Take back what was interrupted, else the newest fix; only for who holds the lock.
+
+    Raises ``CouldNot`` where it does not work; it can be repeated. Raises ``Refused`` where it
+    would lose what others did since.
+    """
+    begun = state.unfinished(prefix)
+    if interrupted(prefix):
+        restored, left_alone = recover(prefix)
+        return Undone("recovered", restored, tuple(left_alone))
+    finished = undoable(prefix)
+    if begun and not begun & {item.id for item in finished}:
+        # All was back already: an older fix is not what is meant.
+        return Undone("recovered")
+    if not finished:
+        return Undone("nothing-to-undo")
+    restored = take_back(finished[0])
+    return Undone("undone", restored, finished[0].left_alone)
 
 
 def recover(prefix: str) -> tuple[int, list[str]]:

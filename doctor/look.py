@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from doctor import __version__, device, state
 from doctor.errors import CouldNot
-from doctor.facts import SCHEMA, Environment, Facts, Machine, Model, Purpose, portable
-from doctor.probes import environment, machine, model
+from doctor.facts import (
+    SCHEMA,
+    Environment,
+    Facts,
+    Hub,
+    HubTrouble,
+    Machine,
+    Model,
+    Purpose,
+    Remote,
+    portable,
+)
+from doctor.probes import environment, hub, machine, model
 from doctor.target import Target
 
 # The environment variables that change what a generation does. Of secrets only their presence.
@@ -20,8 +31,8 @@ VARIABLES = (
     "HF_HUB_CACHE",
     "HF_HUB_OFFLINE",
     "TRANSFORMERS_OFFLINE",
-    "HF_ENDPOINT",
     "HF_HUB_ENABLE_HF_TRANSFER",
+    "HF_HUB_DISABLE_XET",
     "PYTHONPATH",
     "PYTHONNOUSERSITE",
     "MLX_METAL_FAST_SYNCH",
@@ -32,34 +43,66 @@ VARIABLES = (
 SECRET_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
+# Asks the Hub about a model: its listing, or why there is none, and the model as then known.
+Ask = Callable[[Model], tuple[Remote | None, HubTrouble | None, Model]]
+
+
 def look(
-    target: Target, model_name: str, variables: Mapping[str, str], purpose: Purpose = "image"
+    target: Target,
+    model_name: str,
+    variables: Mapping[str, str],
+    purpose: Purpose = "image",
+    ask: Ask | None = None,
 ) -> Facts:
     """All facts of one target, one model and this machine, for one purpose.
 
-    The target's interpreter works while the machine is looked at. Raises ``Refused`` where the
-    target or the model cannot be examined.
+    The target's interpreter works while the machine is looked at. With ``ask`` the Hub is asked
+    about the model; nothing else uses the network. Raises ``Refused`` where the target or the model
+    cannot be examined.
     """
     seen_model = model.look(model_name)
-    question = environment.Question(
-        target,
-        {
-            "model_type": seen_model.type,
-            "processor_class": seen_model.processor_class,
-            "image_processor_type": seen_model.image_processor_type,
-            "purpose": purpose,
-            "remote_processor": seen_model.remote_processor,
-            "remote_config": seen_model.remote_config,
-            "files_read": seen_model.found in ("cache", "folder"),
-            "modules": environment.MODULES,
-            "folder": os.getcwd(),
-            "notes": str(state.cache() / "notes" / state.name_of(target.python)),
-        },
-    )
+    seen_hub = hub.look(seen_model, variables)
+    if ask is not None and seen_model.found != "folder":
+        remote, trouble, seen_model = ask(seen_model)
+        seen_hub = msgspec.structs.replace(seen_hub, remote=remote, trouble=trouble)
+    question = environment.Question(target, question_of(target, seen_model, purpose))
     try:
         seen_machine = machine.look()
     finally:
         answer = question.answer()
+    return facts_of(target, answer, seen_machine, seen_model, variables, purpose, seen_hub)
+
+
+def question_of(target: Target, seen_model: Model, purpose: Purpose) -> dict[str, object]:
+    """What the probe is asked about the target, for one model."""
+    return {
+        "model_type": seen_model.type,
+        "processor_class": seen_model.processor_class,
+        "image_processor_type": seen_model.image_processor_type,
+        "video_processor_type": seen_model.values.get("video_preprocessor_config.json", {}).get(
+            "video_processor_type"
+        ),
+        "purpose": purpose,
+        "remote_processor": seen_model.remote_processor,
+        "remote_config": seen_model.remote_config,
+        "files_read": seen_model.found in ("cache", "folder"),
+        "config": model.configuration(seen_model),
+        "modules": environment.MODULES,
+        "folder": os.getcwd(),
+        "notes": str(state.cache() / "notes" / state.name_of(target.python)),
+    }
+
+
+def facts_of(
+    target: Target,
+    answer: dict[str, object],
+    seen_machine: Machine,
+    seen_model: Model,
+    variables: Mapping[str, str],
+    purpose: Purpose,
+    seen_hub: Hub | None = None,
+) -> Facts:
+    """The facts, put together. Raises ``CouldNot`` where the probe's answer is none."""
     interpreter = answer["interpreter"]
     assert isinstance(interpreter, dict)
     home = os.path.expanduser("~")
@@ -83,6 +126,7 @@ def look(
                 **{name: "set" for name in SECRET_VARIABLES if variables.get(name)},
             },
             purpose=purpose,
+            hub=msgspec.convert(here(msgspec.to_builtins(seen_hub)), type=Hub | None),
         )
     except msgspec.ValidationError as error:
         raise CouldNot(f"The probe's answer is not as expected: {error}") from error

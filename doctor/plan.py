@@ -11,12 +11,23 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from doctor import recipes
-from doctor.actions import Advice, AnyAction, Change, EditJson, Install, Remove
+from doctor import managed, pull, recipes
+from doctor.actions import (
+    Advice,
+    AnyAction,
+    Change,
+    Download,
+    EditJson,
+    Install,
+    PutFile,
+    Remove,
+    RemoveFiles,
+)
 from doctor.errors import Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding
 from doctor.intents import Intent, Intents, RemoveBroken, UseRecipe
+from doctor.managed import Refusal, Wanted
 from doctor.recipes import Lock
 from doctor.requirements import active, installed, satisfied
 
@@ -40,7 +51,8 @@ class Plan(Struct, frozen=True):
     """What would be done. ``fingerprint`` tells the facts that it was made from.
 
     ``requirements`` are the hashed lines to install, ``reinstall`` the distributions to install
-    anew, ``breaks`` what other packages would lose.
+    anew, ``breaks`` what other packages would lose, ``replaces`` the working copies that the
+    environment would no longer use. ``refusal`` is why the doctor will not do it.
     """
 
     actions: tuple[AnyAction, ...]
@@ -49,6 +61,8 @@ class Plan(Struct, frozen=True):
     requirements: str = ""
     reinstall: tuple[str, ...] = ()
     breaks: tuple[Broken, ...] = ()
+    replaces: tuple[str, ...] = ()
+    refusal: Refusal | None = None
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -59,6 +73,11 @@ class Plan(Struct, frozen=True):
             if isinstance(action, (Install, Remove))
             for change in action.changes
         )
+
+    @property
+    def downloads(self) -> tuple[Download, ...]:
+        """What is fetched from the Hub."""
+        return tuple(action for action in self.actions if isinstance(action, Download))
 
     @property
     def steps(self) -> tuple[AnyAction, ...]:
@@ -84,13 +103,15 @@ def make(
     recipe: str | None = None,
     force: bool = False,
     everything_anew: bool = False,
+    download: bool = False,
 ) -> Plan:
     """The plan that mends these findings.
 
     ``recipe`` is the user's choice; ``everything_anew`` installs the whole recipe again, for an
-    environment that fails for no reason that a check has found. Raises ``Refused`` where no recipe
-    fits.
+    environment that fails for no reason that a check has found. ``download`` allows to fetch what
+    the model lacks, as far as the Hub was asked. Raises ``Refused`` where no recipe fits.
     """
+    findings = list(findings)
     intents: list[Intent] = []
     for finding in findings:
         if finding.ignored is None:
@@ -103,6 +124,8 @@ def make(
     needs_recipe = needs_recipe or any(isinstance(intent, UseRecipe) for intent in intents)
     actions: list[AnyAction] = []
     breaks: tuple[Broken, ...] = ()
+    replaces: tuple[str, ...] = ()
+    refusal = None
     chosen, requirements, reinstall = None, "", set[str]()
     if needs_recipe:
         lock = choose(facts, recipe, intents, force)
@@ -113,14 +136,26 @@ def make(
                 everything_anew = everything_anew or intent.everything
         reinstall = set(lock.wheels) if everything_anew else reinstall & set(lock.wheels)
         install = _install(facts, lock, reinstall)
+        wanted = _wanted(facts, lock, install, reinstall)
         names = {canonicalize_name(change.name) for change in install.changes}
         requirements = lock.requirements(set(map(str, names)))
         reinstall &= set(map(str, names))
         actions += _removals(facts, lock, intents)
         if install.changes:
             actions.append(install)
-        breaks = tuple(broken_by(facts, _changes(actions)))
-    actions += [intent for intent in intents if isinstance(intent, (EditJson, Advice))]
+        by_conda = install.left if wanted.needed else ()
+        breaks = tuple(broken_by(facts, [*_changes(actions), *by_conda]))
+        replaces = tuple(_working_copies(facts, _changes(actions)))
+        if wanted.changes or wanted.needed:
+            actions += managed.advice(facts, wanted)
+            refusal = managed.refusal(facts, wanted) or _harm(breaks, replaces)
+    fetched = pull.action(facts, findings) if download else None
+    if fetched is not None:
+        actions.append(fetched)
+        intents = [intent for intent in intents if not _comes_with(fetched, intent, findings)]
+    actions += [
+        intent for intent in intents if isinstance(intent, (EditJson, PutFile, RemoveFiles, Advice))
+    ]
     return Plan(
         actions=tuple(dict.fromkeys(actions)),
         fingerprint=fingerprint(facts),
@@ -128,7 +163,56 @@ def make(
         requirements=requirements,
         reinstall=tuple(sorted(reinstall)),
         breaks=breaks,
+        replaces=replaces,
+        refusal=refusal,
     )
+
+
+def _wanted(facts: Facts, lock: Lock, install: Install, reinstall: set[str]) -> Wanted:
+    """What the plan asks of the environment, for whoever else manages it."""
+    recipe, place = recipes.load(lock.recipe), recipes.place_of(lock.name)
+    assert recipe is not None and place is not None
+    vital = managed.mains(recipe, place) | reinstall
+    return Wanted(
+        recipe=recipe,
+        lock=lock,
+        place=place,
+        changes=install.changes,
+        left=install.left,
+        needed=frozenset(change.name for change in install.left) & vital,
+        anew=frozenset(reinstall),
+    )
+
+
+def _harm(breaks: tuple[Broken, ...], replaces: tuple[str, ...]) -> Refusal | None:
+    """Why a plan that does harm is not carried out; null where it does none."""
+    harm = breaks[0].line() if breaks else next(iter(replaces), None)
+    if harm is None:
+        return None
+    return Refusal(
+        reason=f"This would break what works now: {harm}.",
+        hint="Repeat with --force, or make a fresh environment: vlm-doctor fix --new-venv DIR",
+        forcible=True,
+    )
+
+
+def _working_copies(facts: Facts, changes: Iterable[Change]) -> list[str]:
+    """The editable installs that changes would replace: somebody is at work there."""
+    everything = installed(facts.environment)
+    found = (everything.get(change.name) for change in changes)
+    return [
+        f"{item.name} {item.version} is the working copy in {item.editable}, and would be replaced"
+        for item in found
+        if item is not None and item.editable
+    ]
+
+
+def _comes_with(fetched: Download, intent: Intent, findings: Iterable[Finding]) -> bool:
+    """Whether a download does what this intent is about, or takes the file away under it."""
+    if isinstance(intent, EditJson | PutFile):
+        return any(intent.path.endswith((f"/{file.path}", file.blob)) for file in fetched.fetched)
+    fetches = {finding.code for finding in findings if finding.fix.id == "download"}
+    return isinstance(intent, Advice) and intent.code in fetches
 
 
 def _changes(actions: Iterable[AnyAction]) -> list[Change]:
@@ -153,19 +237,25 @@ def choose(
             f"There is no recipe named {wanted}.", f"Recipes: {', '.join(recipes.names())}."
         )
     obstacles: list[str] = []
+    by_conda: Lock | None = None
     for name in [wanted] if wanted is not None else recipes.names():
         lock = lock_for(facts, name)
         if lock is None:
             obstacles.append(f"{name}: {no_lock(facts, name)}")
             continue
-        actions: list[AnyAction] = [
-            _install(facts, lock, set()),
-            *_removals(facts, lock, intents),
-        ]
-        blockers = broken_by(facts, _changes(actions))
-        if not blockers or force:
+        install = _install(facts, lock, set())
+        changes = _changes([install, *_removals(facts, lock, intents)])
+        blockers = broken_by(facts, changes)
+        needs_conda = bool(_wanted(facts, lock, install, set()).needed)
+        if force or not (blockers or needs_conda):
             return lock
-        obstacles.append(f"{name}: {blockers[0].line()}")
+        if needs_conda:
+            blockers = broken_by(facts, [*changes, *install.left])
+            by_conda = by_conda or (None if blockers else lock)
+        if blockers:
+            obstacles.append(f"{name}: {blockers[0].line()}")
+    if by_conda is not None:
+        return by_conda
     raise Refused(
         "No recipe fits this environment. " + "; ".join(obstacles),
         "Make a fresh environment beside it: vlm-doctor fix --new-venv DIR",
@@ -201,15 +291,19 @@ def _install(facts: Facts, lock: Lock, reinstall: set[str]) -> Install:
     for distribution in facts.environment.distributions:
         name = str(canonicalize_name(distribution.name))
         counts[name] = counts.get(name, 0) + 1
-    wheels, changes = [], []
+    wheels, changes, left = [], [], []
     for name, wheel in sorted(lock.wheels.items()):
         found = everything.get(name)
         before = found.version if found else None
         same = before is not None and _same(before, wheel.version) and counts[name] == 1
         if same and name not in reinstall:
             continue
+        change = Change(name=name, before=before, after=wheel.version)
+        if managed.of_conda(found):
+            left.append(change)
+            continue
         wheels.append(wheel)
-        changes.append(Change(name=name, before=before, after=wheel.version))
+        changes.append(change)
     return Install(
         summary=f"install {len(changes)} of the {len(lock.wheels)} packages of {lock.recipe}",
         recipe=lock.recipe,
@@ -217,6 +311,7 @@ def _install(facts: Facts, lock: Lock, reinstall: set[str]) -> Install:
         changes=tuple(changes),
         download_bytes=_sum(wheel.download_bytes for wheel in wheels),
         installed_bytes=_sum(wheel.installed_bytes for wheel in wheels),
+        left=tuple(left),
     )
 
 

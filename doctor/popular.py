@@ -39,8 +39,9 @@ class Measured(Struct, frozen=True):
 class Popular(Struct, frozen=True):
     """One model. ``config`` names its architecture, null where that is not known.
 
-    ``bits`` are those of its weights, null for 16 or where it is not known. ``original`` is what
-    it was converted from.
+    ``bits`` are those that its weights were quantised to, null where the config says it or they
+    were not. ``original`` is what it was converted from, ``weights_bytes`` the size of the
+    published files, null where it has to be counted.
     """
 
     id: str
@@ -53,22 +54,28 @@ class Popular(Struct, frozen=True):
 
 
 class Config(Struct, frozen=True):
-    """A model's ``config.json``, as far as sizes depend on it, and where it is from."""
+    """A model's own files, as far as sizes depend on them, and where they are from."""
 
     note: str
     config: dict[str, Any]
+    preprocessor: dict[str, Any]
 
 
 class Table(Struct, frozen=True):
-    """All of it; ``sources`` says where each part is from."""
+    """All of it; ``sources`` says where each part is from, ``recipes`` which runs which type."""
 
     sources: dict[str, str]
+    recipes: dict[str, str]
     configs: dict[str, Config]
     models: tuple[Popular, ...]
 
     def config_of(self, model: Popular) -> dict[str, Any] | None:
         """The model's config, with its quantisation; null where that is not known."""
         return None if model.config is None else self.quantised(model.config, model.bits)
+
+    def preprocessor_of(self, model: Popular) -> dict[str, Any]:
+        """The model's ``preprocessor_config.json``, as far as it is known."""
+        return {} if model.config is None else self.configs[model.config].preprocessor
 
     def quantised(self, name: str, bits: int | None) -> dict[str, Any]:
         """A config with weights of so many bits, as mlx-vlm's conversion writes it."""

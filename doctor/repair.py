@@ -9,9 +9,9 @@ import platform
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,24 +20,44 @@ import msgspec
 from packaging.utils import canonicalize_name
 
 from doctor import (
+    device,
     journal,
     locking,
     model_files,
     plan,
+    profile,
+    profiles,
     proof,
+    pull,
     recipes,
     registry,
     smoke,
+    sources,
     stand_in,
     state,
+    unfinished,
     uv,
+    watch,
     wheels,
 )
-from doctor.actions import AnyAction, EditJson, Install, NewEnvironment, Remove
+from doctor.actions import (
+    AnyAction,
+    Download,
+    EditJson,
+    Install,
+    NewEnvironment,
+    PutFile,
+    Remove,
+    RemoveFiles,
+    Source,
+    WriteProfile,
+)
 from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
+from doctor.findings import Finding
 from doctor.look import look
 from doctor.plan import Plan
+from doctor.probes.storage import digest
 from doctor.registry import Examination
 from doctor.reports import SCHEMA, Tool, target_report
 from doctor.reports.check import CheckReport, PlanReport, check_report, plan_report
@@ -53,7 +73,10 @@ SPARE_DISK = 200_000_000
 
 
 class Request(Struct, frozen=True):
-    """What the user asked of ``fix``; ``saved`` are facts of elsewhere, to be planned for only."""
+    """What the user asked of ``fix``; ``saved`` are facts of elsewhere, to be planned for only.
+
+    ``profile`` is where a run profile is to be written; else one is where memory is short.
+    """
 
     target: Target
     model: str
@@ -62,8 +85,15 @@ class Request(Struct, frozen=True):
     recipe: str | None = None
     offline: bool = False
     wheels: str | None = None
+    download: bool = False
     force: bool = False
     saved: Facts | None = None
+    profile: str | None = None
+
+    @property
+    def may_fetch(self) -> bool:
+        """Whether the model's files may be fetched from the Hub."""
+        return self.download and not self.offline
 
 
 class Repair:
@@ -88,30 +118,38 @@ class Repair:
         self._smoke: SmokeReport | None = None
         self._real_smoke: SmokeReport | None = None
         self._applied: list[AnyAction] = []
+        self._wanted: WriteProfile | None = None
         self._stop = stop or Stop()
         self._open: journal.Journal | None = None
-
-    def _tell(self, line: str) -> None:
-        """Progress. That nobody can read it any more (a closed pipe or terminal) stops nothing."""
-        with suppress(OSError, ValueError):
-            self._say(line)
+        self._overlay: str | None = None
 
     def run(self) -> FixReport:
         """Examine, plan, apply, examine again, prove. Raises ``Refused`` where it may not begin."""
         if self._request.saved is not None:
             assert self._request.dry_run
             return self.run_held(self._request.saved, "")
-        facts = look(self._request.target, self._request.model, self._variables)
+        facts = self._look_and_ask()
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
         if self._request.dry_run:
+            notice = unfinished.notice(prefix)
+            if notice is not None:
+                self._say(notice[0].upper() + notice[1:])
             return self.run_held(facts, prefix)
-        with locking.lock(prefix, self._tell), self._stop:
-            if recover(prefix, self._tell):
-                facts = look(self._request.target, self._request.model, self._variables)
+        with locking.lock(prefix, self._say), self._stop:
+            if recover(prefix, self._say):
+                facts = self._look_and_ask()
             report = self.run_held(facts, prefix)
         if report.outcome == "fixed":
             journal.tidy()
         return report
+
+    def _look_and_ask(self) -> Facts:
+        """Look, and ask the Hub about the model where the user allows that."""
+        ask = None
+        if self._request.may_fetch:
+            ask = pull.ask
+            self._say("Asking the Hub, and holding the model's files against what it has …")
+        return look(self._request.target, self._request.model, self._variables, ask=ask)
 
     def run_held(self, facts: Facts, prefix: str) -> FixReport:
         """The same, for who holds the lock on the environment."""
@@ -132,66 +170,108 @@ class Repair:
         nothing = PlanReport(actions=())
         self._before = check_report(facts, examination, nothing, 0.0, elsewhere=elsewhere)
         errors = examination.errors()
-        by_hand = [finding for finding in errors if not finding.fix.automatic]
+        if self._request.may_fetch and facts.hub is not None and facts.hub.trouble is not None:
+            raise Refused(*pull.of_trouble(facts.hub.trouble))
+        fetched = pull.action(facts, errors) if self._request.may_fetch else None
+        by_hand = [
+            finding
+            for finding in errors
+            if not finding.fix.automatic and not (fetched and finding.fix.id == "download")
+        ]
         if by_hand:
-            reason = f"{by_hand[0].title}. This is yours to do first: {by_hand[0].fix.summary}"
-            return self._report("rolled-back", reason)
+            return self._report("rolled-back", self._yours(by_hand[0], facts, errors))
+        wanted = None
+        if not elsewhere:
+            wanted = profiles.wanted(facts, examination.findings, self._request.profile)
+        self._wanted = wanted
         anew = False
-        if not errors and self._request.recipe is None:
-            known = None if elsewhere else proof.recall(facts, prefix)
-            if known is not None and known.unchanged:
-                return self._report("nothing-to-do", None)
-            if self._request.dry_run:
-                return self._report("nothing-to-do", None)
-            self._tell("No check finds an error; proving it with a generation …")
+        if not errors and self._request.recipe is None and fetched is None:
+            if wanted is not None:
+                self._plan = PlanReport(actions=(wanted,))
+                if self._request.dry_run:
+                    return self._report("planned", None)
+                if not self._request.yes and not self._confirm(self._before, self._plan):
+                    return self._report("declined", "you said no")
+            else:
+                known = None if elsewhere else proof.recall(facts, prefix)
+                if (known is not None and known.unchanged) or self._request.dry_run:
+                    return self._report("nothing-to-do", None)
+            self._say("No check finds an error; proving it with a generation …")
             failure = self._prove(facts)
             if failure is None:
                 proof.remember(facts, prefix)
-                return self._report("nothing-to-do", None)
+                return self._with_profile(prefix)
             if self._smoke is not None and smoke.compiler_is_missing(self._smoke):
                 return self._report("failed", NO_COMPILER)
-            self._tell(f"The generation fails: {failure}. Installing the whole recipe anew.")
+            self._say(f"The generation fails: {failure}. Installing the whole recipe anew.")
             anew = True
         made = plan.make(
-            facts, examination.findings, self._request.recipe, self._request.force, anew
+            facts,
+            examination.findings,
+            self._request.recipe,
+            self._request.force,
+            anew,
+            self._request.may_fetch,
         )
-        self._plan = plan_report(made, None if elsewhere else _kept_bytes(made, facts))
+        made = self._with_times(made)
+        if wanted is not None:
+            made = msgspec.structs.replace(made, actions=(*made.actions, wanted))
+        if elsewhere:
+            self._plan = plan_report(made, None)
+        else:
+            self._plan = plan_report(
+                made, _kept_bytes(made, facts), _sources(self._request, self._variables, prefix)
+            )
+        forced = self._request.force or self._request.target.found_by == "--new-venv"
+        if made.refusal is not None and not (made.refusal.forcible and forced):
+            raise Refused(made.refusal.reason, made.refusal.hint)
         if not made.steps:
             if not errors:
                 return self._report("nothing-to-do", None)
             return self._report("rolled-back", "what was found cannot be mended by what is known")
-        if made.breaks and not self._request.force:
-            raise Refused(
-                f"This would break what works now: {made.breaks[0].line()}.",
-                "Repeat with --force, or make a fresh environment: vlm-doctor fix --new-venv DIR",
-            )
         if self._request.dry_run:
             return self._report("planned", None)
-        self._may_change(facts)
-        self._has_room(prefix)
+        self._has_room(made, prefix)
+        for download in made.downloads:
+            pull.refuse_without_room(download, facts)
         unfit = self._unfit_wheels(made)
         if unfit is not None:
             return self._report("rolled-back", unfit)
         if not self._request.yes and not self._confirm(self._before, self._plan):
             return self._report("declined", "you said no")
+        try:
+            for download in made.downloads:
+                pull.stage(download, self._say)
+        except Failed as error:
+            return self._report("rolled-back", str(error))
         return self._transaction(made, facts, prefix)
 
-    def _may_change(self, facts: Facts) -> None:
-        interpreter = facts.environment.interpreter
-        way_out = "Make a fresh environment from the recipe: vlm-doctor fix --new-venv DIR"
-        if interpreter.externally_managed:
-            raise Refused(
-                f"{interpreter.executable} belongs to the system's package manager "
-                "(externally managed), which would not know of a change.",
-                way_out,
-            )
-        if not interpreter.writable:
-            raise Refused(
-                f"The environment at {interpreter.prefix} may not be written to by you.", way_out
-            )
+    def _with_times(self, made: Plan) -> Plan:
+        """The plan with the time that its downloads take on this line."""
+        actions = tuple(
+            pull.measured(action) if isinstance(action, Download) else action
+            for action in made.actions
+        )
+        return msgspec.structs.replace(made, actions=actions)
 
-    def _has_room(self, prefix: str) -> None:
+    def _yours(self, finding: Finding, facts: Facts, errors: tuple[Finding, ...]) -> str:
+        """Why the doctor does not mend this, and who could how."""
+        if finding.fix.id != "download" or facts.model.found == "folder":
+            return f"{finding.title}. This is yours to do first: {finding.fix.summary}"
+        if self._request.may_fetch:
+            return f"{finding.title}. The files are what the Hub has: it is the model's own fault"
+        option = "without --offline" if self._request.download else "with --download"
+        files = pull.lacking(facts, errors)
+        return (
+            f"{finding.title}. Repeat {option} to fetch {', '.join(files)}"
+            if files
+            else f"{finding.title}. Repeat {option} to fetch what is damaged"
+        )
+
+    def _has_room(self, made: Plan, prefix: str) -> None:
         needed = self._plan.disk_bytes
+        if needed is not None:  # the model's disk is looked at for itself
+            needed -= sum(download.download_bytes for download in made.downloads)
         free = shutil.disk_usage(prefix).free
         if needed is not None and free < needed + SPARE_DISK:
             raise Refused(
@@ -218,7 +298,7 @@ class Repair:
 
     def _transaction(self, made: Plan, facts: Facts, prefix: str) -> FixReport:
         """Keep what is there, apply, examine, prove; on any failure put everything back."""
-        self._tell("Keeping what is there, so that everything can go back …")
+        self._say("Keeping what is there, so that everything can go back …")
         record = self._open = journal.new(prefix)
         summary = "; ".join(step.summary for step in made.steps)
         try:
@@ -231,7 +311,7 @@ class Repair:
             record.done()
             self._open = None
         except (Failed, uv.InstallFailed, OSError, CouldNot) as error:
-            return self._back(record, str(error), "rolled-back")
+            return self._back(record, _words(error), "rolled-back")
         except Refused as refusal:
             reason = f"{refusal.message} {refusal.hint}".strip()
             return self._back(record, reason, "rolled-back" if self._applied else "refused")
@@ -240,6 +320,8 @@ class Repair:
         except BaseException:
             self._back(record, "the doctor failed", "rolled-back")
             raise
+        for download in made.downloads:
+            pull.settle(download)
         proof.remember(proven, prefix)
         return self._report("fixed", None)
 
@@ -260,7 +342,7 @@ class Repair:
         python = self._request.target.python
         for action in made.steps:
             self._stop.check()
-            self._tell(action.summary[0].upper() + action.summary[1:] + " …")
+            self._say(action.summary[0].upper() + action.summary[1:] + " …")
             if isinstance(action, Install):
                 uv.install(
                     python,
@@ -268,57 +350,118 @@ class Repair:
                     made.reinstall,
                     self._request.offline,
                     self._request.wheels,
-                    self._tell,
+                    self._say,
                 )
             elif isinstance(action, Remove):
-                uv.remove(python, [change.name for change in action.changes], self._tell)
+                uv.remove(python, [change.name for change in action.changes], self._say)
             elif isinstance(action, EditJson):
-                _edit(action)
+                self._edit(action)
+            elif isinstance(action, WriteProfile):
+                continue  # not before a generation has run as it says
+            elif isinstance(action, Download):
+                pull.place(action)
+            elif isinstance(action, PutFile):
+                put(action)
+            elif isinstance(action, RemoveFiles):
+                for path in action.paths:
+                    Path(path).expanduser().unlink(missing_ok=True)
             self._applied.append(action)
+
+    def _edit(self, action: EditJson) -> None:
+        """Set a field of a model's file, or of its like in an overlay; then that is the model."""
+        path = os.path.expanduser(action.path)
+        text = edited(Path(path).read_text(encoding="utf-8"), action.field, action.value)
+        if not model_files.writable(path):
+            self._overlay = model_files.make_overlay(os.path.dirname(path))
+            path = os.path.join(self._overlay, os.path.basename(path))
+            self._say(f"The model's folder may not be written to; a repaired one: {self._overlay}")
+        model_files.replace(path, text.encode())
 
     def _check_again(self) -> Facts:
         """Examine and prove what was applied, and return the facts. Raises ``Failed``."""
         self._stop.check()
-        self._tell("Checking again …")
-        facts = look(self._request.target, self._request.model, self._variables)
+        self._say("Checking again …")
+        model = self._overlay or self._request.model
+        facts = look(self._request.target, model, self._variables)
         examination = registry.examine(facts, registry.names())
         self._after = check_report(facts, examination, PlanReport(actions=()), 0.0)
         errors = remaining(examination)
         if errors:
             raise Failed(f"after the fix there is still: {errors[0]}")
-        self._tell("Proving it with a generation …")
+        self._say("Proving it with a generation …")
         failure = self._prove(facts)
         if failure is not None and self._smoke and smoke.compiler_is_missing(self._smoke):
             failure = NO_COMPILER
         if failure is not None:
             raise Failed(f"the generation that was to prove it failed: {failure}")
         self._stop.check()
+        self._write_profile()
         return facts
+
+    def _with_profile(self, prefix: str) -> FixReport:
+        """The report of an environment that works, once its run profile is written."""
+        if self._wanted is None:
+            return self._report("nothing-to-do", None)
+        record = self._open = journal.new(prefix)
+        path = self._wanted.path
+        try:
+            record.begin(prefix, self._wanted.summary, [], [model_files.temporary_of(path), path])
+            self._write_profile()
+            record.done()
+            self._open = None
+        except (OSError, CouldNot) as error:
+            return self._back(record, str(error), "rolled-back")
+        return self._report("fixed", None)
+
+    def _write_profile(self) -> None:
+        """Write the run profile that a generation has proven. Raises ``OSError``."""
+        if self._wanted is not None:
+            text = profile.to_toml(self._wanted.profile)
+            model_files.replace(self._wanted.path, text.encode())
+            self._applied.append(self._wanted)
 
     def _prove(self, facts: Facts) -> str | None:
         """Smoke the stand-in, then the real model if it is here; why it failed, or null."""
         python = self._request.target.python
-        self._smoke = smoke.run(
-            python, smoke.Job(model=None, model_id=stand_in.NAME), target_report(facts)
-        )
+        job = smoke.Job(model=None, model_id=stand_in.NAME)
+        self._smoke = smoke.run(python, job, target_report(facts))
+        if self._smoke.device is not None:
+            prefix = os.path.expanduser(facts.environment.interpreter.prefix)
+            device.remember(prefix, facts.machine, self._smoke.device)
         if not self._smoke.passed:
             return failure_of(self._smoke)
         path = facts.model.path
         if path is not None and facts.model.weights_bytes:
-            self._tell(f"Proving it with {facts.model.id} itself …")
-            job = smoke.Job(model=os.path.expanduser(path), model_id=facts.model.id)
-            self._real_smoke = smoke.run(python, job, target_report(facts))
-            if not self._real_smoke.passed:
-                return f"{facts.model.id}: {failure_of(self._real_smoke)}"
+            return self._prove_real(facts, os.path.expanduser(path))
         return None
+
+    def _prove_real(self, facts: Facts, path: str) -> str | None:
+        """Smoke the real model, as its run profile says; why it failed, or null.
+
+        A profile that does not run is no fault of the environment: then it is tried without.
+        """
+        python, target = self._request.target.python, target_report(facts)
+        self._say(f"Proving it with {facts.model.id} itself …")
+        job = smoke.Job(model=path, model_id=facts.model.id)
+        if self._wanted is not None and self._wanted.profile.model == facts.model.id:
+            shaped = msgspec.structs.replace(job, profile=self._wanted.profile)
+            self._real_smoke = smoke.run(python, shaped, target, watch.Unseen())
+            if self._real_smoke.passed:
+                return None
+            self._say(f"It does not run as the profile says: {failure_of(self._real_smoke)}")
+            self._wanted = None
+        self._real_smoke = smoke.run(python, job, target, watch.Unseen())
+        if self._real_smoke.passed:
+            return None
+        return f"{facts.model.id}: {failure_of(self._real_smoke)}"
 
     def _back(self, record: journal.Journal, reason: str, outcome: Outcome) -> FixReport:
         """Put everything back. Nothing may interrupt this; if it fails, the report says so."""
         self._stop.no_more()
         self._open = None
         uv.end_all()
-        self._tell(f"Going back: {reason}")
-        self._after = None
+        self._say(f"Going back: {reason}")
+        self._after = self._overlay = None
         self._applied = []
         if record.status in (None, "preparing"):  # nothing was changed yet
             record.discard()
@@ -327,7 +470,9 @@ class Repair:
             record.take_back()
         except (OSError, CouldNot) as error:
             way_out = "Repeat: vlm-doctor undo"
-            return self._report("failed", f"{reason}; and the way back failed: {error}. {way_out}")
+            return self._report(
+                "failed", f"{reason}; and the way back failed: {_words(error)}. {way_out}"
+            )
         if record.left_alone:
             reason += f"; something else wrote into {record.left_alone[0]}, which is left as it is"
         return self._report(outcome, reason)
@@ -346,6 +491,7 @@ class Repair:
             real_smoke=self._real_smoke,
             after=self._after,
             seconds=round(time.perf_counter() - self._started, 3),
+            model_folder=self._overlay,
         )
 
 
@@ -387,7 +533,9 @@ def fresh(
             outcome="planned",
             reason=None,
             before=None,
-            plan=PlanReport(actions=(step,), recipe=recipe),
+            plan=PlanReport(
+                actions=(step,), recipe=recipe, sources=_sources(request, variables, None)
+            ),
             applied=(),
             smoke=None,
             real_smoke=None,
@@ -402,7 +550,7 @@ def fresh(
     with locking.lock(str(path), say), Stop() as stop:
         record = journal.new(str(path))
         record.begin(str(path), step.summary, [str(path)])
-        report = None
+        holds = False
         try:
             say(step.summary[0].upper() + step.summary[1:] + " …")
             uv.make_environment(python, str(path), say)
@@ -411,10 +559,12 @@ def fresh(
             report = repair.run_held(facts, str(path))
             if report.outcome == "fixed":
                 record.replaces(journal.undoable(str(path)))
-        except uv.InstallFailed as error:
-            raise CouldNot(f"The environment could not be made: {error}") from error
+                holds = True
+        except (uv.InstallFailed, OSError) as error:
+            reason = f"The environment could not be made: {_words(error)}"
+            raise CouldNot(reason, "Nothing of it is left.") from error
         finally:
-            if report is None or report.outcome != "fixed":
+            if not holds:
                 stop.no_more()
                 uv.end_all()
                 journal.take_back(record)
@@ -462,6 +612,13 @@ def failure_of(report: SmokeReport) -> str:
     )
 
 
+def _words(error: Exception) -> str:
+    """What an error says, in one line for people."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error)
+
+
 def remaining(examination: Examination) -> list[str]:
     """The errors that a repair should have mended and has not."""
     return [finding.title for finding in examination.errors() if finding.fix.automatic]
@@ -490,6 +647,9 @@ def kept(facts: Facts, made: Plan) -> tuple[list[str], list[str]]:
                 alone += [*reversed(_folders_below(prefix, path)), path]
     for step in made.steps:
         for path in map(os.path.expanduser, step.files()):
+            if not model_files.writable(path):
+                _add(folders, [model_files.overlay(os.path.dirname(path))])
+                continue
             alone += [model_files.temporary_of(path)]
             if os.path.isdir(path) and not os.path.islink(path):
                 _add(folders, [path])
@@ -551,6 +711,17 @@ def _records(facts: Facts, made: Plan, prefix: str) -> Iterator[tuple[str, list[
                 continue
 
 
+def _sources(
+    request: Request, variables: Mapping[str, str], prefix: str | None
+) -> tuple[Source, ...]:
+    """Where the packages would come from."""
+    if request.wheels is not None:
+        return (Source(kind="folder", location=request.wheels, setting="--wheels"),)
+    if request.offline:
+        return (Source(kind="cache", location=None, setting="--offline"),)
+    return sources.sources(variables, Path.cwd(), prefix)
+
+
 def _kept_bytes(made: Plan, facts: Facts) -> int:
     """What the replaced distributions hold, by the sizes in their own RECORD."""
     prefix = os.path.expanduser(facts.environment.interpreter.prefix)
@@ -584,10 +755,18 @@ def edited(text: str, field: Sequence[str], value: str) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _edit(action: EditJson) -> None:
+def put(action: PutFile) -> None:
+    """Do what a ``PutFile`` says. Raises ``Failed`` where the copy is not what it should be."""
     path = os.path.expanduser(action.path)
-    text = edited(Path(path).read_text(encoding="utf-8"), action.field, action.value)
-    model_files.replace(path, text.encode())
+    content = (action.text or "").encode()
+    if action.source is not None:
+        source = Path(action.source).expanduser()
+        assert action.hash is not None
+        if digest(source, action.hash) != action.hash:
+            raise Failed(f"{source} is no longer the copy that it was")
+        content = source.read_bytes()
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    model_files.replace(path, content)
 
 
 class Stop:
@@ -602,7 +781,9 @@ class Stop:
         self._old: dict[signal.Signals, Handler] = {}
 
     def __enter__(self) -> Stop:
-        """Take the signals."""
+        """Take the signals. Python gives them to the main thread only."""
+        if threading.current_thread() is not threading.main_thread():
+            return self
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup has to go on
                 self._old[number] = signal.signal(number, self._stop)

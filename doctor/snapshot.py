@@ -81,7 +81,7 @@ class Entry(Struct, frozen=True):
         if (self.owner, self.group) != (other.owner, other.group):
             return False
         if self.target is not None:
-            return True
+            return self.modified_ns == other.modified_ns
         if self.is_folder:
             return (self.mode, self.attributes) == (other.mode, other.attributes)
         return (self.mode, self.size, self.modified_ns, self.inode) == (
@@ -233,9 +233,24 @@ class Snapshot:
                 if item.path not in seen:
                     yield item
 
-    def changes(self) -> dict[str, Entry | None]:
-        """The paths that are not as they were, as they are now (null: gone)."""
+    def changes(self, times: bool = False) -> dict[str, Entry | None]:
+        """The paths that are not as they were, as they are now (null: gone).
+
+        With ``times``, also the folders of which only the time is another.
+        """
         now = {item.path: item for item in self._now()}
+        changed = self._changes(now)
+        if times:
+            changed |= {
+                path: item
+                for path, item in now.items()
+                if item.is_folder
+                and path in self._entries
+                and self._entries[path].modified_ns != item.modified_ns
+            }
+        return changed
+
+    def _changes(self, now: dict[str, Entry]) -> dict[str, Entry | None]:
         changed: dict[str, Entry | None] = {
             path: item
             for path, item in now.items()
@@ -244,22 +259,28 @@ class Snapshot:
         changed |= {path: None for path in self._entries if path not in now}
         return changed
 
+    def was_folder(self, path: str) -> bool:
+        """Whether there was a folder at a path."""
+        return path in self._entries and self._entries[path].is_folder
+
     def restore(self, paths: Iterable[str] | None = None) -> int:
         """Put back what changed (or only ``paths``), and return how many paths that were.
 
         When it returns, everything is on the disk. Raises ``OSError`` where something could not be
         put back.
         """
-        wanted = list(self.changes() if paths is None else paths)
-        self.left_alone = tuple(path for path in wanted if self._is_written_into(path))
+        # By path alone nothing may be asked: a folder may have become a link to somewhere else.
+        now = {item.path: item for item in self._now()}
+        wanted = list(self._changes(now) if paths is None else paths)
+        self.left_alone = tuple(path for path in wanted if self._is_written_into(now.get(path)))
         ours = [path for path in wanted if path not in self.left_alone]
         # What is in the way goes first, the deepest before the folders that hold it: that makes
         # room on a full disk too.
         for path in sorted(ours, key=len, reverse=True):
-            before, now = self._entries.get(path), entry(path)
-            if now is None or (before is not None and before.same(now)):
+            before, there = self._entries.get(path), now.get(path)
+            if there is None or (before is not None and before.same(there)):
                 continue
-            if before is None or not (before.is_folder and now.is_folder):
+            if before is None or not (before.is_folder and there.is_folder):
                 _remove(path)
         for path in sorted(ours, key=len):
             before = self._entries.get(path)
@@ -276,11 +297,13 @@ class Snapshot:
         self.flush()
         return len(ours)
 
-    def _is_written_into(self, path: str) -> bool:
+    def _is_written_into(self, now: Entry | None) -> bool:
         """Whether somebody wrote into a file that is kept by a link: nobody has what was in it."""
-        before, kept = self._entries.get(path), entry(self._kept.get(path, ""))
-        now = entry(path)
-        if before is None or kept is None or now is None or kept.inode != now.inode:
+        before = self._entries.get(now.path) if now is not None else None
+        if now is None or before is None or now.path not in self._kept:
+            return False
+        kept = entry(self._kept[now.path])
+        if kept is None or kept.inode != now.inode:
             return False
         return (kept.size, kept.modified_ns) != (before.size, before.modified_ns)
 
@@ -360,15 +383,16 @@ def _keep(source: str, destination: str) -> None:
     """Hard-link a file, or copy it with time, mode and attributes where no link can be made."""
     try:
         os.link(source, destination)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(destination), exist_ok=True)
-        os.link(source, destination)
     except FileExistsError:
         os.unlink(destination)
         _keep(source, destination)
-    except OSError:
-        os.makedirs(os.path.dirname(destination), exist_ok=True)
-        shutil.copy2(source, destination, follow_symlinks=False)
+    except OSError as error:
+        folder = os.path.dirname(destination)
+        if isinstance(error, FileNotFoundError) and not os.path.isdir(folder):
+            os.makedirs(folder)
+            _keep(source, destination)
+        else:
+            shutil.copy2(source, destination, follow_symlinks=False)
 
 
 def _restore_file(path: str, before: Entry) -> bool:

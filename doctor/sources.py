@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from doctor.facts import Struct
+from doctor.actions import Source
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -44,24 +44,6 @@ WAYS = {"cert": "SSL_CERT_FILE", "proxy": "ALL_PROXY", "trusted-host": "UV_INSEC
 
 # Variables that already say what pip's ``proxy`` would.
 PROXIES = ("ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
-
-
-class Source(Struct, frozen=True):
-    """One place that packages come from, in the order in which it is asked.
-
-    ``location`` is an address without credentials or a path, null for uv's own default index;
-    ``setting`` is the variable, file or option that names it.
-    """
-
-    kind: Literal["index", "folder"]
-    location: str | None
-    setting: str
-
-    def line(self) -> str:
-        """One line for people."""
-        if self.location is None:
-            return f"the package index that is {self.setting}"
-        return f"the {self.kind} {self.location} ({self.setting})"
 
 
 def shown(address: str) -> str:

@@ -1,4 +1,4 @@
-"""The doctor's own folders: journals and memories in one, what can be made again in another."""
+"""The doctor's own folders: journals and memories, run profiles, and what can be made again."""
 
 from __future__ import annotations
 
@@ -27,6 +27,16 @@ def cache() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("vlm-doctor")
+
+
+def settings() -> Path:
+    """Where what people may read and change is kept; ``VLM_DOCTOR_CONFIG`` overrides it."""
+    override = os.environ.get("VLM_DOCTOR_CONFIG")
+    if override:
+        return Path(override).absolute()
+    from platformdirs import user_config_path
+
+    return user_config_path("vlm-doctor")
 
 
 def name_of(path: str) -> str:

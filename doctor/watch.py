@@ -37,6 +37,19 @@ class Screen(Protocol):
         """Show no more."""
 
 
+class Unseen:
+    """A screen for a run that is watched and not shown."""
+
+    def begin(self) -> None:
+        """Nothing is shown."""
+
+    def show(self, reading: Reading, phase: PhaseName | None) -> None:
+        """Nothing is shown."""
+
+    def end(self) -> None:
+        """Nothing is shown."""
+
+
 @contextmanager
 def watching(
     meter: Meter, screen: Screen, phase: Callable[[], PhaseName | None]

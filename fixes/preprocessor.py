@@ -6,6 +6,7 @@ from doctor.actions import Advice, EditJson
 from doctor.facts import Facts
 from doctor.findings import Finding
 from doctor.intents import Intents, UseRecipe
+from doctor.mending import restored
 
 # Where the class is named in each of the two files that may name it.
 FIELDS = {
@@ -18,8 +19,12 @@ def actions(finding: Finding, facts: Facts) -> Intents:
     """The class that this transformers has, or the recipe that needs no such file."""
     image_processor = facts.environment.image_processor
     named_by = facts.model.image_processor_named_by
-    if finding.code == "preprocessor-broken":
+    if finding.fix.id == "restore":
+        yield from restored(facts)
+    elif finding.code in ("preprocessor-broken", "preprocessor-unfitting"):
         yield Advice(summary=finding.fix.summary, code=finding.code)
+    elif any(fact.fact == "video_processor_type" for fact in finding.evidence):
+        yield from _video(facts)
     elif (
         finding.code == "preprocessor-stale"
         and named_by is not None
@@ -36,3 +41,18 @@ def actions(finding: Finding, facts: Facts) -> Intents:
         )
     else:
         yield UseRecipe()
+
+
+def _video(facts: Facts) -> Intents:
+    """The class for videos that this transformers has, named in the model's file."""
+    video = facts.environment.video_processor
+    if video is None or not video.replacement:
+        yield UseRecipe()
+        return
+    path = facts.model.files["video_preprocessor_config.json"].path
+    yield EditJson(
+        summary=f"in {path}, name {video.replacement} in place of {video.named}",
+        path=path,
+        field=("video_processor_type",),
+        value=video.replacement,
+    )

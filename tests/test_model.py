@@ -56,6 +56,10 @@ def test_a_cached_model(cache: Path) -> None:
 def test_a_ref_that_leads_nowhere(cache: Path, ref: str) -> None:
     snapshot = cached_model(cache)
     (snapshot.parent.parent / "refs" / "main").write_text(ref)
+    found = model.look("someone/some-model")
+    assert (found.found, found.revision) == ("cache", REVISION)  # the one that is whole
+    assert found.storage is not None and found.storage.reference in ("unusable", "dangling")
+    (snapshot / "config.json").unlink()
     assert model.look("someone/some-model").found == "nowhere"
 
 

@@ -76,7 +76,7 @@ def test_an_mlx_vlm_that_ignores_the_class_has_no_stale_one() -> None:
         # What follows was measured with real generations on the torch-free recipe.
         ("torch-free", "missing", None),
         ("torch-free", "broken", "preprocessor-broken"),
-        ("torch-free", "not-an-object", None),
+        ("torch-free", "not-an-object", "preprocessor-broken"),
     ],
 )
 def test_files_that_cannot_be_used(environment: str, state: FileState, code: str | None) -> None:

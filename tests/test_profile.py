@@ -14,7 +14,8 @@ import pytest
 from doctor import profile, stand_in
 from doctor.errors import Refused
 from doctor.estimate import Estimate, Job, Phases
-from doctor.profile import USUAL, Candidate, Profile, choose
+from doctor.ladder import USUAL, Candidate, choose, shrunk
+from doctor.profile import Profile
 from tests.conftest import Fixed
 
 MB = 1_000_000
@@ -127,9 +128,9 @@ def test_what_cannot_be_told_is_no_profile() -> None:
 
 
 def test_pictures_keep_their_shape() -> None:
-    assert profile.shrunk((1920, 1080), 1024) == (1024, 576)
-    assert profile.shrunk((1080, 1920), 512) == (288, 512)
-    assert profile.shrunk((4000, 10), 512) == (512, 1)
+    assert shrunk((1920, 1080), 1024) == (1024, 576)
+    assert shrunk((1080, 1920), 512) == (288, 512)
+    assert shrunk((4000, 10), 512) == (512, 1)
 
 
 # The file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from pathlib import Path
@@ -94,7 +95,8 @@ WORDS = ("recipes", "--outdated", "--recipe", "torch-free", "--lock", NAME)
 def test_the_command_asks_the_users_own_index(doctor: Doctor) -> None:
     with serve(whole_index()) as address:
         # Also where only pip was told of it.
-        run = doctor.json(*WORDS, PIP_INDEX_URL=address)
+        only = {"PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
+        run = doctor.json(*WORDS, PIP_INDEX_URL=address, **only)
         text = doctor(*WORDS, UV_DEFAULT_INDEX=address)
     assert (run.code, text.code) == (0, 0)
     outdated = run.report["recipes"][0]["outdated"]

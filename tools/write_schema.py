@@ -18,8 +18,10 @@ PATH = Path(__file__).parent.parent / "doctor" / "schema" / "report-1.json"
 def schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of all documents that the doctor prints."""
     modules = [importlib.import_module(f"doctor.reports.{name}") for name in SUMMARIES]
+    types = [module.DOCUMENT for module in modules]
+    types += [module.OTHER_DOCUMENT for module in modules if hasattr(module, "OTHER_DOCUMENT")]
     documents, definitions = msgspec.json.schema_components(
-        [*(module.DOCUMENT for module in modules), ErrorReport], ref_template="#/$defs/{name}"
+        [*types, ErrorReport], ref_template="#/$defs/{name}"
     )
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

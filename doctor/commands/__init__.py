@@ -20,6 +20,7 @@ SUMMARIES = {
     "check": "Say what is wrong and why, without changing or running anything.",
     "fix": "Repair the environment from a recipe, and prove it with a generation.",
     "smoke": "Run a real generation that looks at a picture.",
+    "models": "Show which models fit this machine, and how; or fetch one.",
     "undo": "Take back the last fix of an environment.",
     "estimate": "Say what a generation takes, and whether it fits this machine.",
     "explain": "Explain a finding's code or an incident, or say what a pasted error is.",
@@ -27,6 +28,7 @@ SUMMARIES = {
     "bundle": "Write one file for support: the facts, without what is private.",
     "compare": "Say what differs between two bundles, and what of it decides.",
     "report": "Show many machines in one table, from the bundles that they sent.",
+    "completion": "Print a script that completes commands and options in a shell.",
 }
 
 

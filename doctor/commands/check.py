@@ -14,6 +14,7 @@ from doctor.errors import Refused
 from doctor.facts import Facts, Purpose
 from doctor.findings import NotChecked
 from doctor.look import look
+from doctor.probes import hub
 from doctor.reports.check import CheckReport, PlanReport, check_report, plan_report
 
 VERDICT_EXIT = {"broken": 1, "unknown": 3, "degraded": 0, "healthy": 0}
@@ -32,6 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deep", action="store_true", help="compare the contents of files, and run a generation"
     )
+    parser.add_argument("--online", action="store_true", help="ask the Hub about the model")
     parser.add_argument("--only", metavar="C,…", help="only these checks or codes")
     parser.add_argument("--skip", metavar="C,…", help="not these checks or codes")
     parser.add_argument("--facts", metavar="FILE", help="judge saved facts, or a bundle")
@@ -48,6 +50,8 @@ def run(options: argparse.Namespace) -> tuple[CheckReport, int]:
     if path is not None:
         if options.python or options.venv:
             raise Refused("--facts judges saved facts; it goes with no --python and no --venv.")
+        if options.online:
+            raise Refused("--online asks the Hub; it goes with no --facts.")
         if options.deep:
             raise Refused("--deep looks at an environment; it goes with no --facts.")
         from doctor import saved
@@ -55,7 +59,8 @@ def run(options: argparse.Namespace) -> tuple[CheckReport, int]:
         facts = saved.read(path, options.model, options.purpose)
     else:
         purpose: Purpose = options.purpose or "image"
-        facts = look(target_of(options), model_of(options), os.environ, purpose)
+        ask = hub.ask if options.online else None
+        facts = look(target_of(options), model_of(options), os.environ, purpose, ask)
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
         known = proof.recall(facts, prefix)
         notice = unfinished.notice(prefix)
@@ -71,23 +76,28 @@ def run(options: argparse.Namespace) -> tuple[CheckReport, int]:
     examination = registry.examine(facts, chosen, unwanted, settings.ignores(Path.cwd()), gaps)
     plan = PlanReport(actions=())
     if examination.errors() and path is None:
-        plan = _plan(facts, examination)
+        plan = _plan(options, facts, examination)
     elif examination.errors() and path is not None:
-        plan = saved.judged(path, lambda: _plan(facts, examination))
+        plan = saved.judged(path, lambda: _plan(options, facts, examination))
     seconds = time.perf_counter() - started
     report = check_report(facts, examination, plan, seconds, known, elsewhere=path is not None)
     return report, VERDICT_EXIT[report.verdict]
 
 
-def _plan(facts: Facts, examination: registry.Examination) -> PlanReport:
-    """What ``fix`` would do; nothing where it would refuse, which it then says itself."""
-    from doctor import plan
+def _plan(
+    options: argparse.Namespace, facts: Facts, examination: registry.Examination
+) -> PlanReport:
+    """What ``fix`` would do; nothing where no recipe fits, which it then says itself."""
+    from doctor import plan, sources
 
     try:
         made = plan.make(facts, examination.findings)
     except Refused:
         return PlanReport(actions=())
-    return plan_report(made, None)
+    if options.facts is not None:
+        return plan_report(made, None)  # where the packages come from is the other machine's
+    prefix = os.path.expanduser(facts.environment.interpreter.prefix)
+    return plan_report(made, None, sources.sources(os.environ, Path.cwd(), prefix))
 
 
 def _list(words: str | None) -> list[str]:

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from doctor import repair, saved, target, terminal
+from doctor import language, repair, saved, target, terminal
 from doctor.commands.options import add_model, add_target, model_of, target_of
 from doctor.errors import Refused
 from doctor.reports.check import CheckReport, PlanReport
@@ -36,6 +36,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--new-venv", metavar="DIR", help="make a fresh environment instead")
     parser.add_argument("--offline", action="store_true", help="use no network")
     parser.add_argument("--wheels", metavar="DIR", help="install from the wheels in this folder")
+    parser.add_argument("--profile", metavar="FILE", help="write a run profile for this machine")
+    parser.add_argument(
+        "--download", action="store_true", help="fetch what the model lacks from the Hub"
+    )
     parser.add_argument("--force", action="store_true", help="even if other packages break")
     parser.add_argument(
         "--facts", metavar="FILE", help="with --dry-run: plan for saved facts, or a bundle"
@@ -60,7 +64,9 @@ def run(options: argparse.Namespace) -> tuple[FixReport, int]:
         recipe=options.recipe,
         offline=options.offline,
         wheels=options.wheels,
+        download=options.download,
         force=options.force,
+        profile=options.profile,
     )
     if fresh:
         report = repair.fresh(options.new_venv, request, os.environ, say, _confirm)
@@ -75,6 +81,8 @@ def _elsewhere(options: argparse.Namespace) -> FixReport:
         raise Refused("--facts plans for saved facts; it goes with --dry-run only.")
     if options.python or options.venv or options.new_venv:
         raise Refused("--facts goes with no --python, no --venv and no --new-venv.")
+    if options.download:
+        raise Refused("--facts plans for saved facts; nothing is fetched for them.")
     path = Path(options.facts)
     facts = saved.read(path, options.model)
     request = repair.Request(
@@ -83,6 +91,7 @@ def _elsewhere(options: argparse.Namespace) -> FixReport:
         dry_run=True,
         recipe=options.recipe,
         force=options.force,
+        profile=options.profile,
         saved=facts,
     )
     return saved.judged(path, repair.Repair(request, os.environ, say, _confirm).run)
@@ -102,7 +111,7 @@ def _confirm(before: CheckReport | None, plan: PlanReport) -> bool:
         check.render(before, out)
     check.plan(plan, out)
     try:
-        answer = input("Do this? [y/N] ")
+        answer = input(language.text("Do this? [y/N]") + " ")
     except EOFError:
         return False
-    return answer.strip().lower() in ("y", "yes")
+    return answer.strip().lower() in ("y", "yes", "д", "да")

@@ -29,31 +29,20 @@ def run(options: argparse.Namespace) -> tuple[UndoReport, int]:
     """Take back an interrupted fix, else the newest one; or list them, or give them up."""
     started = time.perf_counter()
     prefix = _prefix(options)
-    restored = 0
-    left_alone: list[str] = []
+    done = journal.Undone("nothing-to-undo")
     with locking.lock(prefix, say):
-        begun = state.unfinished(prefix)
-        left = journal.interrupted(prefix)
-        journals = journal.undoable(prefix)
         if options.list:
             outcome = "listed"
-            if begun:
+            if state.unfinished(prefix):
                 say(unfinished.INTERRUPTED)
-        elif options.clear and (not begun or any(item.problem for item in left)):
+        elif options.clear and not any(item.status for item in journal.interrupted(prefix)):
             outcome = "cleared"
             journal.clear(prefix)
-            journals = []
-        elif begun:
-            outcome = "recovered"
-            restored, left_alone = journal.recover(prefix)
-        elif journals:
-            outcome = "undone"
-            newest = journals.pop(0)
-            restored = journal.take_back(newest)
-            left_alone = list(newest.left_alone)
         else:
-            outcome = "nothing-to-undo"
-    for path in left_alone:
+            done = journal.undo(prefix)
+            outcome = done.outcome
+        entries = [item.entry() for item in journal.undoable(prefix)]
+    for path in done.left_alone:
         say(f"Something else wrote into {path}, which is left as it is.")
     journal.tidy()
     report = msgspec.convert(
@@ -62,8 +51,8 @@ def run(options: argparse.Namespace) -> tuple[UndoReport, int]:
             "command": "undo",
             "tool": Tool(),
             "outcome": outcome,
-            "entries": [item.entry() for item in journals],
-            "restored": restored,
+            "entries": entries,
+            "restored": done.restored,
             "seconds": round(time.perf_counter() - started, 3),
         },
         type=UndoReport,

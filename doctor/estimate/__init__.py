@@ -23,7 +23,7 @@ from doctor.estimate.headers import read_weights
 from doctor.estimate.judgement import Judgement, Room, judge
 from doctor.estimate.of_facts import estimate_of
 from doctor.estimate.peak import estimate
-from doctor.estimate.terms import Estimate, Job, Library, NotEstimable, Phases, Weights
+from doctor.estimate.terms import Estimate, Job, Library, NotEstimable, Phases, WeightSizes
 
 __all__ = [
     "Estimate",
@@ -33,7 +33,7 @@ __all__ = [
     "NotEstimable",
     "Phases",
     "Room",
-    "Weights",
+    "WeightSizes",
     "estimate",
     "estimate_of",
     "judge",

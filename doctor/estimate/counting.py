@@ -1,11 +1,11 @@
-"""Weights counted from a config, for a model whose files are not here."""
+"""WeightSizes counted from a config, for a model whose files are not here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from doctor.estimate.architecture import Architecture, Text, Vision, number, read, section, word
-from doctor.estimate.terms import Weights
+from doctor.estimate.terms import WeightSizes
 
 # What a weight takes in each of MLX's modes of quantisation, beside its own bits: scales (and, in
 # the affine mode, offsets) of each group (mlx's documentation of ``mx.quantize``).
@@ -24,7 +24,7 @@ def bits_of(config: Mapping[str, object]) -> float | None:
     return bits + extra / group
 
 
-def weights_of_config(config: Mapping[str, object], quantised_vision: bool = False) -> Weights:
+def weights_of_config(config: Mapping[str, object], quantised_vision: bool = False) -> WeightSizes:
     """The weights that a model of this config has. Raises ``NotEstimable`` as ``read`` does."""
     architecture = read(config)
     text, vision = architecture.text, architecture.vision
@@ -40,7 +40,7 @@ def weights_of_config(config: Mapping[str, object], quantised_vision: bool = Fal
     if vision is not None:
         seen = _tower(architecture, vision) * (one if quantised_vision else width)
     dense = _dense(text) * one
-    return Weights(
+    return WeightSizes(
         total=int(embedding + experts + head + dense + seen),
         vision=int(seen),
         embedding=int(embedding),

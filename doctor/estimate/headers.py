@@ -1,4 +1,4 @@
-"""Weights from the headers of safetensors files, which say each array's place and size.
+"""WeightSizes from the headers of safetensors files, which say each array's place and size.
 
 The format: eight bytes with the header's length, little-endian, the header as JSON, the arrays
 (safetensors' own documentation). The sum over the headers is what MLX holds after loading, within
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from doctor.estimate.terms import NotEstimable, Weights
+from doctor.estimate.terms import NotEstimable, WeightSizes
 
 # safetensors refuses headers above 100 MB; the largest of a real model has a few megabytes.
 MOST_HEADER_BYTES = 25_000_000
@@ -29,7 +29,7 @@ VISION_WORDS = (
 )  # fmt: skip
 
 
-def read_weights(folder: Path) -> Weights:
+def read_weights(folder: Path) -> WeightSizes:
     """The weights of the safetensors files in a folder.
 
     Raises ``NotEstimable`` where there is none that can be read. What is wrong with single files is
@@ -52,8 +52,8 @@ def read_weights(folder: Path) -> Weights:
     return summed(arrays, tuple(problems))
 
 
-def summed(arrays: Iterable[tuple[str, int, int]], problems: tuple[str, ...] = ()) -> Weights:
-    """Weights from (name, bytes, width of an element) of each array."""
+def summed(arrays: Iterable[tuple[str, int, int]], problems: tuple[str, ...] = ()) -> WeightSizes:
+    """WeightSizes from (name, bytes, width of an element) of each array."""
     total = vision = embedding = experts = head = largest = 0
     widths: dict[int, int] = {}
     vision_quantised = False
@@ -71,7 +71,7 @@ def summed(arrays: Iterable[tuple[str, int, int]], problems: tuple[str, ...] = (
             experts += size
         if width in (2, 4):
             widths[width] = widths.get(width, 0) + size
-    return Weights(
+    return WeightSizes(
         total=total,
         vision=vision,
         embedding=embedding,

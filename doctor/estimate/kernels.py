@@ -24,7 +24,7 @@ class Kernels:
     """How operations run here.
 
     ``fused`` is true on a GPU. ``mlx`` is MLX's release. ``width`` is the size of an activation,
-    ``weight_width`` that of a weight in bytes: quantised weights have less than two. Weights
+    ``weight_width`` that of a weight in bytes: quantised weights have less than two. WeightSizes
     narrower than the activations, but not quantised, are copied to the wider type when read.
     """
 

@@ -17,7 +17,7 @@ from doctor.estimate.passes import MOST_ON_TAPE, cache_tokens, text_pass, vision
 from doctor.estimate.pictures import Sight, see
 from doctor.estimate.speed import tokens_per_second
 from doctor.estimate.tape import CPU, METAL_LARGE, METAL_SMALL, Evaluator, Tape
-from doctor.estimate.terms import Estimate, Job, Library, NotEstimable, Phases, Weights
+from doctor.estimate.terms import Estimate, Job, Library, NotEstimable, Phases, WeightSizes
 
 # A prompt is cut into chunks of 2,048 tokens since mlx-vlm 0.3.10 where it is longer, and since
 # 0.7.0 always, so that the words' scores of the prompt are no longer worked out.
@@ -35,7 +35,7 @@ class Setting:
 
     architecture: Architecture
     family: Family
-    weights: Weights
+    weights: WeightSizes
     evaluator: Evaluator
     fused: bool
     mlx: tuple[int, ...]
@@ -50,7 +50,7 @@ def release(version: str | None) -> tuple[int, ...]:
 
 def estimate(
     config: Mapping[str, object],
-    weights: Weights,
+    weights: WeightSizes,
     job: Job,
     library: Library,
     preprocessor: Mapping[str, object] | None = None,
@@ -207,7 +207,7 @@ def _prefill(setting: Setting, tokens: int, pixels: float, width: int) -> float:
     return max(peaks)
 
 
-def _weight_width(weights: Weights) -> float:
+def _weight_width(weights: WeightSizes) -> float:
     """The size of one weight of the language model in bytes, below two where it is quantised."""
     return weights.width if weights.bits is None else weights.bits / 8
 

@@ -13,13 +13,13 @@ import json
 from pathlib import Path
 
 from doctor.estimate.architecture import Text
-from doctor.estimate.terms import Weights
+from doctor.estimate.terms import WeightSizes
 
 SHARE_OF_BANDWIDTH = 0.86
 SECONDS_A_LAYER = 72e-6
 # Experts have to be chosen and gathered, which costs their layers so much more.
 SECONDS_AN_EXPERT_LAYER = 100e-6
-# Weights that are copied to float32 are read, written, and read again at twice the size.
+# WeightSizes that are copied to float32 are read, written, and read again at twice the size.
 WIDENED = 5
 # Quantised weights are not copied, but their kernels for float32 are that much slower.
 WIDENED_QUANTISED = 1.6
@@ -34,7 +34,7 @@ def bandwidth(chip: str) -> float | None:
 
 
 def tokens_per_second(
-    text: Text, weights: Weights, cache_bytes: float, chip: str | None, widened: bool
+    text: Text, weights: WeightSizes, cache_bytes: float, chip: str | None, widened: bool
 ) -> float | None:
     """The speed of decoding where everything is in memory; null where the chip is not known."""
     speed = bandwidth(chip) if chip else None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from doctor.facts import Struct, Weights
+from doctor.facts import Struct, WeightSizes
 
-__all__ = ["Backend", "Estimate", "Job", "Library", "NotEstimable", "Phases", "Weights"]
+__all__ = ["Backend", "Estimate", "Job", "Library", "NotEstimable", "Phases", "WeightSizes"]
 
 # "metal" is a Mac's GPU, "cuda" a Linux one's, "cpu" MLX's CPU backend: it fuses no attention.
 Backend = Literal["metal", "cuda", "cpu"]

@@ -17,18 +17,30 @@ import msgspec
 from doctor.errors import Refused
 from doctor.estimate.headers import read_weights
 from doctor.estimate.terms import NotEstimable
-from doctor.facts import Model, ModelFile, Tokenizer, Weights
+from doctor.facts import (
+    Model,
+    ModelFile,
+    ModuleQuantisation,
+    Quantisation,
+    Value,
+    WeightSizes,
+)
+from doctor.probes import safetensors, storage, tokenizer
 
 DEFAULT = "mlx-community/Qwen3-VL-4B-Instruct-4bit"
 
 # The files of a model that checks look into. Real ones have a few kilobytes; no more is read.
-READ = ("config.json", "preprocessor_config.json", "processor_config.json")
+READ = (
+    "config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "video_preprocessor_config.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+)
 MOST_BYTES = 10_000_000
 # A list for each layer has a hundred entries; tables of labels have thousands.
 MOST_LISTED = 512
-
-# Where a tokenizer may lie: transformers' own file, then the older ones that have to be converted.
-TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "tekken.json", "vocab.json")
 
 _ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 
@@ -43,14 +55,14 @@ class Card(msgspec.Struct, frozen=True):
     weights_bytes: int | None = None
 
 
-def _hub() -> ModuleType:
+def constants() -> ModuleType:
     """What huggingface-hub calls things, and where its cache is.
 
     It reads its settings when it is imported. Raises ``Refused`` where it cannot read one; a
     generation ends there too.
     """
     try:
-        from huggingface_hub import constants
+        from huggingface_hub import constants as found
     except ValueError as error:
         word = str(error).rpartition(": ")[2].strip("'\"")
         named = [
@@ -63,7 +75,7 @@ def _hub() -> ModuleType:
             f"Mend or unset {' or '.join(named) or 'the HF_ variable with this value'}; a "
             "generation fails for it too.",
         ) from None
-    return constants
+    return found
 
 
 def look(name: str) -> Model:
@@ -71,22 +83,27 @@ def look(name: str) -> Model:
 
     Raises ``Refused`` where ``name`` is neither a folder nor a possible id.
     """
-    constants = _hub()
-    cache = Path(constants.HF_HUB_CACHE)
+    hub = constants()
+    cache = Path(hub.HF_HUB_CACHE)
     if not name.strip():
         raise Refused("--model takes a Hub id or a model's folder, and it is empty.")
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _read(name, folder.absolute(), "folder", None, cache)
+        return read(name, folder.absolute(), "folder", None, cache)
     if folder.is_file():
         raise Refused(f"{name} is a file; --model takes a Hub id or a model's folder.")
     looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
     if looks_like_path or not _ID.fullmatch(name):
         raise Refused(f"There is no model folder at {name}, and it is no Hub id.")
-    home = cache / (constants.REPO_ID_SEPARATOR.join(["models", *name.split("/")]))
-    revision = _revision(home)
+    home = cache / (hub.REPO_ID_SEPARATOR.join(["models", *name.split("/")]))
+    main = storage.reference(home)
+    revision = main.revision
+    if revision is None:
+        # What lies there is used, though not by this name, where it is clear what is meant.
+        whole = storage.whole(home, storage.snapshots(home))
+        revision = whole[0] if len(whole) == 1 else None
     if revision is not None:
-        return _read(name, home / "snapshots" / revision, "cache", revision, cache)
+        return read(name, home / "snapshots" / revision, "cache", revision, cache, home, main)
     card = card_of(name)
     return Model(
         id=name,
@@ -110,18 +127,16 @@ def card_of(name: str) -> Card | None:
     return next((card for card in cards if re.search(card.pattern, name)), None)
 
 
-def _revision(home: Path) -> str | None:
-    """The snapshot that ``main`` names, if its folder is there."""
-    try:
-        revision = (home / "refs" / "main").read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        return None
-    if re.fullmatch(r"[0-9a-f]{7,64}", revision) and (home / "snapshots" / revision).is_dir():
-        return revision
-    return None
-
-
-def _read(name: str, folder: Path, found: str, revision: str | None, cache: Path) -> Model:
+def read(
+    name: str,
+    folder: Path,
+    found: str,
+    revision: str | None,
+    cache: Path,
+    home: Path | None = None,
+    main: storage.Reference | None = None,
+) -> Model:
+    """The model as its folder's files tell; ``home`` is its place in the cache."""
     files: dict[str, ModelFile] = {}
     heads: dict[str, dict[str, Any]] = {}
     for file in READ:
@@ -142,7 +157,8 @@ def _read(name: str, folder: Path, found: str, revision: str | None, cache: Path
         ),
         None,
     )
-    weights, problem = _weights(folder)
+    sizes, problem = _weights(folder)
+    weights = safetensors.look(folder)
     return Model(
         id=name,
         found=found,
@@ -154,14 +170,18 @@ def _read(name: str, folder: Path, found: str, revision: str | None, cache: Path
         or _text(preprocessor.get("image_processor_type")),
         image_processor_named_by=named_by,
         files=files,
-        weights_bytes=weights.total if weights else _size(folder),
+        weights_bytes=sum(file.bytes or 0 for file in weights.files) or None,
         cache=str(cache),
         remote_processor=remote_processor,
         remote_config="AutoConfig" in _mapped(config),
-        tokenizer=_tokenizer(folder),
+        tokenizer=tokenizer.look(folder, heads["tokenizer_config.json"], config),
+        storage=storage.look(folder, home, main),
+        weights=weights,
+        quantisation=_quantisation(config),
+        values={file: _values(head) for file, head in heads.items() if head},
         config=numbers(config),
         preprocessor=numbers({**preprocessor, **nested}),
-        weights=weights,
+        weight_sizes=sizes,
         weights_problem=problem,
     )
 
@@ -193,17 +213,6 @@ def _plain(value: object) -> bool:
     if isinstance(value, (int, float)):
         return math.isfinite(value) and abs(value) < 2**53
     return value is None or (isinstance(value, str) and len(value) <= 80)
-
-
-def _tokenizer(folder: Path) -> Tokenizer:
-    _, head = _head(folder / "tokenizer_config.json")
-    tokens = head.get("extra_special_tokens")
-    kind = "list" if isinstance(tokens, list) else "object" if isinstance(tokens, dict) else None
-    return Tokenizer(
-        class_name=_text(head.get("tokenizer_class")),
-        extra_special_tokens=kind,
-        files=tuple(name for name in TOKENIZERS if (folder / name).is_file()),
-    )
 
 
 def _processor(
@@ -247,11 +256,14 @@ def _head(path: Path) -> tuple[ModelFile, dict[str, Any]]:
         dangling = path.is_symlink()
         return file("missing", "its link points to nothing" if dangling else None), {}
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            return file("missing", "its link leads to itself"), {}
         return file("unreadable", os.strerror(error.errno or errno.EIO)), {}
     if len(data) > MOST_BYTES:
         return file("too-large", f"larger than {MOST_BYTES // 1_000_000} MB"), {}
     try:
-        content = json.loads(data)
+        # The libraries read these files as text, and then a byte order mark is an error.
+        content = json.loads(data.decode())
     except RecursionError:
         return file("broken", "nested too deep"), {}
     except ValueError as error:
@@ -265,7 +277,7 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) <= 200 else None
 
 
-def _weights(folder: Path) -> tuple[Weights | None, str | None]:
+def _weights(folder: Path) -> tuple[WeightSizes | None, str | None]:
     """What the headers of the safetensors files add up to, or why they do not."""
     try:
         return read_weights(folder), None
@@ -273,12 +285,91 @@ def _weights(folder: Path) -> tuple[Weights | None, str | None]:
         return None, str(error)
 
 
-def _size(folder: Path) -> int | None:
-    """The size of all safetensors files in bytes; null where there are none."""
-    sizes = []
-    for path in folder.glob("*.safetensors"):
-        try:
-            sizes.append(path.stat().st_size)
-        except OSError:
-            continue
-    return sum(sizes) if sizes else None
+# A file's plain values that are kept. Real ones have two hundred at most, and a mixed quantisation
+# thousands, which are kept apart.
+MOST_VALUES = 400
+MOST_MODULES = 5000
+
+
+def _values(head: dict[str, Any]) -> dict[str, Value]:
+    """The numbers, short texts and short lists of numbers of a file, by their way through it."""
+    found: dict[str, Value] = {}
+
+    def take(way: str, value: object, depth: int) -> None:
+        if len(found) >= MOST_VALUES:
+            return
+        if isinstance(value, dict):
+            for key, inner in value.items() if depth else ():
+                if key.startswith("quantization"):
+                    take_plain(key, inner)
+                elif len(key) <= 60 and not key.startswith("_"):  # _name_or_path is somebody's path
+                    take(f"{way}.{key}" if way else key, inner, depth - 1)
+        elif isinstance(value, list):
+            plain = all(type(one) in (int, float) for one in value)
+            if len(value) <= 64 and plain:
+                found[way] = value
+        elif isinstance(value, str):
+            if len(value) <= 100:
+                found[way] = value
+        elif not isinstance(value, int) or abs(value) < 2**53:
+            found[way] = value  # type: ignore[assignment]
+
+    def take_plain(way: str, block: object) -> None:
+        # The modules that it may name by the thousand are kept apart (``_quantisation``).
+        for key, inner in block.items() if isinstance(block, dict) else ():
+            if not isinstance(inner, (dict, list)) and "." not in key:
+                take(f"{way}.{key}", inner, 0)
+
+    take("", head, 4)
+    return found
+
+
+def _quantisation(config: dict[str, Any]) -> Quantisation | None:
+    """The block ``quantization``, as mlx-vlm reads it."""
+    block = config.get("quantization")
+    if block is None:
+        return None
+    if not isinstance(block, dict):
+        return Quantisation(
+            bits=None, group_size=None, mode=None, modules={}, problem="it is no object"
+        )
+    modules: dict[str, ModuleQuantisation] = {}
+    for name, value in block.items():
+        if len(modules) < MOST_MODULES and (isinstance(value, dict) or "." in name):
+            inner = value if isinstance(value, dict) else {}
+            modules[name] = ModuleQuantisation(
+                bits=_whole(inner.get("bits")),
+                group_size=_whole(inner.get("group_size")),
+                mode=_text(inner.get("mode")),
+            )
+    lacking = [key for key in ("group_size", "bits") if _whole(block.get(key)) is None]
+    return Quantisation(
+        bits=_whole(block.get("bits")),
+        group_size=_whole(block.get("group_size")),
+        mode=_text(block.get("mode")),
+        modules=modules,
+        problem=f"{' and '.join(lacking)} is no whole number" if lacking else None,
+    )
+
+
+def _whole(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value < 2**31 else None
+
+
+# The probe gets its question as an argument of a program, which Linux limits to 128 kB.
+MOST_CONFIG_BYTES = 60_000
+
+
+def configuration(model: Model) -> dict[str, Any] | None:
+    """The content of config.json, less how it is quantised; null where it is not there or is long.
+
+    It is not among the facts: the probe needs it whole to follow what mlx-vlm makes of it.
+    """
+    if model.path is None:
+        return None
+    _, config = _head(Path(model.path) / "config.json")
+    for name in ("quantization", "quantization_config"):
+        config.pop(name, None)
+    if not config or len(json.dumps(config)) > MOST_CONFIG_BYTES:
+        return None
+    return config

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-from doctor.actions import AnyAction, Install
+from doctor.actions import AnyAction, Install, Source
 from doctor.facts import Facts, Pressure, Purpose, Struct
 from doctor.findings import Finding, NotChecked, Verdict
 from doctor.plan import Plan
@@ -43,6 +43,8 @@ class PlanReport(Struct, frozen=True):
     """What a fix would do.
 
     ``download_bytes`` is fetched; ``disk_bytes`` is needed for that, the install and the way back.
+    ``sources`` is where packages come from, in the order in which they are asked. ``refused`` is
+    why ``fix`` will not do it, null where it will.
     """
 
     actions: tuple[AnyAction, ...]
@@ -50,6 +52,8 @@ class PlanReport(Struct, frozen=True):
     download_bytes: int | None = None
     disk_bytes: int | None = None
     breaks: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+    refused: str | None = None
 
 
 class Proof(Struct, frozen=True):
@@ -81,8 +85,8 @@ class CheckReport(Struct, frozen=True):
 DOCUMENT = CheckReport
 
 
-def plan_report(made: Plan, kept_bytes: int | None) -> PlanReport:
-    """The plan as reports show it.
+def plan_report(made: Plan, kept_bytes: int | None, sources: tuple[Source, ...] = ()) -> PlanReport:
+    """The plan as reports show it, with the ``sources`` of what it installs.
 
     ``kept_bytes`` is what the way back takes; without it the need for disk is not known. With it,
     the need is what is fetched, what is installed, and what is kept of the old.
@@ -91,12 +95,29 @@ def plan_report(made: Plan, kept_bytes: int | None) -> PlanReport:
     download = installs[0].download_bytes if installs else 0
     unpacked = installs[0].installed_bytes if installs else 0
     known = download is not None and unpacked is not None and kept_bytes is not None
+    model = sum(action.download_bytes for action in made.downloads)
     return PlanReport(
         actions=made.actions,
         recipe=made.recipe,
-        download_bytes=download,
-        disk_bytes=(download or 0) + (unpacked or 0) + (kept_bytes or 0) if known else None,
-        breaks=tuple(broken.line() for broken in made.breaks),
+        download_bytes=None if download is None else download + model,
+        disk_bytes=(download or 0) + (unpacked or 0) + (kept_bytes or 0) + model if known else None,
+        breaks=(*(broken.line() for broken in made.breaks), *made.replaces),
+        sources=sources if installs else (),
+        refused=f"{made.refusal.reason} {made.refusal.hint}" if made.refusal else None,
+    )
+
+
+def model_report(facts: Facts, elsewhere: bool = False) -> ModelReport:
+    """The model as reports show it; ``elsewhere`` as in ``check_report``."""
+    model = facts.model
+    path = model.path if elsewhere or not model.path else os.path.expanduser(model.path)
+    return ModelReport(
+        id=model.id,
+        revision=model.revision,
+        path=path,
+        type=model.type,
+        cached=model.found in ("cache", "folder"),
+        weights_bytes=model.weights_bytes,
     )
 
 
@@ -109,8 +130,7 @@ def check_report(
     elsewhere: bool = False,
 ) -> CheckReport:
     """The report of a check; ``elsewhere`` tells that the facts are another machine's."""
-    machine, model = facts.machine, facts.model
-    path = model.path if elsewhere or not model.path else os.path.expanduser(model.path)
+    machine = facts.machine
     return CheckReport(
         schema=SCHEMA,
         command="check",
@@ -119,14 +139,7 @@ def check_report(
         machine=MachineReport(
             **{name: getattr(machine, name) for name in MachineReport.__struct_fields__}
         ),
-        model=ModelReport(
-            id=model.id,
-            revision=model.revision,
-            path=path,
-            type=model.type,
-            cached=model.found in ("cache", "folder"),
-            weights_bytes=model.weights_bytes,
-        ),
+        model=model_report(facts, elsewhere),
         verdict=examination.verdict,
         findings=examination.findings,
         not_checked=examination.not_checked,

@@ -23,7 +23,11 @@ Outcome = Literal[
 
 
 class FixReport(Struct, frozen=True):
-    """What ``vlm-doctor fix`` did; ``after`` and ``smoke`` are null where it did not get there."""
+    """What ``vlm-doctor fix`` did; ``after`` and ``smoke`` are null where it did not get there.
+
+    ``model_folder`` is the overlay to load the model from, where a model's file was to be repaired
+    and its own folder may not be written to; else null.
+    """
 
     schema: Literal["vlm-doctor/report/1"]
     command: Literal["fix"]
@@ -37,6 +41,7 @@ class FixReport(Struct, frozen=True):
     real_smoke: SmokeReport | None
     after: CheckReport | None
     seconds: float
+    model_folder: str | None = None
 
 
 DOCUMENT = FixReport

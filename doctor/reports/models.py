@@ -6,28 +6,35 @@ from typing import Literal
 
 from doctor.estimate.judgement import Room
 from doctor.facts import Struct
+from doctor.popular import Measured
 from doctor.reports import Tool
+from doctor.reports.pull import PullReport
 
 
 class ModelRow(Struct, frozen=True):
     """One model on this machine. Sizes in bytes, null where they are not known.
 
-    ``known`` tells whether the figures were computed for this machine or measured on another.
-    ``largest_picture`` is the side of a square in pixels, ``longest_context`` counts the tokens of
-    the text; null where nothing fits, or where it is not known. ``recipe`` runs it.
+    The peak is predicted, and lies between ``low_bytes`` and ``high_bytes`` in nine of ten runs.
+    ``exact`` is false where the architecture is known only in general; ``architecture`` says where
+    it is from. ``largest_picture`` is the side of a square in pixels, ``longest_context`` counts
+    the tokens of the text: what does not wait for the disk, null where all does. ``recipe`` runs
+    it. ``measured`` is what runs on another machine came to.
     """
 
     id: str
     type: str | None
-    known: Literal["computed", "measured"]
     room: Room
-    weights_bytes: int | None
+    weights_bytes: int
     peak_bytes: int
+    low_bytes: int
+    high_bytes: int
+    exact: bool
     tokens_per_second: float | None
     largest_picture: int | None
     longest_context: int | None
     recipe: str | None
-    note: str
+    architecture: str
+    measured: Measured | None
 
 
 class ModelsReport(Struct, frozen=True):
@@ -48,3 +55,5 @@ class ModelsReport(Struct, frozen=True):
 
 
 DOCUMENT = ModelsReport
+# With ``--pull``.
+OTHER_DOCUMENT = PullReport

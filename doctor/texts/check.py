@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from doctor.actions import Advice, Install, Remove
+from doctor import pull
+from doctor.actions import Advice, Download, Install, Remove
 from doctor.findings import Finding, Severity
 from doctor.reports.check import CheckReport, PlanReport
 from doctor.terminal import Paper
@@ -61,7 +62,8 @@ def _where(report: CheckReport, out: Paper) -> None:
     chip = f"{machine.chip}, " if machine.chip else ""
     out.line(("Machine ", "bold"), f"{chip}{machine.os} {machine.arch}, {memory} of memory")
     cached = "here" if model.cached else "not on this machine"
-    out.line(("Model ", "bold"), f"{model.id} ({model.type or 'type unknown'}, {cached})")
+    kind = model.type or "type unknown"
+    out.line(("Model ", "bold"), f"{model.id} (", kind, ", ", cached, ")")
     out.line("")
 
 
@@ -85,17 +87,21 @@ def show(finding: Finding, out: Paper) -> None:
 
 def _verdict(report: CheckReport, out: Paper) -> None:
     words = VERDICT_WORDS[report.verdict].format(PURPOSE_WORDS[report.purpose])
-    out.line((report.verdict, VERDICT_STYLE[report.verdict]), f": {words} ({report.seconds:.2f} s)")
+    took = f" ({report.seconds:.2f} s)"
+    out.line((report.verdict, VERDICT_STYLE[report.verdict]), ": ", words, took)
     if report.verdict == "broken":
         automatic = any(
             finding.fix.automatic and finding.severity is Severity.ERROR
             for finding in report.findings
         )
-        if automatic:
-            out.line(f"Next: vlm-doctor fix{_named(report)}")
+        if automatic and report.plan.refused is not None:
+            out.line("vlm-doctor fix will not do it: ", report.plan.refused)
+            _advice(report.plan, out, commands_only=True)
+        elif automatic:
+            out.line(f"Next: vlm-doctor fix{named(report)}")
 
 
-def _named(report: CheckReport) -> str:
+def named(report: CheckReport) -> str:
     """The option that names the same environment again, where it was named."""
     if report.target.found_by in ("--python", "--venv"):
         return f" --python {report.target.python}"
@@ -117,12 +123,28 @@ def plan(report: PlanReport, out: Paper) -> None:
                 ],
                 indent=6,
             )
+        if isinstance(action, Install) and action.left:
+            left = ", ".join(f"{change.name} {change.before}" for change in action.left)
+            out.line(f"left to conda: {left}", indent=4)
+        elif isinstance(action, Download):
+            out.table(
+                [(file.path, file.why, pull.size(file.bytes)) for file in action.fetched],
+                indent=6,
+            )
+    for source in report.sources:
+        out.line(f"From {source.line()}", indent=2)
     if report.download_bytes:
         out.line(f"To fetch: {report.download_bytes / 1e6:.0f} MB at most", indent=2)
     if report.disk_bytes:
         out.line(f"Disk, with the way back: {report.disk_bytes / 1e6:.0f} MB", indent=2)
     for broken in report.breaks:
         out.line(("breaks ", "bold red"), broken, indent=2)
+    _advice(report, out)
+
+
+def _advice(report: PlanReport, out: Paper, commands_only: bool = False) -> None:
     for action in report.actions:
-        if isinstance(action, Advice):
+        if isinstance(action, Advice) and (action.commands or not commands_only):
             out.line(("yours to do ", "yellow"), action.summary, indent=2)
+            for command in action.commands:
+                out.verbatim(f"      {command}")

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from doctor.estimate.judgement import Room
 from doctor.reports.models import ModelRow, ModelsReport
+from doctor.reports.pull import PullReport
 from doctor.terminal import Paper, Part
+from doctor.texts import pull
 
 ROOM_WORDS: dict[Room, tuple[str, str]] = {
     "fits": ("green", "fits"),
     "fits-if-closed": ("yellow", "tight"),
     "pages": ("yellow", "pages"),
-    "will-not-run": ("red", "no"),
+    "will-not-run": ("red", "too large"),
 }
 
 
-def render(report: ModelsReport, out: Paper) -> None:
-    """Print the machine, then the models."""
+def render(report: ModelsReport | PullReport, out: Paper) -> None:
+    """Print the machine, then the models; or what pulling one did."""
+    if isinstance(report, PullReport):
+        pull.render(report, out)
+        return
     memory = _size(report.ram_total_bytes)
     available = _size(report.ram_available_bytes)
     chip = f"{report.chip}, " if report.chip else ""
@@ -24,57 +31,64 @@ def render(report: ModelsReport, out: Paper) -> None:
         out.line(("GPU ", "bold"), f"{_size(report.gpu_budget_bytes)} ({report.gpu_budget_source})")
     out.line("For a picture of 1920 x 1080, a short question and 512 tokens of answer:")
     out.line("")
-    cells = _cells(report)
+    shown = [row for row in report.models if not _hopeless(row, report)]
+    cells = _cells(shown)
     width = sum(max(map(len, column)) + 1 for column in zip(*cells, strict=True)) - 1
     if out.columns is None or out.columns >= width:
         out.table(cells)
     else:
-        _lines(report, out)
+        _lines(shown, out)
     out.line("")
-    out.line(
-        "tight: if something is closed; pages: it waits for the disk; no: it cannot be loaded."
-    )
-    out.line("Peak and speed are predicted; * marks what was measured on another machine.")
-    out.line("picture: the side of the largest square that fits; context: tokens of text.")
-    for recipe, kinds in sorted(_by_recipe(report).items()):
-        out.line(f"Recipe {recipe}: {kinds}")
+    out.line("tight: if something is closed; pages: it will wait for the disk.")
+    too_large = len(report.models) - len(shown)
+    if too_large:
+        out.line(f"{too_large} more need more memory than there is.")
+    out.line("Peak and speed are predicted; * marks a config that was rebuilt, not published.")
+    out.line("picture: the largest square in pixels; context: tokens of text.")
+    usual, others = _recipes(shown)
+    if usual is not None:
+        out.line(f"Recipe: {usual}{others}")
     out.line("More of one: vlm-doctor estimate MODEL")
     if report.plot is not None:
         out.line(f"Drawn in {report.plot}")
 
 
-def _cells(report: ModelsReport) -> list[tuple[str, ...]]:
+def _hopeless(row: ModelRow, report: ModelsReport) -> bool:
+    total = report.ram_total_bytes
+    return row.room == "will-not-run" or (total is not None and row.peak_bytes > total)
+
+
+def _cells(shown: Sequence[ModelRow]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("model", "here", "peak", "tok/s", "picture", "context")]
     rows += [
         (
             _name(row),
             ROOM_WORDS[row.room][1],
-            _size(row.peak_bytes) + ("*" if row.known == "measured" else ""),
+            _size(row.peak_bytes) + _star(row),
             _number(row.tokens_per_second),
             _number(row.largest_picture),
             _tokens(row.longest_context),
         )
-        for row in report.models
+        for row in shown
     ]
     return rows
 
 
-def _by_recipe(report: ModelsReport) -> dict[str, str]:
-    """Which types each recipe runs; a recipe that runs them all is not followed by a list."""
-    kinds: dict[str, set[str]] = {}
-    for row in report.models:
-        kinds.setdefault(row.recipe or "not known", set()).add(row.type or "unknown")
-    if len(kinds) == 1:
-        return dict.fromkeys(kinds, "all of them")
-    return {recipe: ", ".join(sorted(types)) for recipe, types in kinds.items()}
+def _recipes(shown: Sequence[ModelRow]) -> tuple[str | None, str]:
+    """The recipe that runs most of the types, and the types that it is not known to run."""
+    known = [row.recipe for row in shown if row.recipe is not None]
+    if not known:
+        return None, ""
+    usual = max(set(known), key=known.count)
+    others = sorted({row.type or "?" for row in shown if row.recipe != usual})
+    return usual, f" (not known for {', '.join(others)})" if others else ""
 
 
-def _lines(report: ModelsReport, out: Paper) -> None:
-    for row in report.models:
+def _lines(shown: Sequence[ModelRow], out: Paper) -> None:
+    for row in shown:
         style, words = ROOM_WORDS[row.room]
         out.line((_name(row), "bold"))
-        star = "*" if row.known == "measured" else ""
-        told: list[Part] = [(words, style), f", peak {_size(row.peak_bytes)}{star}"]
+        told: list[Part] = [(words, style), f", peak {_size(row.peak_bytes)}{_star(row)}"]
         if row.tokens_per_second is not None:
             told.append(f", {row.tokens_per_second:.0f} tokens/s")
         if row.largest_picture is not None:
@@ -82,6 +96,10 @@ def _lines(report: ModelsReport, out: Paper) -> None:
         if row.longest_context is not None:
             told.append(f", context to {_tokens(row.longest_context)}")
         out.line(*told, indent=2)
+
+
+def _star(row: ModelRow) -> str:
+    return "*" if "rebuilt" in row.architecture or "reconstructed" in row.architecture else ""
 
 
 def _name(row: ModelRow) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from doctor.estimate import Estimate, Job, Library, Weights, estimate, judge, weights_of_config
+from doctor.estimate import Estimate, Job, Library, WeightSizes, estimate, judge, weights_of_config
 from doctor.estimate.architecture import Architecture, read
 from doctor.estimate.pictures import see
 from doctor.facts import Machine
@@ -102,7 +102,7 @@ def runs(headers: bool, every: int = 1) -> Iterator[Run]:
         )
 
 
-Prepared = tuple[dict[str, Any], dict[str, Any], Architecture, Weights]
+Prepared = tuple[dict[str, Any], dict[str, Any], Architecture, WeightSizes]
 
 
 def _prepared(entry: dict[str, Any]) -> Prepared:
@@ -116,7 +116,7 @@ def _prepared(entry: dict[str, Any]) -> Prepared:
     )
 
 
-def _scaled(counted: Weights, total: float) -> Weights:
+def _scaled(counted: WeightSizes, total: float) -> WeightSizes:
     """The counted weights with the sum that the files' headers have."""
     share = total / counted.total
     scaled = {

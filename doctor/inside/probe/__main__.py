@@ -17,10 +17,12 @@ import sys
 def answer(question: dict) -> dict:
     """Everything that the doctor asks of an environment, as one JSON object.
 
-    ``question`` holds ``model_type``, ``processor_class`` and ``image_processor_type`` (strings or
+    ``question`` holds ``model_type``, ``processor_class`` and ``image_processor_type``
+    and ``video_processor_type`` (strings or
     null: what the model's files say; see ``processors.processor``), ``purpose`` (``image``,
     ``video`` or ``server``), ``modules`` (the names to find), ``notes`` (the file that keeps what
     was read in source files, or null) and ``folder`` (the user's current one, or null).
+    ``config`` is the content of the model's config.json, or null (see ``parameters``).
     ``survey``, where it is there, holds further questions about models (see ``model_survey``).
     """
     import calls
@@ -29,6 +31,7 @@ def answer(question: dict) -> dict:
     import distributions
     import imports
     import interpreter
+    import manager
     import modules
     import processors
     import shadows
@@ -45,6 +48,9 @@ def answer(question: dict) -> dict:
         finder = modules.Finder(search_path)
         found, leftovers = distributions.find(search_path)
     distributions.add_tags(found, notes)
+    managed_by = manager.find(found, notes, question.get("folder"))
+    if managed_by and managed_by["kind"] in ("conda", "pixi"):
+        manager.add_conda(found, notes)
     processor = processors.processor(finder, notes, question)
     starts = processors.starts(finder, notes, question, processor)
     incomplete = distributions.incomplete(found)
@@ -97,11 +103,15 @@ def answer(question: dict) -> dict:
     asks_loader = "LD_LIBRARY_PATH" in os.environ or "DYLD_LIBRARY_PATH" in os.environ
     if asks_loader:
         import libraries  # only where somebody directs the loader
+    asks_parameters = bool(question.get("config"))
+    if asks_parameters:
+        import parameters  # only where the model is here
     own = interpreter.describe(search_path)
     result = {
         "interpreter": own,
         "stray_libraries": libraries.strays(finder) if asks_loader else [],
         "conda": distributions.of_conda(sys.prefix),
+        "manager": managed_by,
         "foreign_scripts": distributions.foreign_scripts(own["scripts"], sys.executable),
         "distributions": found,
         "leftovers": leftovers,
@@ -110,6 +120,7 @@ def answer(question: dict) -> dict:
         "transformers": described,
         "processor": processor,
         "image_processor": transformers_tables.image_processor(finder, notes, question),
+        "video_processor": transformers_tables.video_processor(finder, notes, question),
         "supported_model_types": processors.supported_model_types(finder, notes),
         "imports": traced
         and {
@@ -119,6 +130,7 @@ def answer(question: dict) -> dict:
         "damaged": changed,
         "shadows": hiding,
         "startup": started,
+        "parameters": parameters.of_model(finder, notes, question) if asks_parameters else None,
         "missing_libraries": lacking,
         "mlx_library": modules.mlx_library(finder),
         "torch_bytes": disk.torch_bytes(found, notes),

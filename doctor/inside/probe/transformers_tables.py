@@ -307,8 +307,34 @@ def image_processor(finder: Finder, notes: Notes, question: dict) -> dict | None
     }
 
 
-def _defined(folder: str, names: tuple[str, ...]) -> bool:
-    """Whether any image processing file of transformers defines a class of one of these names."""
+def video_processor(finder: Finder, notes: Notes, question: dict) -> dict | None:
+    """The same of the class that ``video_preprocessor_config.json`` names."""
+    folder = finder.package_folder("transformers")
+    named = question.get("video_processor_type")
+    if folder is None or not named:
+        return None
+    path = os.path.join(folder, "models", "auto", "video_processing_auto.py")
+    pairs = notes.of(path, video_processors) or {}
+    exists = named in pairs.values() or _defined(folder, (named,), ("video_processing_",))
+    return {
+        "named": named,
+        "exists": exists if pairs else None,
+        "replacement": pairs.get(question.get("model_type") or ""),
+        "source": path,
+    }
+
+
+def video_processors(text: str) -> dict[str, str]:
+    """The video processor of each model type (``VIDEO_PROCESSOR_MAPPING_NAMES``)."""
+    return dict(re.findall(r'\(\s*"(\w+)",\s*"(\w+VideoProcessor)"', text))
+
+
+def _defined(
+    folder: str,
+    names: tuple[str, ...],
+    files_of: tuple[str, ...] = ("image_processing_", "feature_extraction_"),
+) -> bool:
+    """Whether any preparing file of transformers defines a class of one of these names."""
     pattern = re.compile(r"^class (" + "|".join(map(re.escape, names)) + r")\b", re.MULTILINE)
     models = os.path.join(folder, "models")
     try:
@@ -321,7 +347,7 @@ def _defined(folder: str, names: tuple[str, ...]) -> bool:
         except OSError:
             continue
         for file in files:
-            if not file.startswith(("image_processing_", "feature_extraction_")):
+            if not file.startswith(files_of):
                 continue
             if pattern.search(read(os.path.join(models, model, file)) or ""):
                 return True

@@ -1,0 +1,62 @@
+"""Reports as one page of HTML that needs nothing else: no script, no request, no other file.
+
+Everything is escaped by the template engine. Should markup slip through all the same, the page's
+content policy lets nothing run and nothing be fetched; even its style sheet is named by its hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import re
+from pathlib import Path
+
+import jinja2
+import markupsafe
+
+from doctor import language
+from doctor.formats import contents, picture
+from doctor.reports import Report
+from doctor.terminal import clean
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(report: Report) -> str:
+    """The report as a page."""
+    style = (TEMPLATES / "page.css").read_text(encoding="utf-8")
+    page = engine().get_template(f"{report.command}.html")
+    return page.render(
+        report=report,
+        language=language.current(),
+        style=markupsafe.Markup(style),  # noqa: S704 the doctor's own file
+        style_hash="sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+    )
+
+
+@functools.cache
+def engine() -> jinja2.Environment:
+    """The template engine. A name that a template misspells is an error, not an empty place."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    made.globals |= {"_": language.text, "contents": contents, "pictures_of": picture.pictures_of}
+    made.filters |= {"prose": prose, "said": language.text}
+    return made
+
+
+def _shown(value: object) -> object:
+    """What a template prints: control characters of foreign text made visible."""
+    return clean(value) if type(value) is str else value
+
+
+def prose(words: str) -> markupsafe.Markup:
+    """A sentence of the doctor's in its user's language; what stands in backticks is code."""
+    escaped = str(markupsafe.escape(clean(language.text(words))))
+    return markupsafe.Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped))  # noqa: S704

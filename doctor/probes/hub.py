@@ -1,0 +1,440 @@
+"""The Hub: how this machine would reach it, and, if it may be asked, what it says of a model.
+
+Only ``ask`` uses the network. The client is huggingface-hub's own, with the user's settings for it:
+address, token, proxies, certificates.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import psutil
+
+from doctor import __version__, fetch
+from doctor.errors import CouldNot
+from doctor.facts import Hub, HubTrouble, Model, Remote, RemoteFile, StoredFile, Trouble
+from doctor.probes import hashing
+from doctor.probes import model as model_probe
+from doctor.probes import storage as storage_probe
+
+# What mlx-vlm fetches of a repository (``get_model_path`` in its ``utils.py``, 0.3.9 to 0.7.10).
+PATTERNS = (
+    "*.json",
+    "*.jsonl",
+    "*.safetensors",
+    "*.py",
+    "*.model",
+    "*.tiktoken",
+    "*.txt",
+    "*.jinja",
+)
+# Variables that say how the network is reached: proxies, and files of certificates.
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+# File systems that know no symbolic links.
+LINKLESS = frozenset({"vfat", "exfat", "msdos", "fat", "fat32", "ntfs-3g", "fuseblk", "msdosfs"})
+# Seconds for the Hub's answer to a question; a fetch has the client's own limits.
+ASK_SECONDS = 15.0
+# The files of a model that checks look into are small; a larger one is none.
+MOST_HEAD_BYTES = 5_000_000
+HEADS = (*model_probe.READ, "tokenizer_config.json")
+
+
+def look(model: Model, variables: Mapping[str, str]) -> Hub:
+    """What can be seen without the network."""
+    constants = model_probe.constants()
+    cache = Path(os.path.expanduser(model.cache))
+    nearest = _nearest(cache)
+    try:
+        free: int | None = shutil.disk_usage(nearest).free
+    except OSError:
+        free = None
+    filesystem = _filesystem(nearest)
+    places = {
+        name: variables[given]
+        for name in PROXIES + CERTIFICATES
+        for given in (name.lower(), name)
+        if variables.get(given)
+    }
+    endpoint = str(constants.ENDPOINT)
+    return Hub(
+        endpoint=None if endpoint == constants._HF_DEFAULT_ENDPOINT else public(endpoint),
+        token=_has_token(variables, Path(constants.HF_TOKEN_PATH)),
+        offline=bool(constants.HF_HUB_OFFLINE),
+        variables={name: public(value) for name, value in places.items()},
+        lost_certificates={
+            name: places[name]
+            for name in CERTIFICATES
+            if name in places and not os.path.exists(places[name])
+        },
+        filesystem=filesystem,
+        links=filesystem not in LINKLESS if filesystem else None,
+        locked_folder=_locked(nearest, home_of(model)),
+        free_bytes=free,
+    )
+
+
+def home_of(model: Model) -> Path | None:
+    """The model's folder in the cache, whether it is there or not; null for a folder of its own."""
+    if model.found == "folder":
+        return None
+    folder = "--".join(["models", *model.id.split("/")])
+    return Path(os.path.expanduser(model.cache)) / folder
+
+
+def public(address: str) -> str:
+    """An address without names and passwords."""
+    return re.sub(r"(?<=//)[^/@\s]*@|^[^/@\s]*:[^/@\s]*@", "", address)
+
+
+def _nearest(path: Path) -> Path:
+    """The folder itself, or the nearest above it that is there."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
+def _locked(nearest: Path, home: Path | None) -> str | None:
+    """The first folder on the way of a fetch that this user may not write to."""
+    folders = [nearest]
+    if home is not None:
+        folders += [nearest / ".locks", home, home / "blobs", home / "snapshots", home / "refs"]
+    for folder in folders:
+        if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+            return str(folder)
+    return None
+
+
+def _filesystem(path: Path) -> str | None:
+    """The kind of the file system that a folder lies on."""
+    try:
+        parts = psutil.disk_partitions(all=True)
+    except OSError:
+        return None
+    real = os.path.realpath(path)
+    best = max(
+        (part for part in parts if _below(real, part.mountpoint)),
+        key=lambda part: len(part.mountpoint),
+        default=None,
+    )
+    return best.fstype.lower() or None if best else None
+
+
+def _below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _has_token(variables: Mapping[str, str], file: Path) -> bool:
+    if any(variables.get(name) for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")):
+        return True
+    try:
+        return file.stat().st_size > 0
+    except OSError:
+        return False
+
+
+class Client:
+    """huggingface-hub's client, for the time of a fetch."""
+
+    def __init__(
+        self, http_get: Callable[..., None], headers: Callable[..., dict[str, str]]
+    ) -> None:
+        self.http_get = http_get
+        self._headers = headers
+
+    def headers(self) -> dict[str, str]:
+        """The headers of a request: the user's token, and no compression, which cannot resume."""
+        made = self._headers(library_name="vlm-doctor", library_version=__version__)
+        return {**made, "Accept-Encoding": "identity"}
+
+
+@contextmanager
+def client() -> Iterator[Client]:
+    """The client, quiet, in pieces of our size, and without the helper that knows no resuming."""
+    import huggingface_hub.utils
+    from huggingface_hub import file_download
+
+    constants: Any = model_probe.constants()
+    tools: Any = huggingface_hub.utils
+    kept = {
+        name: getattr(constants, name)
+        for name in ("DOWNLOAD_CHUNK_SIZE", "HF_HUB_ENABLE_HF_TRANSFER")
+        if hasattr(constants, name)
+    }
+    constants.DOWNLOAD_CHUNK_SIZE = fetch.PIECE
+    if "HF_HUB_ENABLE_HF_TRANSFER" in kept:
+        constants.HF_HUB_ENABLE_HF_TRANSFER = False
+    tools.disable_progress_bars()
+    tools.logging.set_verbosity(logging.CRITICAL)
+    try:
+        yield Client(file_download.http_get, tools.build_hf_headers)
+    finally:
+        for name, value in kept.items():
+            setattr(constants, name, value)
+
+
+def trouble_of(error: BaseException, model: str) -> HubTrouble | None:
+    """What the client's error means, in one line without addresses and tokens.
+
+    Null for what is this machine's own (no space, no permission). The client has used three HTTP
+    libraries in the releases that the doctor takes; their errors are told by their names.
+    """
+    import ssl
+
+    from huggingface_hub import errors
+
+    def trouble(kind: Trouble, message: str) -> HubTrouble:
+        return HubTrouble(kind=kind, message=message)
+
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return trouble("offline", "HF_HUB_OFFLINE is set: nothing may be asked of the Hub.")
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, errors.GatedRepoError):
+        return trouble("gated", f"{model} is gated: its owner lets in who has asked, by token.")
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return trouble(
+            "missing", f"The Hub has no model {model}, or it is private and not open to your token."
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return trouble("missing", f"The Hub has {model}, and not (or no longer) this revision.")
+    if isinstance(error, errors.EntryNotFoundError):
+        return trouble("missing", f"The Hub has {model}, and not (or no longer) this file.")
+    if status == 401:
+        return trouble("token", "The Hub does not take your token (401).")
+    if status == 403:
+        return trouble("refused", f"Your token does not open {model} (403).")
+    if status == 429:
+        return trouble(
+            "unreachable", "The Hub wants fewer requests for now (429); try again later."
+        )
+    if status is not None:
+        return trouble("unreachable", f"The Hub is out of order at the moment ({status}).")
+    chain: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    names = [kind.__name__ for item in chain for kind in type(item).__mro__]
+    words = " ".join(str(item) for item in chain)
+    if any(isinstance(item, ssl.SSLCertVerificationError) for item in chain) or (
+        "CERTIFICATE_VERIFY_FAILED" in words
+    ):
+        return trouble("certificate", "The Hub's certificate is not one that this machine trusts.")
+    if "TLS CA certificate bundle" in words or (
+        isinstance(error, FileNotFoundError) and error.filename is None
+    ):
+        return trouble("certificate", "A variable names a file of certificates that is not there.")
+    if "ProxyError" in names or "SOCKS" in words or "proxy" in words.lower():
+        return trouble("proxy", "The proxy that your variables name does not let this through.")
+    own = isinstance(error, OSError) and error.errno is not None
+    if own and not isinstance(error, (ConnectionError, TimeoutError)):
+        return None
+    if {"UnsupportedProtocol", "InvalidSchema", "MissingSchema", "InvalidURL"} & {*names}:
+        return trouble("unreachable", "HF_ENDPOINT is no address (https://…).")
+    if {"TransportError", "RequestException", "ConnectionError", "TimeoutError"} & {*names}:
+        return trouble("unreachable", "The Hub could not be reached, or the line was cut.")
+    return None
+
+
+def ask(
+    model: Model,
+    verify: bool = False,
+    advance: Callable[[int, int], object] | None = None,
+) -> tuple[Remote | None, HubTrouble | None, Model]:
+    """What the Hub says of a model: its listing, or why there is none; and the model as then known.
+
+    ``verify`` takes the hash of every file that is here (``advance`` as for ``hashing.hashed``);
+    else only sizes count, and small files' hashes. A model that is not here is judged by its
+    configuration on the Hub.
+    """
+    from huggingface_hub import HfApi, hf_hub_url
+
+    name = model.id
+    if model_probe.constants().HF_HUB_OFFLINE:
+        offline = "HF_HUB_OFFLINE is set: nothing may be asked of the Hub."
+        return None, HubTrouble(kind="offline", message=offline), model
+    try:
+        with client() as http:
+            api = HfApi(library_name="vlm-doctor", library_version=__version__)
+            info = _information(api, name, model.revision)
+            remote = _remote(info)
+            model = _with_list(model, remote)
+            if verify:
+                model = hashing.hashed(model, advance)
+            remote = _with_here(remote, model, verify)
+            heads = [file for file in remote.files if file.path in HEADS]
+            if model.path is None:
+                model = _read_heads(http, name, model, remote, heads)
+            elif info.gated and heads:
+                # The listing of a gated model is everybody's, its files are not.
+                from huggingface_hub import get_hf_file_metadata
+
+                get_hf_file_metadata(hf_hub_url(name, heads[0].path, revision=remote.commit))
+    except (fetch.FetchFailed, Exception) as error:
+        if isinstance(error, fetch.FetchFailed):
+            return None, error.trouble, model
+        trouble = trouble_of(error, name)
+        if trouble is None:
+            raise CouldNot(
+                f"The Hub could not be asked: {type(error).__name__}: {error}"
+            ) from error
+        return None, trouble, model
+    return remote, None, model
+
+
+def _information(api: Any, name: str, revision: str | None) -> Any:
+    """The listing of the revision that is here; of today's, where the Hub has dropped that one."""
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    try:
+        return api.model_info(name, revision=revision, files_metadata=True, timeout=ASK_SECONDS)
+    except RevisionNotFoundError:
+        if revision is None:
+            raise
+        return api.model_info(name, files_metadata=True, timeout=ASK_SECONDS)
+
+
+def _remote(info: Any) -> Remote:
+    files = []
+    for sibling in info.siblings or ():
+        path = str(sibling.rfilename)
+        if not is_fetched(path) or not _inside(path):
+            continue
+        blob = sibling.lfs.sha256 if sibling.lfs else sibling.blob_id
+        size = sibling.lfs.size if sibling.lfs else sibling.size
+        if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", str(blob)) or size is None:
+            continue
+        files.append(RemoteFile(path=path, bytes=int(size), blob=str(blob)))
+    return Remote(id=str(info.id), commit=str(info.sha), gated=bool(info.gated), files=tuple(files))
+
+
+def is_fetched(path: str) -> bool:
+    """Whether mlx-vlm would fetch a file of this name."""
+    return any(fnmatch.fnmatch(path, pattern) for pattern in PATTERNS)
+
+
+def _inside(path: str) -> bool:
+    """Whether a name from the Hub stays inside the snapshot."""
+    return not path.startswith("/") and ".." not in path.split("/") and "\\" not in path
+
+
+def _with_list(model: Model, remote: Remote) -> Model:
+    """The model with what the Hub says of each file, in the place of what the cache noted."""
+    storage = model.storage
+    if storage is None or model.path is None or model.revision != remote.commit:
+        return model
+    folder = Path(os.path.expanduser(model.path))
+    files = {file.name: file for file in storage.files}
+    for said in remote.files:
+        file = files.get(said.path) or storage_probe.found(folder, said.path)
+        if file.expected_hash != said.blob:
+            file = msgspec.structs.replace(file, hash_is_right=None, laid_out_anew=False)
+        files[said.path] = msgspec.structs.replace(
+            file, expected_bytes=said.bytes, expected_hash=said.blob
+        )
+    return msgspec.structs.replace(
+        model, storage=msgspec.structs.replace(storage, files=tuple(files.values()))
+    )
+
+
+def _with_here(remote: Remote, model: Model, verify: bool) -> Remote:
+    """The listing with what is here of each file."""
+    home = home_of(model)
+    if home is None:
+        return remote
+    here = {file.name: file for file in model.storage.files} if model.storage else {}
+    if model.revision != remote.commit:
+        here = {}
+    files = tuple(_seen(file, here.get(file.path), home, verify) for file in remote.files)
+    return msgspec.structs.replace(remote, files=files)
+
+
+def _seen(file: RemoteFile, stored: StoredFile | None, home: Path, verify: bool) -> RemoteFile:
+    replace = msgspec.structs.replace
+    leads = stored is not None and (stored.kind == "file" or stored.blob == file.blob)
+    if stored is not None and leads and stored.kind in ("link", "file"):
+        if stored.laid_out_anew or (
+            stored.hash_is_right is not False and stored.bytes == file.bytes
+        ):
+            return replace(file, here="whole" if stored.hash_is_right else None)
+        # Without links every file lies in the snapshot itself; weights are nobody's own text.
+        own = (home / "blobs" / file.blob).exists() or not file.path.endswith(".safetensors")
+        if stored.kind == "file" and own:
+            return replace(file, here="edited")
+        here: Literal["damaged", "missing"] = "damaged"
+    elif stored is not None and stored.kind in ("unreadable", "folder"):
+        return file
+    else:
+        here = "missing"
+    blob = home / "blobs" / file.blob
+    if here == "missing" and _is_whole(blob, file, verify):
+        return replace(file, here=here, fetched_bytes=file.bytes)  # it only wants its link
+    began = fetch.begun(home, file.blob)
+    there = min(began.stat().st_size, file.bytes) if began else 0
+    return replace(file, here=here, fetched_bytes=there)
+
+
+def _is_whole(path: Path, file: RemoteFile, verify: bool) -> bool:
+    try:
+        return path.stat().st_size == file.bytes and not (
+            verify and storage_probe.digest(path, file.blob) != file.blob
+        )
+    except OSError:
+        return False
+
+
+def _fetched(file: RemoteFile, model: Model) -> Path | None:
+    """Where a file of a fetch that did not end lies whole, if it does."""
+    home = home_of(model)
+    if home is not None:
+        for path in (home / "blobs" / file.blob, fetch.staged(home, file.blob)):
+            if path.is_file() and storage_probe.digest(path, file.blob) == file.blob:
+                return path
+    return None
+
+
+def _read_heads(
+    http: Client, name: str, model: Model, remote: Remote, heads: list[RemoteFile]
+) -> Model:
+    """The model that is not here, as its configuration on the Hub describes it."""
+    import tempfile
+
+    from huggingface_hub import hf_hub_url
+
+    with tempfile.TemporaryDirectory(prefix="vlm-doctor-") as folder:
+        for file in heads:
+            if file.bytes > MOST_HEAD_BYTES:
+                continue
+            fetched = _fetched(file, model)
+            if fetched is not None:
+                shutil.copyfile(fetched, Path(folder) / file.path)
+                continue
+            with (Path(folder) / file.path).open("wb") as stream:
+                http.http_get(
+                    hf_hub_url(name, file.path, revision=remote.commit),
+                    stream,
+                    headers=http.headers(),
+                    expected_size=file.bytes,
+                )
+        seen = model_probe.read(name, Path(folder), "card", None, Path(model.cache))
+    weights = [file.bytes for file in remote.files if file.path.endswith(".safetensors")]
+    return msgspec.structs.replace(
+        seen,
+        path=None,
+        files={},
+        weights_bytes=sum(weights) or None,
+        tokenizer=None,
+        storage=None,
+        weights=None,
+        weight_sizes=None,
+        cache=model.cache,
+    )

@@ -1,0 +1,123 @@
+"""What others call the doctor by: a GitHub action, a pre-commit hook, Ansible."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from doctor import cli
+from tests.conftest import RECORDED, ROOT, Doctor, make_environment
+
+ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
+HOOK: dict[str, Any] = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())[0]
+COLLECTION = ROOT / "integrations" / "ansible"
+
+
+needs_annotations = pytest.mark.skipif(
+    not (ROOT / "doctor" / "formats" / "github.py").exists(), reason="no such format yet"
+)
+
+
+def run_action(doctor: Doctor, **inputs: str) -> tuple[int, str, str]:
+    """Run the action's last step as GitHub's runner would; the doctor itself is there already."""
+    step = ACTION["runs"]["steps"][-1]
+    given = {name: inputs.get(name, value["default"]) for name, value in ACTION["inputs"].items()}
+    variables = {
+        name: re.sub(r"\$\{\{ inputs\.(\w+) \}\}", lambda found: given[found[1]], value)
+        for name, value in step["env"].items()
+    }
+    command = doctor.folder / "vlm-doctor" / "bin" / "vlm-doctor"
+    command.parent.mkdir(parents=True, exist_ok=True)
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m doctor "$@"\n')
+    command.chmod(0o755)
+    output = doctor.folder / "output"
+    output.write_text("")
+    run = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", step["run"]],
+        cwd=doctor.folder,
+        env={
+            **doctor.variables,
+            **variables,
+            "RUNNER_TEMP": str(doctor.folder),
+            "GITHUB_OUTPUT": str(output),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return run.returncode, run.stdout + run.stderr, output.read_text()
+
+
+@needs_annotations
+def test_the_action_annotates_and_tells_whether_it_works(doctor: Doctor) -> None:
+    python = make_environment(doctor.folder / "environment", "filelock")
+    code, out, output = run_action(doctor, python=str(python))
+    assert code == 1
+    assert "::error title=not-installed" in out
+    assert output == "works=false\n"
+    code, out, output = run_action(
+        doctor, command="fix", python=str(python), arguments="--dry-run --offline"
+    )
+    assert (code, output) == (0, "works=true\n")
+
+
+@needs_annotations
+def test_a_model_of_the_action_is_one_word_of_the_command(doctor: Doctor) -> None:
+    python = make_environment(doctor.folder / "environment", "filelock")
+    code, _, _ = run_action(doctor, python=str(python), model='x"; touch stolen; $(touch taken)')
+    assert code in (1, 2, 3)
+    assert not {"stolen", "taken"} & set(os.listdir(doctor.folder))
+
+
+def test_the_hook_is_a_command_of_the_doctor(capfd: pytest.CaptureFixture[str]) -> None:
+    """pre-commit itself was run once (CONTRIBUTING); here the line that it starts."""
+    name, *words = HOOK["entry"].split()
+    assert name == "vlm-doctor"
+    options = cli.parser(words[:1]).parse_args([*words, *HOOK["args"]])
+    assert (options.command, options.venv) == ("check", ".venv")
+    pattern = re.compile(HOOK["files"])
+    assert pattern.search("pyproject.toml")
+    assert pattern.search("a/requirements-dev.txt")
+    assert not pattern.search("src/main.py")
+
+
+def test_what_ansible_did_in_a_room() -> None:
+    """``make ansible`` wrote what real targets over SSH did; it is held to what is promised."""
+    runs = json.loads((RECORDED / "ansible.json").read_text())["runs"]
+    assert list(runs) == ["check", "first", "second", "check afterwards"]
+    for name, run in runs.items():
+        assert run["unreachable"]["unreachable"] == 1
+        assert run["without_python"]["failed"] + run["without_python"]["unreachable"] == 1
+        assert "There is no Python" in run["without_python"]["message"]
+        assert (run["well"]["outcome"], run["well"]["changed"]) == ("nothing-to-do", 0)
+        assert run["broken"]["changed"] == (1 if name in ("check", "first") else 0)
+    assert runs["check"]["broken"]["outcome"] == "planned"
+    assert runs["first"]["broken"]["outcome"] == "fixed"
+    assert runs["first"]["broken"]["findings"]
+    assert runs["second"]["broken"]["findings"] == []
+    assert runs["first"]["broken"]["facts"] in ("healthy", "degraded")
+
+
+def test_the_module_describes_every_option_that_it_takes() -> None:
+    text = (COLLECTION / "plugins" / "modules" / "vlm_doctor.py").read_text()
+    described = yaml.safe_load(text.split('DOCUMENTATION = r"""')[1].split('"""')[0])["options"]
+    taken = re.findall(r'^            "(\w+)": \{"type": "(\w+)"', text, re.MULTILINE)
+    assert {name: option["type"] for name, option in described.items()} == dict(taken)
+    role = yaml.safe_load((COLLECTION / "roles/vlm_doctor/tasks/main.yml").read_text())
+    used = role[-1]["vlm.doctor.vlm_doctor"]
+    assert set(used) <= set(described)
+
+
+def test_the_collection_has_what_galaxy_wants() -> None:
+    galaxy = yaml.safe_load((COLLECTION / "galaxy.yml").read_text())
+    assert {"namespace", "name", "version", "readme", "authors"} <= set(galaxy)
+    assert (COLLECTION / galaxy["readme"]).is_file()
+    assert Path(COLLECTION / "roles" / "vlm_doctor" / "defaults" / "main.yml").is_file()
