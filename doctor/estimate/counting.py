@@ -1,4 +1,4 @@
-"""WeightSizes counted from a config, for a model whose files are not here."""
+"""Weights counted from a config, for a model whose files are not here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WeightSizes from the headers of safetensors files, which say each array's place and size.
+"""Weights from the headers of safetensors files, which say each array's place and size.
 
 The format: eight bytes with the header's length, little-endian, the header as JSON, the arrays
 (safetensors' own documentation). The sum over the headers is what MLX holds after loading, within
@@ -53,7 +53,7 @@ def read_weights(folder: Path) -> WeightSizes:
 
 
 def summed(arrays: Iterable[tuple[str, int, int]], problems: tuple[str, ...] = ()) -> WeightSizes:
-    """WeightSizes from (name, bytes, width of an element) of each array."""
+    """Weights from (name, bytes, width of an element) of each array."""
     total = vision = embedding = experts = head = largest = 0
     widths: dict[int, int] = {}
     vision_quantised = False

@@ -19,7 +19,7 @@ SHARE_OF_BANDWIDTH = 0.86
 SECONDS_A_LAYER = 72e-6
 # Experts have to be chosen and gathered, which costs their layers so much more.
 SECONDS_AN_EXPERT_LAYER = 100e-6
-# WeightSizes that are copied to float32 are read, written, and read again at twice the size.
+# Weights that are copied to float32 are read, written, and read again at twice the size.
 WIDENED = 5
 # Quantised weights are not copied, but their kernels for float32 are that much slower.
 WIDENED_QUANTISED = 1.6
