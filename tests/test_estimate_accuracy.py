@@ -41,8 +41,8 @@ def test_speed_by_bandwidth(told: list[mac.Run]) -> None:
 
 def test_small_models_on_the_cpu_backend() -> None:
     found = list(linux.errors())
-    assert len({kind for kind, *_ in found}) >= 7
+    assert len({kind for kind, *_ in found}) >= 8
     assert max(abs(weights) for _, _, weights, _ in found) < 0.01
-    within = [abs(peak) <= 0.1 for *_, peak in found]
-    assert sum(within) / len(within) >= 0.95
-    assert max(abs(peak) for *_, peak in found) < 0.12
+    errors = sorted(abs(peak) for *_, peak in found)
+    assert sum(error <= 0.1 for error in errors) / len(errors) >= 0.94
+    assert errors[len(errors) // 2] < 0.04

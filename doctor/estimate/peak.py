@@ -23,6 +23,8 @@ from doctor.estimate.terms import Estimate, Job, Library, NotEstimable, Phases, 
 # 0.7.0 always, so that the words' scores of the prompt are no longer worked out.
 CHUNK = 2_048
 CHUNKS_SINCE, CHUNKS_ALWAYS_SINCE = (0, 3, 10), (0, 7, 0)
+# Before, Gemma 3 loaded a head that lies beside its tied table (measured with 0.6.3 and 0.7.10).
+HEAD_DROPPED_SINCE = (0, 7, 0)
 # Beyond these nothing runs anywhere, and only absurd numbers are worked out.
 MOST_TOKENS, MOST_PICTURES = 10_000_000, 1_000
 NEWEST = (99,)
@@ -62,12 +64,13 @@ def estimate(
         0 <= job.prompt_tokens <= MOST_TOKENS and 0 <= job.max_tokens <= MOST_TOKENS
     ):
         raise NotEstimable("no machine runs so many tokens or pictures")
-    if architecture.text.tied and weights.head:
+    mlx_vlm = release(library.mlx_vlm)
+    kept = architecture.type == "gemma3" and mlx_vlm < HEAD_DROPPED_SINCE
+    if architecture.text.tied and weights.head and not kept:
         # The table of the words is the head as well, and one that lies beside it is not loaded.
         weights = replace(weights, total=weights.total - weights.head, head=0)
     if weights.bits is None:
         weights = replace(weights, bits=bits_of(config))
-    mlx_vlm = release(library.mlx_vlm)
     setting = Setting(
         architecture=architecture,
         family=family(architecture.type, mlx_vlm),
