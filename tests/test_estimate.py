@@ -33,6 +33,7 @@ from doctor.estimate.tape import CPU, METAL_SMALL, Tape
 from doctor.facts import Process
 from tests.conftest import Doctor, recorded
 from tests.facts_of import REPORT_MAC, on_machine, replace
+from tests.hub_server import Repository, serve
 
 TABLE = popular.load()
 QWEN3_4B = TABLE.quantised("Qwen3-VL-4B-Instruct", 4)
@@ -485,3 +486,19 @@ def test_a_model_that_nobody_knows(doctor: Doctor) -> None:
     run = doctor("estimate", "nobody/nothing", "--python", sys.executable)
     assert run.code == 2
     assert "sizes are not known" in run.err
+
+
+def test_headers_are_read_from_the_hub_only_where_that_is_asked(
+    doctor: Doctor, tmp_path: Path
+) -> None:
+    model = folder(tmp_path / "model", header={"vision_tower.a.weight": array(10**6)})
+    weights = (model / "model.safetensors").read_bytes()[: 10**6 + 200]
+    files = {"config.json": (model / "config.json").read_bytes(), "model.safetensors": weights}
+    with serve({"org/model": Repository(files)}) as hub:
+        words = ("estimate", "org/model", "--python", sys.executable)
+        assert doctor(*words, HF_ENDPOINT=hub.address).code == 2
+        assert not hub.asked
+        run = doctor.json(*words, "--online", HF_ENDPOINT=hub.address)
+        assert run.code == 0, run.out
+        assert run.report["weights_bytes"] == 10**6
+        assert hub.sent("model.safetensors") < 300_000  # by ranges, not the megabyte of the file
