@@ -15,9 +15,10 @@ from pathlib import Path
 import jinja2
 import markupsafe
 
-from doctor import language
+from doctor import language, plots
 from doctor.formats import contents, picture
 from doctor.reports import Report
+from doctor.reports.check import CheckReport
 from doctor.terminal import clean
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -47,8 +48,21 @@ def engine() -> jinja2.Environment:
         finalize=_shown,
     )
     made.globals |= {"_": language.text, "contents": contents, "pictures_of": picture.pictures_of}
+    made.globals["memory_plot"] = memory_plot
     made.filters |= {"prose": prose, "said": language.text}
     return made
+
+
+def memory_plot(report: CheckReport) -> markupsafe.Markup:
+    """The drawing of what a generation takes: an SVG, which escapes by itself."""
+    memory = report.memory
+    assert memory is not None
+    phases = {language.text(name): size for name, size in memory.phases.items()}
+    words = language.text("this machine's budget")
+    drawn = plots.svg(
+        clean(report.model.id), phases, memory.pictures, memory.budget_bytes, budget_words=words
+    )
+    return markupsafe.Markup(drawn)  # noqa: S704
 
 
 def _shown(value: object) -> object:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from doctor.actions import Advice, Install, Remove
+from doctor.actions import Advice, Download, Install, Remove
 from doctor.findings import Finding
 from doctor.formats import contents
 from doctor.language import text
@@ -158,7 +158,16 @@ def _plan(plan: PlanReport) -> list[str]:
             ]
             shown = table((text("Package"), text("version"), text("planned")), rows)
             lines += ["", *(folded(text("Changes"), shown) if len(rows) > MOST_ROWS else shown)]
-    lines += [f"- {line}" for line in contents.to_fetch(plan)]
+            left = contents.left_of(action) if isinstance(action, Install) else None
+            lines += [sentence(left), ""] if left else []
+        if isinstance(action, Advice) and action.commands:
+            lines += ["", *block("\n".join(action.commands))]
+        if isinstance(action, Download):
+            files = [(code(row.label), sentence(row.value)) for row in contents.files_of(action)]
+            lines += ["", *table(("", ""), files)]
+    refused = contents.refused_of(plan)
+    lines += [f"**{text('refused')}** {sentence(refused)}", ""] if refused else []
+    lines += [f"- {sentence(line)}" for line in contents.to_fetch(plan)]
     lines += [f"- **{text('breaks')}** {sentence(text(broken))}" for broken in plan.breaks]
     return [*lines, ""]
 
@@ -200,4 +209,7 @@ def _smoke(report: SmokeReport) -> list[str]:
     measured = [(row.label, sentence(row.value)) for row in contents.measured(report)]
     if measured and report.answer is not None:
         lines += table(("", ""), measured)
+    watched = [(row.label, sentence(row.value)) for row in contents.watched(report)]
+    if watched:
+        lines += [f"{text('Peak memory of each phase')}:", "", *table(("", ""), watched)]
     return lines
