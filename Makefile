@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint recipes models schema incidents languages release-check docs browser bench accuracy ansible train clean
+.PHONY: demo test lint recipes models schema incidents bench cuts accuracy ansible train faults \
+  accuracy-memory languages release-check docs browser damage clean
 
 demo: .venv/ready
 	$(BIN)/python tools/demo.py
@@ -55,6 +56,18 @@ browser: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m tools.bench
+	$(BIN)/python -m tools.bench_fix
+
+# A real fix of a real environment, killed at hundreds of instants, and with what it needs taken away:
+# an hour on two cores. Some faults need root (a full disk, a folder that is mounted read-only).
+# FAULTS="--points 20" kills less often, FAULTS="--more" adds to what is recorded.
+faults: .venv/ready
+	$(BIN)/python -m tools.faults kill $(FAULTS)
+	$(BIN)/python -m tools.faults take-away
+
+# Downloads that are cut at 50 random bytes, the line or the whole program: each goes on and ends whole.
+cuts: .venv/ready
+	VLM_DOCTOR_CUTS=50 $(BIN)/pytest tests/test_fetch.py -k cut
 
 # Build and run the accuracy matrix for real, and judge it: about an hour on two cores the first time,
 # and then only what is new. ACCURACY="--stage check" takes facts and verdicts anew, in a minute or two.
@@ -65,6 +78,15 @@ accuracy: .venv/ready
 # root, with sshd and a static busybox.
 ansible: .venv/ready
 	$(BIN)/python -m tools.rooms
+
+# How near the memory estimates come to measured runs (recorded ones: nothing is run).
+accuracy-memory: .venv/ready
+	$(BIN)/python -m tools.estimate_accuracy $(ACCURACY)
+
+# Try each kind of damage to a model's files for real in both recipes' environments, and judge the
+# doctor by it: an hour on two cores the first time, then only what is new.
+damage: .venv/ready
+	$(BIN)/python -m tools.damage $(DAMAGE)
 
 # Train the doctor's own model from nothing: about 80 minutes on two cores of its own.
 # TRAIN="--threads 1" leaves most of one core to others; TRAIN="--device cuda" takes minutes.

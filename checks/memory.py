@@ -131,7 +131,7 @@ def _finding(
     facts: Facts, severity: Severity, title: str, cause: str, evidence: tuple[Evidence, ...]
 ) -> Finding:
     biggest = ", ".join(
-        f"{process.name} ({_gigabytes(process.resident_bytes)})"
+        f"{process.name} ({_gigabytes(process.held_bytes)})"
         for process in facts.machine.processes[:3]
     )
     close = f"close what you do not need ({biggest}); " if biggest else ""

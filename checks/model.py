@@ -30,6 +30,7 @@ from pathlib import Path
 import doctor
 from doctor.facts import Facts, Value
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
+from doctor.mending import fix_of
 from doctor.requirements import installed
 
 CODES = (
@@ -61,11 +62,7 @@ def check(facts: Facts) -> CheckResult:
             title=f"The model's config.json cannot be used: {problem}",
             cause="Without it nothing can tell what kind of model this is.",
             evidence=(Evidence(fact="config.json", value=problem, source=config.path),),
-            fix=Fix(
-                id="download",
-                summary="fetch the model's file again (hf download)",
-                automatic=False,
-            ),
+            fix=fix_of(facts, "config.json"),
         )
     elif model.type is None:
         yield NotChecked(
@@ -116,7 +113,7 @@ def _unfitting(facts: Facts) -> CheckResult:
         evidence=(
             Evidence(fact="config.json", value=problem, source=f"{facts.model.path}/config.json"),
         ),
-        fix=Fix(id="download", summary="fetch config.json again (hf download)", automatic=False),
+        fix=fix_of(facts, "config.json"),
     )
 
 

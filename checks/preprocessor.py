@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from doctor.facts import Facts, ImageProcessorClass, ModelFile
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
+from doctor.mending import fix_of
 
 CODES = (
     "preprocessor-stale",
@@ -59,15 +60,6 @@ AGREED = (
 )
 
 
-def fetch(name: str) -> Fix:
-    """The fix that fetches a file again."""
-    return Fix(
-        id="download",
-        summary=f"fetch the model's {name} again: what stood in it is lost",
-        automatic=False,
-    )
-
-
 def check(facts: Facts) -> CheckResult:
     """Findings, as the page above says."""
     file = facts.model.files.get(FILE)
@@ -78,7 +70,7 @@ def check(facts: Facts) -> CheckResult:
         other = facts.model.files.get(name)
         if other is not None and other.state == "broken":
             yield _unusable(
-                facts, other, "preprocessor-broken", other.problem or "?", fetch(name), name
+                facts, other, "preprocessor-broken", other.problem or "?", fix_of(facts, name), name
             )
     takes_class = processor.reads_image_processor_type is True
     if file.state == "ok":
@@ -89,7 +81,9 @@ def check(facts: Facts) -> CheckResult:
     if file.state == "unreadable":
         yield NotChecked(reason=f"{file.path} could not be read: {file.problem}")
     elif file.state in ("broken", "not-an-object") or (takes_class and file.state == "too-large"):
-        yield _unusable(facts, file, "preprocessor-broken", file.problem or "?", fetch(FILE))
+        yield _unusable(
+            facts, file, "preprocessor-broken", file.problem or "?", fix_of(facts, FILE)
+        )
     elif file.state == "too-large":
         yield NotChecked(reason=f"{file.path} is {file.problem}; real ones have a few kilobytes")
     elif takes_class and file.state == "missing" and facts.model.image_processor_type is None:
@@ -165,7 +159,7 @@ def _unfitting(facts: Facts, takes_class: bool) -> CheckResult:
             title=f"Pictures are not prepared as the model takes them: {problem}",
             cause="The file was edited, or is another model's.",
             evidence=(Evidence(fact=FILE, value=problem, source=f"{facts.model.path}/{FILE}"),),
-            fix=fetch(FILE),
+            fix=fix_of(facts, FILE),
         )
 
 

@@ -18,7 +18,8 @@ The doctor reads the files; it does not run the template.
 from __future__ import annotations
 
 from doctor.facts import Facts, Tokenizer
-from doctor.findings import CheckResult, Evidence, Finding, Fix, Severity
+from doctor.findings import CheckResult, Evidence, Finding, Severity
+from doctor.mending import fix_of
 from doctor.requirements import installed
 
 CODES = ("tokenizer-missing", "tokenizer-broken", "chat-template-missing")
@@ -68,9 +69,7 @@ def _finding(facts: Facts, code: str, title: str, file: str, problem: str) -> Fi
         title=f"{title}: {problem}",
         cause="The question cannot be turned into what the model was trained on.",
         evidence=(Evidence(fact=file, value=problem, source=facts.model.path or ""),),
-        fix=Fix(
-            id="download", summary=f"fetch the model's {file} again (hf download)", automatic=False
-        ),
+        fix=fix_of(facts, file),
     )
 
 

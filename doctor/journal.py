@@ -113,7 +113,8 @@ class Journal:
         except OSError as error:
             self.discard()
             raise CouldNot(
-                f"What is there could not be kept for a way back: {error}", "Nothing was changed."
+                f"What is there could not be kept for a way back: {error.strerror or error}",
+                "Nothing was changed.",
             ) from error
 
     def read(self) -> None:
@@ -190,7 +191,11 @@ class Journal:
 
         Compiled modules come and go with use; they are nobody's change.
         """
-        made = {path for path, after in recorded.items() if after is not None and after.is_folder}
+        made = {
+            path
+            for path, after in recorded.items()
+            if after is not None and after.is_folder and not snapshot.was_folder(path)
+        }
         for path, now in snapshot.changes().items():
             after = recorded.get(path)
             same = now is None if after is None else now is not None and after.same(now)
@@ -234,10 +239,23 @@ class Journal:
             durable.settle(self._marker.parent)
 
     def replaces(self, others: Sequence[Journal]) -> None:
-        """The fix holds, and what others wrote down within it is part of it."""
-        for other in others:
-            other.discard()
+        """The fix holds, and so do those within it, of which it keeps all that they changed.
+
+        One that changed something elsewhere too, such as a model's file, is still taken back by
+        itself, before this one. Raises ``OSError`` like ``done``.
+        """
         self.done()
+        for other in others:
+            if other._is_within(self):
+                other.discard()
+
+    def _is_within(self, outer: Journal) -> bool:
+        if self._head is None or outer._head is None:
+            return False
+        return all(
+            any(os.path.commonpath([path, root]) == root for root in outer._head.roots)
+            for path in (*self._head.roots, *self._head.alone)
+        )
 
     def entry(self) -> UndoEntry:
         """The journal as reports list it."""

@@ -17,7 +17,7 @@ import msgspec
 
 from doctor import fetch, removable, terminal
 from doctor.actions import Download, Fetched
-from doctor.errors import Failed, Refused
+from doctor.errors import CouldNot, Failed, Refused
 from doctor.facts import Facts, HubTrouble, Model, Remote, RemoteFile
 from doctor.fetch import FetchFailed, Watch
 from doctor.findings import Finding, Severity
@@ -218,6 +218,8 @@ def stage(download: Download, say: Say) -> None:
             fetch.stage(download.model, download.commit, Path(download.home), files, watch)
     except FetchFailed as error:
         raise Failed(f"{error.trouble.message}{KEPT}") from error
+    except CouldNot as error:
+        raise Failed(f"{error.message} {error.hint}") from error
     except OSError as error:
         raise Failed(f"the model could not be fetched: {error.strerror or error}.{KEPT}") from error
 

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -36,6 +35,7 @@ from doctor import (
     sources,
     stand_in,
     state,
+    unfinished,
     uv,
     watch,
     wheels,
@@ -123,11 +123,6 @@ class Repair:
         self._open: journal.Journal | None = None
         self._overlay: str | None = None
 
-    def _tell(self, line: str) -> None:
-        """Progress. That nobody can read it any more (a closed pipe or terminal) stops nothing."""
-        with suppress(OSError, ValueError):
-            self._say(line)
-
     def run(self) -> FixReport:
         """Examine, plan, apply, examine again, prove. Raises ``Refused`` where it may not begin."""
         if self._request.saved is not None:
@@ -136,9 +131,12 @@ class Repair:
         facts = self._look_and_ask()
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
         if self._request.dry_run:
+            notice = unfinished.notice(prefix)
+            if notice is not None:
+                self._say(notice[0].upper() + notice[1:])
             return self.run_held(facts, prefix)
-        with locking.lock(prefix, self._tell), self._stop:
-            if recover(prefix, self._tell):
+        with locking.lock(prefix, self._say), self._stop:
+            if recover(prefix, self._say):
                 facts = self._look_and_ask()
             report = self.run_held(facts, prefix)
         if report.outcome == "fixed":
@@ -150,7 +148,7 @@ class Repair:
         ask = None
         if self._request.may_fetch:
             ask = pull.ask
-            self._tell("Asking the Hub, and holding the model's files against what it has …")
+            self._say("Asking the Hub, and holding the model's files against what it has …")
         return look(self._request.target, self._request.model, self._variables, ask=ask)
 
     def run_held(self, facts: Facts, prefix: str) -> FixReport:
@@ -198,14 +196,14 @@ class Repair:
                 known = None if elsewhere else proof.recall(facts, prefix)
                 if (known is not None and known.unchanged) or self._request.dry_run:
                     return self._report("nothing-to-do", None)
-            self._tell("No check finds an error; proving it with a generation …")
+            self._say("No check finds an error; proving it with a generation …")
             failure = self._prove(facts)
             if failure is None:
                 proof.remember(facts, prefix)
                 return self._with_profile(prefix)
             if self._smoke is not None and smoke.compiler_is_missing(self._smoke):
                 return self._report("failed", NO_COMPILER)
-            self._tell(f"The generation fails: {failure}. Installing the whole recipe anew.")
+            self._say(f"The generation fails: {failure}. Installing the whole recipe anew.")
             anew = True
         made = plan.make(
             facts,
@@ -221,7 +219,9 @@ class Repair:
         if elsewhere:
             self._plan = plan_report(made, None)
         else:
-            self._plan = plan_report(made, _kept_bytes(made, facts), self._sources(prefix))
+            self._plan = plan_report(
+                made, _kept_bytes(made, facts), _sources(self._request, self._variables, prefix)
+            )
         forced = self._request.force or self._request.target.found_by == "--new-venv"
         if made.refusal is not None and not (made.refusal.forcible and forced):
             raise Refused(made.refusal.reason, made.refusal.hint)
@@ -241,18 +241,10 @@ class Repair:
             return self._report("declined", "you said no")
         try:
             for download in made.downloads:
-                pull.stage(download, self._tell)
+                pull.stage(download, self._say)
         except Failed as error:
             return self._report("rolled-back", str(error))
         return self._transaction(made, facts, prefix)
-
-    def _sources(self, prefix: str) -> tuple[Source, ...]:
-        """Where the packages would come from."""
-        if self._request.wheels is not None:
-            return (Source(kind="folder", location=self._request.wheels, setting="--wheels"),)
-        if self._request.offline:
-            return (Source(kind="cache", location=None, setting="--offline"),)
-        return sources.sources(self._variables, Path.cwd(), prefix)
 
     def _with_times(self, made: Plan) -> Plan:
         """The plan with the time that its downloads take on this line."""
@@ -306,7 +298,7 @@ class Repair:
 
     def _transaction(self, made: Plan, facts: Facts, prefix: str) -> FixReport:
         """Keep what is there, apply, examine, prove; on any failure put everything back."""
-        self._tell("Keeping what is there, so that everything can go back …")
+        self._say("Keeping what is there, so that everything can go back …")
         record = self._open = journal.new(prefix)
         summary = "; ".join(step.summary for step in made.steps)
         try:
@@ -319,7 +311,7 @@ class Repair:
             record.done()
             self._open = None
         except (Failed, uv.InstallFailed, OSError, CouldNot) as error:
-            return self._back(record, str(error), "rolled-back")
+            return self._back(record, _words(error), "rolled-back")
         except Refused as refusal:
             reason = f"{refusal.message} {refusal.hint}".strip()
             return self._back(record, reason, "rolled-back" if self._applied else "refused")
@@ -350,7 +342,7 @@ class Repair:
         python = self._request.target.python
         for action in made.steps:
             self._stop.check()
-            self._tell(action.summary[0].upper() + action.summary[1:] + " …")
+            self._say(action.summary[0].upper() + action.summary[1:] + " …")
             if isinstance(action, Install):
                 uv.install(
                     python,
@@ -358,10 +350,10 @@ class Repair:
                     made.reinstall,
                     self._request.offline,
                     self._request.wheels,
-                    self._tell,
+                    self._say,
                 )
             elif isinstance(action, Remove):
-                uv.remove(python, [change.name for change in action.changes], self._tell)
+                uv.remove(python, [change.name for change in action.changes], self._say)
             elif isinstance(action, EditJson):
                 self._edit(action)
             elif isinstance(action, WriteProfile):
@@ -382,13 +374,13 @@ class Repair:
         if not model_files.writable(path):
             self._overlay = model_files.make_overlay(os.path.dirname(path))
             path = os.path.join(self._overlay, os.path.basename(path))
-            self._tell(f"The model's folder may not be written to; a repaired one: {self._overlay}")
+            self._say(f"The model's folder may not be written to; a repaired one: {self._overlay}")
         model_files.replace(path, text.encode())
 
     def _check_again(self) -> Facts:
         """Examine and prove what was applied, and return the facts. Raises ``Failed``."""
         self._stop.check()
-        self._tell("Checking again …")
+        self._say("Checking again …")
         model = self._overlay or self._request.model
         facts = look(self._request.target, model, self._variables)
         examination = registry.examine(facts, registry.names())
@@ -396,7 +388,7 @@ class Repair:
         errors = remaining(examination)
         if errors:
             raise Failed(f"after the fix there is still: {errors[0]}")
-        self._tell("Proving it with a generation …")
+        self._say("Proving it with a generation …")
         failure = self._prove(facts)
         if failure is not None and self._smoke and smoke.compiler_is_missing(self._smoke):
             failure = NO_COMPILER
@@ -449,14 +441,14 @@ class Repair:
         A profile that does not run is no fault of the environment: then it is tried without.
         """
         python, target = self._request.target.python, target_report(facts)
-        self._tell(f"Proving it with {facts.model.id} itself …")
+        self._say(f"Proving it with {facts.model.id} itself …")
         job = smoke.Job(model=path, model_id=facts.model.id)
         if self._wanted is not None and self._wanted.profile.model == facts.model.id:
             shaped = msgspec.structs.replace(job, profile=self._wanted.profile)
             self._real_smoke = smoke.run(python, shaped, target, watch.Unseen())
             if self._real_smoke.passed:
                 return None
-            self._tell(f"It does not run as the profile says: {failure_of(self._real_smoke)}")
+            self._say(f"It does not run as the profile says: {failure_of(self._real_smoke)}")
             self._wanted = None
         self._real_smoke = smoke.run(python, job, target, watch.Unseen())
         if self._real_smoke.passed:
@@ -468,7 +460,7 @@ class Repair:
         self._stop.no_more()
         self._open = None
         uv.end_all()
-        self._tell(f"Going back: {reason}")
+        self._say(f"Going back: {reason}")
         self._after = self._overlay = None
         self._applied = []
         if record.status in (None, "preparing"):  # nothing was changed yet
@@ -478,7 +470,9 @@ class Repair:
             record.take_back()
         except (OSError, CouldNot) as error:
             way_out = "Repeat: vlm-doctor undo"
-            return self._report("failed", f"{reason}; and the way back failed: {error}. {way_out}")
+            return self._report(
+                "failed", f"{reason}; and the way back failed: {_words(error)}. {way_out}"
+            )
         if record.left_alone:
             reason += f"; something else wrote into {record.left_alone[0]}, which is left as it is"
         return self._report(outcome, reason)
@@ -539,7 +533,9 @@ def fresh(
             outcome="planned",
             reason=None,
             before=None,
-            plan=PlanReport(actions=(step,), recipe=recipe),
+            plan=PlanReport(
+                actions=(step,), recipe=recipe, sources=_sources(request, variables, None)
+            ),
             applied=(),
             smoke=None,
             real_smoke=None,
@@ -554,7 +550,7 @@ def fresh(
     with locking.lock(str(path), say), Stop() as stop:
         record = journal.new(str(path))
         record.begin(str(path), step.summary, [str(path)])
-        report = None
+        holds = False
         try:
             say(step.summary[0].upper() + step.summary[1:] + " …")
             uv.make_environment(python, str(path), say)
@@ -563,10 +559,12 @@ def fresh(
             report = repair.run_held(facts, str(path))
             if report.outcome == "fixed":
                 record.replaces(journal.undoable(str(path)))
-        except uv.InstallFailed as error:
-            raise CouldNot(f"The environment could not be made: {error}") from error
+                holds = True
+        except (uv.InstallFailed, OSError) as error:
+            reason = f"The environment could not be made: {_words(error)}"
+            raise CouldNot(reason, "Nothing of it is left.") from error
         finally:
-            if report is None or report.outcome != "fixed":
+            if not holds:
                 stop.no_more()
                 uv.end_all()
                 journal.take_back(record)
@@ -612,6 +610,13 @@ def failure_of(report: SmokeReport) -> str:
         "the picture was not understood: "
         f"it was asked {report.prompt!r} and answered {report.answer!r}, not {report.expected!r}"
     )
+
+
+def _words(error: Exception) -> str:
+    """What an error says, in one line for people."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error)
 
 
 def remaining(examination: Examination) -> list[str]:
@@ -704,6 +709,17 @@ def _records(facts: Facts, made: Plan, prefix: str) -> Iterator[tuple[str, list[
                     yield os.path.dirname(metadata), [row for row in csv.reader(file) if row]
             except (OSError, csv.Error):
                 continue
+
+
+def _sources(
+    request: Request, variables: Mapping[str, str], prefix: str | None
+) -> tuple[Source, ...]:
+    """Where the packages would come from."""
+    if request.wheels is not None:
+        return (Source(kind="folder", location=request.wheels, setting="--wheels"),)
+    if request.offline:
+        return (Source(kind="cache", location=None, setting="--offline"),)
+    return sources.sources(variables, Path.cwd(), prefix)
 
 
 def _kept_bytes(made: Plan, facts: Facts) -> int:

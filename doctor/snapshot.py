@@ -259,6 +259,10 @@ class Snapshot:
         changed |= {path: None for path in self._entries if path not in now}
         return changed
 
+    def was_folder(self, path: str) -> bool:
+        """Whether there was a folder at a path."""
+        return path in self._entries and self._entries[path].is_folder
+
     def restore(self, paths: Iterable[str] | None = None) -> int:
         """Put back what changed (or only ``paths``), and return how many paths that were.
 
@@ -379,15 +383,16 @@ def _keep(source: str, destination: str) -> None:
     """Hard-link a file, or copy it with time, mode and attributes where no link can be made."""
     try:
         os.link(source, destination)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(destination), exist_ok=True)
-        os.link(source, destination)
     except FileExistsError:
         os.unlink(destination)
         _keep(source, destination)
-    except OSError:
-        os.makedirs(os.path.dirname(destination), exist_ok=True)
-        shutil.copy2(source, destination, follow_symlinks=False)
+    except OSError as error:
+        folder = os.path.dirname(destination)
+        if isinstance(error, FileNotFoundError) and not os.path.isdir(folder):
+            os.makedirs(folder)
+            _keep(source, destination)
+        else:
+            shutil.copy2(source, destination, follow_symlinks=False)
 
 
 def _restore_file(path: str, before: Entry) -> bool:

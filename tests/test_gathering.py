@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from doctor import gathering, uv, wheels
+from doctor import gathering, wheels
 from doctor.errors import CouldNot, Refused
 from doctor.recipes import Lock, LockedWheel, Place
 from doctor.reports.recipes import DownloadReport
-from tests.conftest import make_environment
 from tests.package_index import Behaviour, Release, serve, wheel
 
 USER = "me:s3cret"
@@ -220,13 +219,10 @@ def test_a_package_may_be_at_any_of_several_indexes(
 ) -> None:
     # PyTorch's index has old copies of what many packages require.
     old = {"alpha": [Release("0.9")], "beta-two": [Release("1.0")]}
-    python = make_environment(home / "environment")
     with serve(old) as first, serve({"alpha": [Release("1.0")]}) as second:
         monkeypatch.setenv("UV_INDEX", first)
         monkeypatch.setenv("UV_DEFAULT_INDEX", second)
         gather(home / "wheels")
-        lines = locked(*NAMES).requirements(set(NAMES))
-        uv.install(str(python), lines, (), offline=False, wheels=None, progress=lambda line: None)
     assert names(home / "wheels") == WHOLE
 
 
@@ -301,18 +297,3 @@ def test_where_the_folder_cannot_be_made_nothing_is_begun(home: Path) -> None:
     (home / "file").write_text("")
     with pytest.raises(Refused, match="cannot be used"):
         gather(home / "file")
-
-
-@pytest.mark.parametrize("way", [by_name, by_pip_file])
-def test_the_installer_asks_the_same_places(
-    home: Path, monkeypatch: pytest.MonkeyPatch, way: Callable[[Path, str], dict[str, str]]
-) -> None:
-    python = make_environment(home / "environment")
-    said: list[str] = []
-    with serve(PACKAGES, behaviour=Behaviour(user=USER)) as address:
-        for name, value in way(home, address).items():
-            monkeypatch.setenv(name, value)
-        lines = locked(*NAMES).requirements(set(NAMES))
-        uv.install(str(python), lines, (), offline=False, wheels=None, progress=said.append)
-    assert any("beta-two" in line for line in said)
-    assert "s3cret" not in " ".join(said)

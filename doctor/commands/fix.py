@@ -81,6 +81,8 @@ def _elsewhere(options: argparse.Namespace) -> FixReport:
         raise Refused("--facts plans for saved facts; it goes with --dry-run only.")
     if options.python or options.venv or options.new_venv:
         raise Refused("--facts goes with no --python, no --venv and no --new-venv.")
+    if options.download:
+        raise Refused("--facts plans for saved facts; nothing is fetched for them.")
     path = Path(options.facts)
     facts = saved.read(path, options.model)
     request = repair.Request(

@@ -12,7 +12,7 @@ from doctor.estimate.pictures import Sight
 # A cache grows by so many tokens at a time (``KVCache.step`` in mlx-vlm's and mlx-lm's cache.py).
 CACHE_STEP = 256
 # So many layers are put on the tape; what MLX holds at once is never that of more.
-MOST_ON_TAPE = 96
+MOST_ON_TAPE = 32
 
 
 @dataclass(frozen=True)

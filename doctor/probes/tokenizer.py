@@ -62,7 +62,11 @@ def look(folder: Path, head: dict[str, Any], config: dict[str, Any]) -> Tokenize
     for name in MARKS:
         number = config.get(name)
         if file is not None and type(number) is int and number >= 0:
-            marks[name] = added.get(number) or _entry(file, number)
+            token = in_config.get(str(number))
+            listed = token.get("content") if isinstance(token, dict) else None
+            # Where the two files number a token differently, it gets the number of the second.
+            known = listed if listed in added.values() else None
+            marks[name] = added.get(number) or known or _entry(file, number)
     return Tokenizer(
         class_name=class_name if isinstance(class_name, str) and class_name else None,
         extra_special_tokens=kind,

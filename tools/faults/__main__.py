@@ -6,22 +6,32 @@ import argparse
 import sys
 from pathlib import Path
 
-from tools.faults import killing
+from tools.faults import faulty, killing
 from tools.faults.place import ROOT, Place
 
 
 def main() -> int:
     """Run what was asked for; 0 if all went as promised."""
     parser = argparse.ArgumentParser(prog="tools.faults", description=__doc__)
+    parser.add_argument("what", choices=("kill", "take-away"))
     parser.add_argument("--folder", type=Path, default=ROOT / ".cache" / "faults")
-    parser.add_argument("--points", type=int, default=250, help="how often to kill")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--points", type=int, default=220, help="how often to kill")
+    parser.add_argument("--seed", type=int, default=1, help="which points")
+    parser.add_argument("--more", action="store_true", help="add to the kills that are recorded")
+    parser.add_argument("--results", type=Path, default=ROOT / "tests" / "faults")
+    parser.add_argument("--only", default="", help="the faults with this in their name")
     options = parser.parse_args()
-    results = ROOT / "tests" / "faults"
+    results = options.results
     results.mkdir(exist_ok=True)
     place = Place(options.folder.absolute())
     place.make()
-    return 0 if killing.kill(place, options.points, options.seed, results / "kill.json") else 1
+    if options.what == "kill":
+        well = killing.kill(
+            place, options.points, options.seed, results / "kill.json", options.more
+        )
+    else:
+        well = faulty.take_away(place, results / "take-away.json", options.only)
+    return 0 if well else 1
 
 
 if __name__ == "__main__":
