@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from doctor import room
-from doctor.estimate import NotEstimable, estimate_of
+from doctor.estimate import NotEstimable, estimate_of, judge
 from doctor.estimate.of_facts import USUAL
 from doctor.facts import Facts
 from doctor.reports.check import MemoryReport
@@ -32,5 +31,5 @@ def memory(facts: Facts) -> MemoryReport | None:
     return MemoryReport(
         phases=msgspec.structs.asdict(usual.phases),
         pictures=pictures,
-        budget_bytes=room.budget(facts.machine),
+        budget_bytes=judge(usual, facts.machine).limit_bytes,
     )

@@ -58,7 +58,7 @@ def memory_plot(report: CheckReport) -> markupsafe.Markup:
     memory = report.memory
     assert memory is not None
     phases = {language.text(name): size for name, size in memory.phases.items()}
-    words = language.text("this machine's budget")
+    words = language.text("what there is for it here")
     drawn = plots.svg(
         clean(report.model.id), phases, memory.pictures, memory.budget_bytes, budget_words=words
     )
