@@ -19,7 +19,7 @@ from doctor.findings import NotChecked
 from doctor.formats import github, markdown, picture
 from doctor.formats.contents import packages
 from doctor.reports import SCHEMA, Report, Tool
-from doctor.reports.check import CheckReport, PlanReport, check_report, plan_report
+from doctor.reports.check import CheckReport, MemoryReport, PlanReport, check_report, plan_report
 from doctor.reports.explain import ErrorSeen, ExplainReport, incident_report
 from doctor.reports.fix import FixReport
 from doctor.reports.smoke import Answer, SmokeModel, SmokeReport, Stage
@@ -60,7 +60,12 @@ def checked(facts: Facts, evil: str = "") -> CheckReport:
             replace(report.findings[0], title=evil, cause=evil, incident=evil),
             replace(report.findings[0], ignored=evil),
         ]
-        report = replace(report, not_checked=(gap,), findings=(*report.findings, *findings))
+        report = replace(
+            report,
+            not_checked=(gap,),
+            findings=(*report.findings, *findings),
+            memory=MemoryReport(phases={evil: 1}, pictures=((1, 1),), budget_bytes=None),
+        )
     return report
 
 

@@ -57,7 +57,7 @@ def memory_plot(report: CheckReport) -> markupsafe.Markup:
     """The drawing of what a generation takes: an SVG, which escapes by itself."""
     memory = report.memory
     assert memory is not None
-    phases = {language.text(name): size for name, size in memory.phases.items()}
+    phases = {clean(language.text(name)): size for name, size in memory.phases.items()}
     words = language.text("what there is for it here")
     drawn = plots.svg(
         clean(report.model.id), phases, memory.pictures, memory.budget_bytes, budget_words=words
