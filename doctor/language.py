@@ -30,6 +30,8 @@ DOMAIN = "vlm-doctor"
 PAGE_COLUMNS = 88
 # Fewer letters than this do not tell a text with several places from others.
 FEW_LETTERS = 8
+# Texts are looked up by this many first letters.
+BEGINNING = 3
 # How deep texts are looked for in what is filled into others.
 MOST_DEPTH = 4
 
@@ -122,7 +124,8 @@ def _translated(english: str, depth: int) -> str | None:
     whole = catalogue.gettext(english)
     if whole != english:
         return whole
-    for pattern in _patterns(_language):
+    patterns = _patterns(_language)
+    for pattern in (*patterns.get(english[:BEGINNING], ()), *patterns[""]):
         values = pattern.values(english)
         if values is None:
             continue
@@ -187,12 +190,21 @@ def _catalogue(language: str) -> GNUTranslations:
 
 
 @functools.cache
-def _patterns(language: str) -> list[Pattern]:
-    """The catalogue's texts with places, those with most words first."""
+def _patterns(language: str) -> dict[str, list[Pattern]]:
+    """The catalogue's texts with places by how they begin, those with most words first.
+
+    Those that may begin with anything are under the empty beginning.
+    """
     import json
 
     path = FOLDER / language / "LC_MESSAGES" / "patterns.json"
-    return [Pattern(*item) for item in json.loads(path.read_text(encoding="utf-8"))]
+    found: dict[str, list[Pattern]] = {"": []}
+    for item in json.loads(path.read_text(encoding="utf-8")):
+        pattern = Pattern(*item)
+        first = pattern.chunks[0]
+        beginning = first[:BEGINNING] if len(first) >= BEGINNING else ""
+        found.setdefault(beginning, []).append(pattern)
+    return found
 
 
 def page(markdown: str) -> str:

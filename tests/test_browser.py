@@ -11,13 +11,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
-from doctor import formats, language
+from doctor import drawn, formats, language
 from doctor.reports import Report
 from tests.conftest import recorded
+from tests.facts_of import replace
 from tests.test_formats import checked, evil_facts, fixed, smoked
 
 PAGES: dict[str, Report] = {
-    "check": checked(recorded("report")),
+    "check": replace(checked(recorded("report")), memory=drawn.memory(recorded("report"))),
     "hostile": checked(evil_facts('"><img src=x onerror=alert(1)>'), "<b>" + "w" * 300),
     "smoke": smoked("x y " * 40),
     "fix": fixed("x y " * 40),

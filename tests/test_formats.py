@@ -12,14 +12,15 @@ import pytest
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from doctor import formats, pictures, plan, registry
+from doctor import formats, incidents, pictures, plan, registry
 from doctor.actions import Change, Remove
 from doctor.facts import Facts
 from doctor.findings import NotChecked
 from doctor.formats import github, markdown, picture
 from doctor.formats.contents import packages
 from doctor.reports import SCHEMA, Report, Tool
-from doctor.reports.check import CheckReport, PlanReport, check_report, plan_report
+from doctor.reports.check import CheckReport, MemoryReport, PlanReport, check_report, plan_report
+from doctor.reports.explain import ErrorSeen, ExplainReport, incident_report
 from doctor.reports.fix import FixReport
 from doctor.reports.smoke import Answer, SmokeModel, SmokeReport, Stage
 from tests.conftest import Doctor, recorded
@@ -59,7 +60,12 @@ def checked(facts: Facts, evil: str = "") -> CheckReport:
             replace(report.findings[0], title=evil, cause=evil, incident=evil),
             replace(report.findings[0], ignored=evil),
         ]
-        report = replace(report, not_checked=(gap,), findings=(*report.findings, *findings))
+        report = replace(
+            report,
+            not_checked=(gap,),
+            findings=(*report.findings, *findings),
+            memory=MemoryReport(phases={evil: 1}, pictures=((1, 1),), budget_bytes=None),
+        )
     return report
 
 
@@ -181,6 +187,32 @@ def test_markdown_has_what_an_issue_needs() -> None:
         "1 error, 1 note",
     ):
         assert part in document
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_every_other_report_is_markdown_too(evil: str) -> None:
+    incident = incident_report(next(iter(incidents.load().values())), evil, 3)
+    report = ExplainReport(
+        schema=SCHEMA,
+        command="explain",
+        tool=Tool(),
+        code=None,
+        check=None,
+        page="",
+        incidents=(incident,),
+        errors=(ErrorSeen(type=evil, message=evil, line=1),),
+    )
+    words = "".join(parsed(formats.render(report, "markdown")))
+    assert not re.search(r"@octocat|#\d|GH-\d", words)
+    assert "line 3" in words
+
+
+def test_reports_without_a_layout_of_their_own(doctor: Doctor) -> None:
+    run = doctor("recipes", "--format", "markdown")
+    assert run.code == 0
+    assert run.out.startswith("## vlm-doctor recipes")
+    assert "torch-free" in "".join(parsed(run.out))
+    assert doctor("explain", "swap-high", "--format", "markdown").out.count("\n## By hand") == 1
 
 
 # GitHub's runners

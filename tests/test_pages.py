@@ -25,7 +25,7 @@ def test_every_code_has_its_page(code: str) -> None:
     title, *headings = found
     assert 10 < len(title) < 90
     assert tuple(headings[: len(pages.PARTS)]) == pages.PARTS
-    assert all(len(text) > 20 for text in found.values()), found
+    assert all(len(text) > 10 for text in found.values()), found
 
 
 @pytest.mark.parametrize("name", incidents.load())

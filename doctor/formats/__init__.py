@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from doctor.reports import Report
 
 # The formats that every command has, and those that these commands have besides.
-EVERYWHERE = ("text", "json")
+EVERYWHERE = ("text", "json", "markdown")
 DOCUMENTS = ("markdown", "github", "html")
 COMMANDS = ("check", "fix", "smoke")
 
 
 def of_command(command: str) -> tuple[str, ...]:
     """The formats that a command's report can have."""
-    return (*EVERYWHERE, *DOCUMENTS) if command in COMMANDS else EVERYWHERE
+    return (*EVERYWHERE, *DOCUMENTS[1:]) if command in COMMANDS else EVERYWHERE
 
 
 def render(report: Report, format_name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from doctor.actions import Install, Remove
+from doctor.actions import Download, Install, Remove
 from doctor.facts import Struct
 from doctor.findings import Finding, Severity
 from doctor.language import counted, text
@@ -55,7 +55,9 @@ def next_of(report: CheckReport) -> str | None:
     automatic = any(
         finding.fix.automatic and finding.severity is Severity.ERROR for finding in heard(report)
     )
-    return f"vlm-doctor fix{named(report)}" if report.verdict == "broken" and automatic else None
+    if report.verdict != "broken" or not automatic or report.plan.refused is not None:
+        return None
+    return f"vlm-doctor fix{named(report)}"
 
 
 def proof_of(proof: Proof) -> str:
@@ -150,13 +152,53 @@ def _canonical(name: str) -> str:
 
 
 def to_fetch(plan: PlanReport) -> list[str]:
-    """What a plan costs, in sentences."""
-    lines = []
+    """Where a plan gets its packages from and what it costs, in sentences."""
+    lines = [text(f"From {source.line()}") for source in plan.sources]
     if plan.download_bytes:
         lines.append(text(f"To fetch: {size(plan.download_bytes)} at most"))
     if plan.disk_bytes:
         lines.append(text(f"Disk, with the way back: {size(plan.disk_bytes)}"))
     return lines
+
+
+def files_of(action: Download) -> list[Row]:
+    """The files that a download brings, each with why and its size."""
+    return [
+        Row(label=file.path, value=f"{text(file.why)}, {_size_of(file.bytes)}")
+        for file in action.fetched
+    ]
+
+
+def _size_of(number: int | None) -> str:
+    return text("size unknown here") if number is None else size(number)
+
+
+def left_of(action: Install) -> str | None:
+    """What an install leaves to conda, in a sentence."""
+    left = ", ".join(f"{change.name} {change.before}" for change in action.left)
+    return text(f"left to conda: {left}") if left else None
+
+
+def refused_of(plan: PlanReport) -> str | None:
+    """Why ``fix`` will not carry out a plan, in a sentence."""
+    if plan.refused is None:
+        return None
+    return f"{text('vlm-doctor fix will not do it:')} {text(plan.refused)}"
+
+
+def watched(report: SmokeReport) -> list[Row]:
+    """The peaks of a watched run by phases; of MLX's own account, and of the process."""
+    phases = report.watch.phases if report.watch is not None else ()
+    rows = []
+    for phase in phases:
+        peaks = []
+        if phase.mlx_peak_bytes is not None:
+            peaks.append(f"MLX {size(phase.mlx_peak_bytes)}")
+        if phase.process_peak_bytes is not None:
+            peaks.append(text(f"the process {size(phase.process_peak_bytes)}"))
+        if peaks:
+            rows.append(Row(label=text(phase.name), value=", ".join(peaks)))
+    return rows
 
 
 def way_of(finding: Finding) -> str | None:

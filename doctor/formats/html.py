@@ -18,6 +18,7 @@ import markupsafe
 from doctor import language, plots
 from doctor.formats import contents, picture
 from doctor.reports import Report
+from doctor.reports.check import CheckReport
 from doctor.reports.smoke import SmokeReport
 from doctor.terminal import clean
 
@@ -49,6 +50,7 @@ def engine() -> jinja2.Environment:
     )
     made.globals |= {"_": language.text, "contents": contents, "pictures_of": picture.pictures_of}
     made.globals |= {"drawing_of": drawing_of}
+    made.globals["memory_plot"] = memory_plot
     made.filters |= {"prose": prose, "said": language.text}
     return made
 
@@ -62,6 +64,18 @@ def drawing_of(report: SmokeReport) -> markupsafe.Markup | None:
     budget = report.device.gpu_budget_bytes if report.device is not None else None
     drawn = plots.svg(report.model.id, peaks, budget_bytes=budget)
     return markupsafe.Markup(drawn)  # noqa: S704 plots escapes what is from outside
+
+
+def memory_plot(report: CheckReport) -> markupsafe.Markup:
+    """The drawing of what a generation takes: an SVG, which escapes by itself."""
+    memory = report.memory
+    assert memory is not None
+    phases = {clean(language.text(name)): size for name, size in memory.phases.items()}
+    words = language.text("what there is for it here")
+    drawn = plots.svg(
+        clean(report.model.id), phases, memory.pictures, memory.budget_bytes, budget_words=words
+    )
+    return markupsafe.Markup(drawn)  # noqa: S704
 
 
 def _shown(value: object) -> object:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from doctor.actions import Advice, Install, Remove
+from doctor import __version__, language, texts
+from doctor.actions import Advice, Download, Install, Remove
 from doctor.findings import Finding
 from doctor.formats import contents
 from doctor.language import text
@@ -19,7 +20,7 @@ from doctor.reports import Report
 from doctor.reports.check import CheckReport, PlanReport
 from doctor.reports.fix import FixReport
 from doctor.reports.smoke import SmokeReport
-from doctor.terminal import clean
+from doctor.terminal import Part, clean
 
 # What CommonMark or GitHub gives a meaning to, and the dots and colons of addresses.
 MARKS = re.compile(r"[\\`*_\[\]<>#|~$&]|(?<=www)\.|:(?=//)")
@@ -82,10 +83,43 @@ def render(report: Report) -> str:
         word = text("passed") if report.passed else text("failed")
         lines = [f"## vlm-doctor smoke: {word}", "", *_smoke(report)]
     else:
-        raise TypeError(report.command)
-    tool = getattr(report, "tool").version  # noqa: B009 each of these documents has it
-    lines.append(f"<sub>vlm-doctor {sentence(tool)}</sub>")
-    return "\n".join(lines)
+        sheet = Sheet()
+        texts.render(report, sheet)
+        said = re.sub(r"\n{3,}", "\n\n", "\n".join(sheet.lines).strip())
+        lines = [f"## vlm-doctor {report.command}", "", said, ""]
+    return "\n".join([*lines, f"<sub>vlm-doctor {__version__}</sub>"])
+
+
+class Sheet:
+    """Paper for the reports that have no layout of their own in Markdown: what the text says."""
+
+    def __init__(self) -> None:
+        self.columns: int | None = None
+        self.lines: list[str] = []
+
+    def line(self, *parts: Part, indent: int = 0) -> None:
+        """A paragraph, or an item of a list where the line is indented."""
+        said = "".join(text(part if isinstance(part, str) else part[0]) for part in parts)
+        if not said.strip():
+            self.lines.append("")
+        elif indent:
+            self.lines.append(f"{' ' * (indent - 2)}- {sentence(said)}")
+        else:
+            self.lines += ["", sentence(said), ""]
+
+    def table(self, rows: Sequence[Sequence[str]], indent: int = 0) -> None:
+        """A table without a head; a list ends before it."""
+        if rows:
+            cells = ([sentence(text(cell)) for cell in row] for row in rows)
+            self.lines += ["", *table([""] * len(rows[0]), cells)]
+
+    def page(self, markdown: str) -> None:
+        """A page, which is Markdown already and the doctor's own."""
+        self.lines.append(language.page(markdown))
+
+    def verbatim(self, text: str) -> None:
+        """A block of code."""
+        self.lines += ["", *block(text)]
 
 
 def _check(report: CheckReport) -> list[str]:
@@ -159,11 +193,17 @@ def _plan(plan: PlanReport) -> list[str]:
             ]
             shown = table((text("Package"), text("version"), text("planned")), rows)
             lines += ["", *(folded(text("Changes"), shown) if len(rows) > MOST_ROWS else shown)]
-    lines += [f"- {sentence(text(f'From {source.line()}'))}" for source in plan.sources]
-    lines += [f"- {line}" for line in contents.to_fetch(plan)]
+            left = contents.left_of(action) if isinstance(action, Install) else None
+            lines += [sentence(left), ""] if left else []
+        if isinstance(action, Advice) and action.commands:
+            lines += ["", *block("\n".join(action.commands))]
+        if isinstance(action, Download):
+            files = [(code(row.label), sentence(row.value)) for row in contents.files_of(action)]
+            lines += ["", *table(("", ""), files)]
+    refused = contents.refused_of(plan)
+    lines += [f"**{text('refused')}** {sentence(refused)}", ""] if refused else []
+    lines += [f"- {sentence(line)}" for line in contents.to_fetch(plan)]
     lines += [f"- **{text('breaks')}** {sentence(text(broken))}" for broken in plan.breaks]
-    if plan.refused is not None:
-        lines.append(f"- **{text('not by the doctor')}** {sentence(text(plan.refused))}")
     return [*lines, ""]
 
 
@@ -204,4 +244,7 @@ def _smoke(report: SmokeReport) -> list[str]:
     measured = [(row.label, sentence(row.value)) for row in contents.measured(report)]
     if measured and report.answer is not None:
         lines += table(("", ""), measured)
+    watched = [(row.label, sentence(row.value)) for row in contents.watched(report)]
+    if watched:
+        lines += [f"{text('Peak memory of each phase')}:", "", *table(("", ""), watched)]
     return lines

@@ -20,11 +20,12 @@ import jinja2
 import jinja2.ext
 
 from doctor import language, recipes
+from doctor.estimate.terms import Phases
 from doctor.facts import Pressure
 from doctor.findings import Severity, Verdict
 from doctor.formats import html
 from doctor.reports.fix import Outcome
-from doctor.reports.smoke import StageName
+from doctor.reports.smoke import PhaseName, StageName
 from tools.documentation import SECTIONS
 from tools.languages.argparse_texts import ARGPARSE
 
@@ -47,7 +48,8 @@ SINGLE = re.compile(r"[A-Za-z]")
 NAMES = re.compile(r"`[^`]*`|[\w.-]+/[\w.-]+#\d+")
 # Regular expressions, templates of files, names of styles.
 CODE = re.compile(
-    r"[\\^$]|\(\?|^bold |\n|<\w|::|^#|^Callable\[|^doctor\.|^(vlm-doctor|--)[a-z -]*\0?$"
+    r"[\\^$]|\(\?|^bold |\n|<\w|::|^#|^Callable\[|^doctor\.|"
+    r"^vlm-doctor( [a-z-]+)?( --[a-z-]+)* ?\0?$|^--[a-z-]+ ?\0?$"
 )
 
 
@@ -76,8 +78,9 @@ def all_texts() -> Iterator[Text]:
     yield from _recipes()
     for title in (*SECTIONS.values(), "Models"):
         yield Text(title, None, "tools/documentation.py", 1)
-    for kind in (Verdict, Outcome, Pressure, StageName):
-        for word in get_args(kind):
+    words = (get_args(kind) for kind in (Verdict, Outcome, Pressure, StageName, PhaseName))
+    for kind in (*words, Phases.__struct_fields__):
+        for word in kind:
             yield Text(word, None, "doctor/reports", 1)
     for severity in Severity:
         yield Text(severity.value, None, "doctor/findings.py", 1)
