@@ -94,9 +94,10 @@ def _evidence(
     facts: Facts, total: int, available: int, told: Estimate | None
 ) -> tuple[Evidence, ...]:
     machine, model = facts.machine, facts.model
+    asked = machine.memory_limit_source or "psutil.virtual_memory"
     evidence = [
-        Evidence(fact="RAM", value=_gigabytes(total), source="psutil.virtual_memory"),
-        Evidence(fact="available", value=_gigabytes(available), source="psutil.virtual_memory"),
+        Evidence(fact="RAM", value=_gigabytes(total), source=asked),
+        Evidence(fact="available", value=_gigabytes(available), source=asked),
     ]
     if machine.gpu_budget_bytes is not None:
         evidence.append(

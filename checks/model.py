@@ -40,6 +40,9 @@ CODES = (
     "model-type-unsupported",
 )
 
+# What the probe says of a folder, a pipe or a device in a file's place.
+NO_FILE = "not a regular file"
+
 # What the probe says of a model that brings its own code (``model_file``).
 OWN_FILE = "its code is a file of its own"
 
@@ -50,7 +53,7 @@ def check(facts: Facts) -> CheckResult:
     if model.found in ("card", "nowhere"):
         yield _not_cached(facts)
     config = model.files.get("config.json")
-    if config is not None and config.state == "unreadable":
+    if config is not None and config.state == "unreadable" and config.problem != NO_FILE:
         yield NotChecked(reason=f"{config.path} could not be read: {config.problem}")
     elif config is not None and (config.state != "ok" or model.type is None):
         problem = config.problem or (

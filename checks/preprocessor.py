@@ -48,6 +48,8 @@ MOVE = Fix(
     automatic=True,
 )
 # What transformers reads besides, and ends at where it is no JSON.
+# What the probe says of a folder, a pipe or a device in a file's place.
+NO_FILE = "not a regular file"
 VIDEO = "video_preprocessor_config.json"
 OTHERS = ("processor_config.json", VIDEO)
 
@@ -78,9 +80,11 @@ def check(facts: Facts) -> CheckResult:
     video = facts.environment.video_processor
     if processor.provider == "transformers" and video is not None and video.exists is False:
         yield _stale_class(facts, facts.model.files[VIDEO], video, "video_processor_type")
-    if file.state == "unreadable":
+    if file.state == "unreadable" and file.problem != NO_FILE:
         yield NotChecked(reason=f"{file.path} could not be read: {file.problem}")
-    elif file.state in ("broken", "not-an-object") or (takes_class and file.state == "too-large"):
+    elif file.state in ("broken", "not-an-object", "unreadable") or (
+        takes_class and file.state == "too-large"
+    ):
         yield _unusable(
             facts, file, "preprocessor-broken", file.problem or "?", fix_of(facts, FILE)
         )

@@ -30,6 +30,9 @@ CONFIG = "tokenizer_config.json"
 # A template in these files goes to the processor, in tokenizer_config.json to the tokenizer.
 OF_PROCESSOR = ("chat_template.jinja", "chat_template.json", "processor_config.json")
 
+# What the probe says of a chat_template.json that ends loading, whatever stands elsewhere.
+NO_JSON, NO_TEMPLATE = "it is no JSON", "it has no chat_template"
+
 # Words in the names of tokens that stand for a picture.
 PICTURE_WORDS = ("image", "img", "vision", "picture", "patch", "media")
 
@@ -136,7 +139,7 @@ def _template(facts: Facts, tokenizer: Tokenizer) -> CheckResult:
     parameters = facts.environment.parameters
     assert parameters is not None
     broken = tokenizer.templates.get("chat_template.json")
-    if broken is not None and broken.problem == "it is no JSON":
+    if broken is not None and broken.problem in (NO_JSON, NO_TEMPLATE):
         yield _finding(
             facts,
             "chat-template-missing",

@@ -647,7 +647,8 @@ class WeightSizes(Struct, frozen=True):
     ``experts`` those of a mixture of experts, ``head`` the
     words' scores, all within ``total``; ``largest`` is one array.
     ``width`` is the size of one activation (2 for bfloat16 and float16, 4 for float32); ``bits``
-    those of one weight where they are quantised, else null.
+    those of one weight where they are quantised, else null; ``vision_quantised`` tells that the
+    vision tower's are too.
     ``source`` says where that is from: ``headers``, ``config`` or ``card``. ``problems`` are
     what is wrong with the files, in words.
     """
@@ -660,6 +661,7 @@ class WeightSizes(Struct, frozen=True):
     largest: int = 0
     width: int = 2
     bits: float | None = None
+    vision_quantised: bool = False
     source: str = "headers"
     problems: tuple[str, ...] = ()
 

@@ -52,7 +52,7 @@ def current() -> str:
 
 def choose(words: Sequence[str], variables: Mapping[str, str]) -> str:
     """The language that ``--lang`` asks for among the words, else that of the locale."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words[1:], ""], strict=False):
         asked = following if word == "--lang" else word.removeprefix("--lang=")
         if word.startswith("--lang") and asked in LANGUAGES:
             return asked

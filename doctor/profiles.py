@@ -29,8 +29,8 @@ def wanted(facts: Facts, findings: Iterable[Finding], path: str | None) -> Write
     """The profile to write: where the user asked for one, or where memory warns.
 
     ``path`` is where the user wants it. Null where none is called for, where nothing can be told
-    of the model, and where the file says so already. Raises ``Refused`` where it cannot be written
-    there.
+    of the model, and where the file says so already. Raises ``Refused`` where the user asked and it
+    cannot be written.
     """
     short = any(
         finding.check == "memory"
@@ -41,6 +41,11 @@ def wanted(facts: Facts, findings: Iterable[Finding], path: str | None) -> Write
     if path is None and not short:
         return None
     found = for_machine(facts)
+    if found is None and path is not None:
+        raise Refused(
+            f"What {facts.model.id} needs cannot be told: there is no profile to write.",
+            "Name a model that is here, or one of: vlm-doctor models",
+        )
     if found is None:
         return None
     place = Path(path).absolute() if path is not None else place_of(facts.model.id)
@@ -128,7 +133,7 @@ def _of_table(
 def place_of(model: str) -> Path:
     """Where a model's profile is kept, named for people."""
     name = re.sub(r"[^\w.-]+", "--", model).strip("-.") or "model"
-    return state.made(state.settings() / "profiles") / f"{name[-100:]}.toml"
+    return state.settings() / "profiles" / f"{name[-100:]}.toml"
 
 
 def _says(place: Path, found: Profile) -> bool:

@@ -38,6 +38,8 @@ Say = Callable[[str], None]
 
 def ask(model: Model) -> tuple[Remote | None, HubTrouble | None, Model]:
     """Ask the Hub, and hold every file that is here against what it has, byte for byte."""
+    if model.path is None:
+        return hub.ask(model, verify=True)
     with terminal.progress("Comparing the model's files with the Hub's") as advance:
         return hub.ask(model, verify=True, advance=advance)
 

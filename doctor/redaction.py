@@ -63,6 +63,13 @@ _WORKING_FOLDERS = ("PWD", "OLDPWD")
 _VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+|[A-Z][A-Z0-9]+")
 _NO_SECRET = re.compile(r"(?:set|none|null|true|false|yes|no|on|off|\d{0,5})", re.IGNORECASE)
 
+# Users of URLs that stand for "here comes a token", and hosts that everybody has.
+_EVERYBODYS_USERS = ("git", "oauth2", "__token__", "x-access-token")
+_EVERYBODYS_HOSTS = frozenset(
+    "github.com gitlab.com bitbucket.org huggingface.co hf.co pypi.org files.pythonhosted.org "
+    "localhost 127.0.0.1".split()
+)
+
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
     re.DOTALL | re.I,
@@ -158,7 +165,7 @@ def identity(variables: Mapping[str, str]) -> Identity:
         if is_secret(name) and not _NO_SECRET.fullmatch(value) and len(value) >= SHORTEST_SECRET
     ]
     for value in variables.values():
-        secrets += [secret for found in _URL.finditer(value) for secret in _credentials(found[2])]
+        secrets += [secret for found in _URL.finditer(value) for secret in _of_url(found)]
     return Identity(
         names=tuple(dict.fromkeys(filter(None, names))),
         homes=tuple(
@@ -292,7 +299,7 @@ class Redactor:
         """Names and secrets that a text gives away by their place."""
         if "://" in text:
             for found in _URL.finditer(text):
-                for secret in _credentials(found[2]):
+                for secret in _of_url(found):
                     self._learn_secret(secret)
         if "/" in text or "\\" in text:
             for found in _HOME.finditer(text):
@@ -516,15 +523,17 @@ def _is_value(text: str) -> bool:
     return any(letter.isdigit() for letter in text) or not text.islower()
 
 
-def _credentials(authority: str) -> list[str]:
-    """The user and the password of a URL, each as it is written and decoded."""
-    return [
-        form
-        for part in authority.split(":")
-        if part not in ("git", "oauth2", "__token__", "x-access-token")
-        for form in {part, unquote(part)}
-        if form
-    ]
+def _of_url(found: re.Match[str]) -> list[str]:
+    """What a URL with credentials has to hide: user and password, as written and decoded.
+
+    Its host is as private as they are, unless it is everybody's.
+    """
+    parts = [part for part in found[2].split(":") if part not in _EVERYBODYS_USERS]
+    secrets = [form for part in parts for form in (part, unquote(part)) if form]
+    host = re.split(r"[/?#:]", found[3], maxsplit=1)[0]
+    if host and host.lower() not in _EVERYBODYS_HOSTS:
+        secrets.append(host)
+    return list(dict.fromkeys(secrets))
 
 
 def _forms(secret: str) -> set[str]:

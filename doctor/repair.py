@@ -7,14 +7,10 @@ import json
 import os
 import platform
 import shutil
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import msgspec
 from packaging.utils import canonicalize_name
@@ -63,10 +59,10 @@ from doctor.reports import SCHEMA, Tool, target_report
 from doctor.reports.check import CheckReport, PlanReport, check_report, plan_report
 from doctor.reports.fix import FixReport, Outcome
 from doctor.reports.smoke import SmokeReport
+from doctor.stopping import Stop
 from doctor.target import Target
 
 Progress = Callable[[str], None]
-Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
 # Bytes of free disk that must be left over: an environment on a full disk does not work either.
 SPARE_DISK = 200_000_000
@@ -135,10 +131,12 @@ class Repair:
             if notice is not None:
                 self._say(notice[0].upper() + notice[1:])
             return self.run_held(facts, prefix)
-        with locking.lock(prefix, self._say), self._stop:
-            if recover(prefix, self._say):
-                facts = self._look_and_ask()
-            report = self.run_held(facts, prefix)
+        with locking.lock(prefix, self._say):
+            recovered = recover(prefix, self._say)
+            with self._stop:
+                if recovered:
+                    facts = self._look_and_ask()
+                report = self.run_held(facts, prefix)
         if report.outcome == "fixed":
             journal.tidy()
         return report
@@ -298,6 +296,8 @@ class Repair:
 
     def _transaction(self, made: Plan, facts: Facts, prefix: str) -> FixReport:
         """Keep what is there, apply, examine, prove; on any failure put everything back."""
+        if self._wanted is not None:
+            state.made(Path(self._wanted.path).parent)
         self._say("Keeping what is there, so that everything can go back …")
         record = self._open = journal.new(prefix)
         summary = "; ".join(step.summary for step in made.steps)
@@ -402,8 +402,9 @@ class Repair:
         """The report of an environment that works, once its run profile is written."""
         if self._wanted is None:
             return self._report("nothing-to-do", None)
-        record = self._open = journal.new(prefix)
         path = self._wanted.path
+        state.made(Path(path).parent)
+        record = self._open = journal.new(prefix)
         try:
             record.begin(prefix, self._wanted.summary, [], [model_files.temporary_of(path), path])
             self._write_profile()
@@ -739,7 +740,10 @@ def recover(prefix: str, say: Progress) -> bool:
         journal.interrupted(prefix)  # what never came so far as to change anything is cleared away
         return False
     say("An earlier fix was interrupted; putting everything back as it was …")
-    _, left_alone = journal.recover(prefix)
+    with Stop() as stop:
+        stop.no_more()
+        _, left_alone = journal.recover(prefix)
+        stop.again()
     for path in left_alone:
         say(f"Something else wrote into {path} meanwhile, which is left as it is.")
     return True
@@ -767,45 +771,3 @@ def put(action: PutFile) -> None:
         content = source.read_bytes()
     os.makedirs(os.path.dirname(path), exist_ok=True)
     model_files.replace(path, content)
-
-
-class Stop:
-    """Lets SIGINT, SIGTERM and SIGHUP stop a fix once, so that everything goes back before the end.
-
-    The first one raises ``Interrupted``; more of them change nothing. Where Python swallowed that
-    (it does in some of its own callbacks), ``check`` raises it at the next step.
-    """
-
-    def __init__(self) -> None:
-        self._asked = self._too_late = False
-        self._old: dict[signal.Signals, Handler] = {}
-
-    def __enter__(self) -> Stop:
-        """Take the signals. Python gives them to the main thread only."""
-        if threading.current_thread() is not threading.main_thread():
-            return self
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) != signal.SIG_IGN:  # nohup has to go on
-                self._old[number] = signal.signal(number, self._stop)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Give the signals back, unless the end is near: what was done has to be reported."""
-        if self._too_late:
-            return
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
-
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        asked_before, self._asked = self._asked, True
-        if not asked_before and not self._too_late:
-            raise Interrupted
-
-    def check(self) -> None:
-        """Raise ``Interrupted`` if it was asked for."""
-        if self._asked and not self._too_late:
-            raise Interrupted
-
-    def no_more(self) -> None:
-        """From here on nothing is stopped."""
-        self._too_late = True

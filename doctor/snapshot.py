@@ -308,16 +308,20 @@ class Snapshot:
         return (kept.size, kept.modified_ns) != (before.size, before.modified_ns)
 
     def _restore_folders(self, paths: Iterable[str]) -> None:
-        """Give folders their modes and times back, the deepest first: each change alters both."""
+        """Give folders their modes and times back, the deepest first: each change alters both.
+
+        What is right is not touched: it may lie where nothing can be written.
+        """
         for path in sorted(paths, key=len, reverse=True):
-            before = self._entries.get(path)
-            if before is None or not before.is_folder:
+            before, now = self._entries.get(path), entry(path)
+            if before is None or not before.is_folder or now is None:
                 continue
-            with contextlib.suppress(FileNotFoundError):
-                _restore_attributes(before)
-                _restore_owner(path, before)
-                os.chmod(path, stat.S_IMODE(before.mode))
-                os.utime(path, ns=(before.modified_ns, before.modified_ns))
+            if now.same(before) and now.modified_ns == before.modified_ns:
+                continue
+            _restore_attributes(before)
+            _restore_owner(path, before)
+            os.chmod(path, stat.S_IMODE(before.mode))
+            os.utime(path, ns=(before.modified_ns, before.modified_ns))
 
     def _put_back(self, before: Entry) -> None:
         if before.is_folder:

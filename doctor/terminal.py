@@ -77,12 +77,17 @@ def heard_by(listener: Callable[[str], None]) -> Iterator[None]:
 
 
 def say(line: str) -> None:
-    """Print a line of progress on standard error."""
+    """Print a line of progress on standard error, if anybody is there to read it."""
     listener = _LISTENER.get()
     if line and listener is not None:
         listener(line)
     elif line:
-        print(clean(language.text(line)), file=sys.stderr, flush=True)
+        try:
+            print(clean(language.text(line)), file=sys.stderr, flush=True)
+        except OSError:
+            # A closed pipe or terminal must not stop a repair half-way, nor Python's end: what
+            # could not be written would be tried again there.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 @contextmanager

@@ -78,6 +78,8 @@ def test_pulled_repaired_and_taken_back(
     spoil(home)
     bad = tree(home)
     hub.forget()
+    run = doctor("check", "--model", NAME, *target)
+    assert f"Next: vlm-doctor fix --download --model {NAME}" in run.out
     # Without leave nothing is asked of the Hub, and it is said what would be.
     for words in (("--yes",), ("--yes", "--download", "--offline")):
         run = doctor.json("fix", "--model", NAME, *words, *target)

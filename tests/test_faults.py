@@ -49,9 +49,9 @@ def test_every_fault_that_was_tried_ended_as_promised() -> None:
     ("event", "number", "notices"),
     [
         ("os.link", 1, False),
-        ("os.link", 3000, False),
-        ("os.link", 6000, False),
-        ("os.link", 9000, False),
+        ("os.link", 2500, False),
+        ("os.link", 5000, False),
+        ("os.link", 7500, False),
         ("os.rename", 1, False),
         ("os.rename", 2, True),
         ("subprocess.Popen", 2, True),

@@ -371,7 +371,7 @@ def cut(machine: Machine, name: str, position: int, kill: bool) -> None:
 
 
 # All 50 by ``make cuts``; a few always.
-CUTS = int(os.environ.get("VLM_DOCTOR_CUTS", "6"))
+CUTS = int(os.environ.get("VLM_DOCTOR_CUTS", "4"))
 
 
 @pytest.mark.parametrize("number", range(CUTS))

@@ -15,6 +15,7 @@ from doctor import gathering, wheels
 from doctor.errors import CouldNot, Refused
 from doctor.recipes import Lock, LockedWheel, Place
 from doctor.reports.recipes import DownloadReport
+from tests.conftest import Doctor
 from tests.package_index import Behaviour, Release, serve, wheel
 
 USER = "me:s3cret"
@@ -297,3 +298,31 @@ def test_where_the_folder_cannot_be_made_nothing_is_begun(home: Path) -> None:
     (home / "file").write_text("")
     with pytest.raises(Refused, match="cannot be used"):
         gather(home / "file")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--lock", "nonsense"), "no lock named nonsense"),
+        (("--recipe", "nonsense"), "no recipe named nonsense"),
+        (("--lock", "linux-aarch64-cpu-py312"), "source only"),
+        (("--lock", PLACE.name, "--outdated"), "not allowed"),
+    ],
+)
+def test_the_command_says_what_it_cannot_gather(
+    doctor: Doctor, words: tuple[str, ...], said: str
+) -> None:
+    run = doctor.json("recipes", "--download", "wheels", *words)
+    assert run.code == 2
+    assert said in run.report["error"]["message"]
+    assert not (doctor.folder / "wheels").exists()
+
+
+def test_the_command_says_first_how_much_and_then_that_nothing_answers(doctor: Doctor) -> None:
+    nobody = {"UV_DEFAULT_INDEX": f"http://{USER}@127.0.0.1:9/simple/", "UV_HTTP_RETRIES": "0"}
+    none = {"PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
+    run = doctor.json("recipes", "--download", "wheels", "--lock", PLACE.name, **nobody, **none)
+    assert run.code == 3
+    assert "wheels, " in run.err and " MB to fetch" in run.err
+    assert run.report["error"]["message"].startswith("The package index did not answer")
+    assert "s3cret" not in run.out + run.err

@@ -21,11 +21,6 @@ HOOK: dict[str, Any] = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_tex
 COLLECTION = ROOT / "integrations" / "ansible"
 
 
-needs_annotations = pytest.mark.skipif(
-    not (ROOT / "doctor" / "formats" / "github.py").exists(), reason="no such format yet"
-)
-
-
 def run_action(doctor: Doctor, **inputs: str) -> tuple[int, str, str]:
     """Run the action's last step as GitHub's runner would; the doctor itself is there already."""
     step = ACTION["runs"]["steps"][-1]
@@ -56,7 +51,6 @@ def run_action(doctor: Doctor, **inputs: str) -> tuple[int, str, str]:
     return run.returncode, run.stdout + run.stderr, output.read_text()
 
 
-@needs_annotations
 def test_the_action_annotates_and_tells_whether_it_works(doctor: Doctor) -> None:
     python = make_environment(doctor.folder / "environment", "filelock")
     code, out, output = run_action(doctor, python=str(python))
@@ -69,7 +63,6 @@ def test_the_action_annotates_and_tells_whether_it_works(doctor: Doctor) -> None
     assert (code, output) == (0, "works=true\n")
 
 
-@needs_annotations
 def test_a_model_of_the_action_is_one_word_of_the_command(doctor: Doctor) -> None:
     python = make_environment(doctor.folder / "environment", "filelock")
     code, _, _ = run_action(doctor, python=str(python), model='x"; touch stolen; $(touch taken)')

@@ -12,7 +12,7 @@ from checks import memory
 from doctor import ladder, popular, profile, profiles, registry, stand_in
 from doctor.errors import Refused
 from doctor.estimate.judgement import INTERPRETER_BYTES
-from doctor.facts import Facts
+from doctor.facts import Facts, encode
 from doctor.findings import Finding
 from doctor.probes import model
 from tests.conftest import Fixed, recorded
@@ -55,6 +55,7 @@ def test_the_reports_mac_gets_the_reports_way_out(config: Path) -> None:
     assert found.fits
     assert found.peak_bytes <= 3 * GIB < found.peak_before_bytes
     assert Path(step.path).parent == config / "profiles"
+    assert not config.exists()  # planning writes nothing
     assert step.files() == (step.path,)
 
 
@@ -102,7 +103,9 @@ def test_a_finding_that_is_ignored_calls_for_nothing() -> None:
 
 def test_a_model_that_nothing_is_known_of_gets_none(tmp_path: Path) -> None:
     other = replace(AMPLE, model=replace(AMPLE.model, id="nobody/nothing", path=None))
-    assert profiles.wanted(other, (), str(tmp_path / "x.toml")) is None
+    assert profiles.wanted(other, findings(on_a_mac()), None) is None
+    with pytest.raises(Refused, match="cannot be told"):
+        profiles.wanted(other, (), str(tmp_path / "x.toml"))
 
 
 def test_the_files_of_a_model_that_is_here_come_first() -> None:
@@ -133,6 +136,10 @@ def test_a_plan_shows_the_profile_and_writes_nothing(fresh: Fixed, tmp_path: Pat
     (action,) = run.report["plan"]["actions"]
     assert (action["kind"], action["path"]) == ("write-profile", str(path))
     assert not path.exists()
+    saved = fresh.doctor.folder / "facts.json"
+    saved.write_bytes(encode(on_a_mac()))
+    refused = fresh.doctor("fix", "--dry-run", "--facts", str(saved), "--profile", str(path))
+    assert refused.code == 2
 
 
 def test_fix_proves_writes_and_takes_back(fresh: Fixed, tmp_path: Path) -> None:

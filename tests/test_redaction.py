@@ -158,6 +158,13 @@ def test_what_is_no_text_becomes_text() -> None:
     assert "geheim" not in left
 
 
+def test_a_private_host_is_known_where_its_url_has_no_credentials() -> None:
+    texts = [f"https://bot:{PASSWORD}@pypi.corp.example:8443/x", "asking pypi.corp.example"]
+    assert Redactor(WHOSE, texts).text(texts[1]) == "asking redacted-secret-1"
+    texts = [f"git+https://{TOKEN}@github.com/a/b", "https://github.com/a/c"]
+    assert Redactor(WHOSE, texts).text(texts[1]) == texts[1]
+
+
 def test_redacting_twice_changes_nothing() -> None:
     for planted, _ in SECRETS.values():
         once = Redactor(WHOSE, [planted]).text(planted)
@@ -216,7 +223,13 @@ def test_a_secret_of_the_surroundings_is_known() -> None:
             "HF_TOKEN": "true",
         }
     )
-    assert set(found.secrets) == {"/starts/like+a+path=", "me", "pass%2Fword", "pass/word"}
+    assert set(found.secrets) == {
+        "/starts/like+a+path=",
+        "me",
+        "pass%2Fword",
+        "pass/word",
+        "host.example",
+    }
     assert "/Users/somebody" in found.homes
     assert "somebody" in found.names
 

@@ -80,9 +80,19 @@ def test_entries_of_a_header(
     tmp_path: Path, entry: dict[str, Any], data: int, kind: str | None
 ) -> None:
     text = json.dumps({"__metadata__": {"format": "mlx"}, "a.weight": entry}).encode()
+    text += b" " * (-len(text) % 8)
     (tmp_path / WEIGHTS).write_bytes(struct.pack("<Q", len(text)) + text + bytes(data))
     (file,) = safetensors.look(tmp_path).files
     assert file.kind == kind
+
+
+def test_a_header_of_the_wrong_length(tmp_path: Path) -> None:
+    content = (stand_in.FOLDER / WEIGHTS).read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    # A blank of its padding is left out, so that all data is read from one byte too early.
+    (tmp_path / WEIGHTS).write_bytes(struct.pack("<Q", length - 1) + content[8:])
+    (file,) = safetensors.look(tmp_path).files
+    assert file.kind == "header"
 
 
 def test_pipes_folders_and_links_in_circles_are_not_read(tmp_path: Path) -> None:

@@ -50,6 +50,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--kv-bits", metavar="N", type=int, choices=KV_BITS, help="bits of the KV cache"
     )
     parser.add_argument("--facts", metavar="FILE", help="for the machine of saved facts")
+    parser.add_argument(
+        "--online", action="store_true", help="read a model's headers from the Hub (some kilobytes)"
+    )
 
 
 def run(options: argparse.Namespace) -> tuple[EstimateReport, int]:
@@ -77,9 +80,19 @@ def run(options: argparse.Namespace) -> tuple[EstimateReport, int]:
 
 def _facts(options: argparse.Namespace) -> Facts:
     if options.facts is None:
-        return look(target_of(options), options.model, os.environ)
+        ask = None
+        if options.online:
+            from doctor.probes import hub_headers
+
+            ask = hub_headers.ask
+        facts = look(target_of(options), options.model, os.environ, ask=ask)
+        if facts.hub is not None and facts.hub.trouble is not None:
+            raise Refused(facts.hub.trouble.message)
+        return facts
     if options.python or options.venv:
         raise Refused("--facts is about another machine; it goes with no --python and no --venv.")
+    if options.online:
+        raise Refused("--online asks the Hub; it goes with no --facts.")
     from doctor import saved
     from doctor.probes import model
 

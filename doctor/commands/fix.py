@@ -79,6 +79,8 @@ def _elsewhere(options: argparse.Namespace) -> FixReport:
     """The plan for facts of another machine; nothing of this one is looked at."""
     if not options.dry_run:
         raise Refused("--facts plans for saved facts; it goes with --dry-run only.")
+    if options.profile is not None:
+        raise Refused("--profile writes a file for this machine; it goes with no --facts.")
     if options.python or options.venv or options.new_venv:
         raise Refused("--facts goes with no --python, no --venv and no --new-venv.")
     if options.download:

@@ -14,6 +14,7 @@ from doctor.look import look
 from doctor.probes import model
 from doctor.reports import SCHEMA, Tool
 from doctor.reports.undo import UndoReport
+from doctor.stopping import Stop
 from doctor.terminal import say
 
 
@@ -39,7 +40,9 @@ def run(options: argparse.Namespace) -> tuple[UndoReport, int]:
             outcome = "cleared"
             journal.clear(prefix)
         else:
-            done = journal.undo(prefix)
+            with Stop() as stop:
+                stop.no_more()  # half an undo helps nobody
+                done = journal.undo(prefix)
             outcome = done.outcome
         entries = [item.entry() for item in journal.undoable(prefix)]
     for path in done.left_alone:

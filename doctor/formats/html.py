@@ -19,6 +19,7 @@ from doctor import language, plots
 from doctor.formats import contents, picture
 from doctor.reports import Report
 from doctor.reports.check import CheckReport
+from doctor.reports.smoke import SmokeReport
 from doctor.terminal import clean
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -48,9 +49,21 @@ def engine() -> jinja2.Environment:
         finalize=_shown,
     )
     made.globals |= {"_": language.text, "contents": contents, "pictures_of": picture.pictures_of}
+    made.globals |= {"drawing_of": drawing_of}
     made.globals["memory_plot"] = memory_plot
     made.filters |= {"prose": prose, "said": language.text}
     return made
+
+
+def drawing_of(report: SmokeReport) -> markupsafe.Markup | None:
+    """The memory of a watched run over its phases; null where nobody watched, or MLX told none."""
+    phases = report.watch.phases if report.watch is not None else ()
+    peaks = {str(phase.name): phase.mlx_peak_bytes for phase in phases if phase.mlx_peak_bytes}
+    if not peaks:
+        return None
+    budget = report.device.gpu_budget_bytes if report.device is not None else None
+    drawn = plots.svg(report.model.id, peaks, budget_bytes=budget)
+    return markupsafe.Markup(drawn)  # noqa: S704 plots escapes what is from outside
 
 
 def memory_plot(report: CheckReport) -> markupsafe.Markup:

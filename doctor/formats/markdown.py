@@ -185,6 +185,7 @@ def _plan(plan: PlanReport) -> list[str]:
     for action in plan.actions:
         if isinstance(action, Advice):
             lines.append(f"- **{text('yours to do')}** {sentence(text(action.summary))}")
+            lines += [f"  - {code(command)}" for command in action.commands]
         else:
             lines.append(f"- {sentence(text(action.summary))}")
         if isinstance(action, (Install, Remove)):

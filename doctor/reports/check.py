@@ -135,7 +135,18 @@ def model_report(facts: Facts, elsewhere: bool = False) -> ModelReport:
         type=model.type,
         cached=model.found in ("cache", "folder"),
         weights_bytes=model.weights_bytes,
+        peak_bytes=_peak(facts),
     )
+
+
+def _peak(facts: Facts) -> int | None:
+    """The peak of a usual generation; null where it cannot be told."""
+    from doctor.estimate import NotEstimable, estimate_of
+
+    try:
+        return estimate_of(facts).peak_bytes
+    except NotEstimable:
+        return None
 
 
 def check_report(

@@ -90,11 +90,16 @@ def _verdict(report: CheckReport, out: Paper) -> None:
     took = f" ({report.seconds:.2f} s)"
     out.line((report.verdict, VERDICT_STYLE[report.verdict]), ": ", words, took)
     if report.verdict == "broken":
-        automatic = any(
-            finding.fix.automatic and finding.severity is Severity.ERROR
-            for finding in report.findings
+        errors = [one for one in report.findings if one.severity is Severity.ERROR]
+        automatic = any(finding.fix.automatic for finding in errors)
+        # What lies in the Hub's cache (it has a revision) can be fetched from there again.
+        fetched = report.model.revision is not None and any(
+            finding.fix.id == "download" for finding in errors
         )
-        if automatic and report.plan.refused is not None:
+        if fetched:
+            model = f" --model {report.model.id}"
+            out.line(f"Next: vlm-doctor fix --download{model}{named(report)}")
+        elif automatic and report.plan.refused is not None:
             out.line("vlm-doctor fix will not do it: ", report.plan.refused)
             _advice(report.plan, out, commands_only=True)
         elif automatic:

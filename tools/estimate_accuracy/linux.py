@@ -29,7 +29,7 @@ def errors() -> Iterator[tuple[str, str, float, float]]:
             weights,
             Job(
                 images=((width, height),),
-                prompt_tokens=run["prompt_tokens"] - sight.counted,
+                prompt_tokens=max(0, run["prompt_tokens"] - sight.counted),
                 max_tokens=run["max_tokens"],
             ),
             Library(mlx_vlm=run["mlx_vlm"], mlx=run["mlx"], backend="cpu"),

@@ -60,8 +60,11 @@ def set_aside(model: str) -> bool:
     return int(hashlib.sha256(model.encode()).hexdigest(), 16) % 3 == 0
 
 
-def runs(headers: bool) -> Iterator[Run]:
-    """All runs with their predictions; weights by the headers' sum, or counted from the config."""
+def runs(headers: bool, every: int = 1) -> Iterator[Run]:
+    """The runs with their predictions; weights by the headers' sum, or counted from the config.
+
+    ``every`` takes only each so-manieth run, in the order of the file.
+    """
     known = json.loads(CONFIGS.read_bytes())
     with RUNS.open() as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
@@ -70,7 +73,7 @@ def runs(headers: bool) -> Iterator[Run]:
         if row["weights_gb"]:
             loaded.setdefault(row["model"], []).append(float(row["weights_gb"]) * 1e9)
     prepared = {model: _prepared(known[model]) for model in loaded}
-    for row in rows:
+    for row in rows[::every]:
         model = row["model"]
         config, preprocessor, architecture, counted = prepared[model]
         weight = statistics.median(loaded[model])
