@@ -124,6 +124,10 @@ def _translated(english: str, depth: int) -> str | None:
     whole = catalogue.gettext(english)
     if whole != english:
         return whole
+    # What stands within sentences elsewhere may begin one here.
+    within = english[0].lower() + english[1:]
+    if within != english and (found := catalogue.gettext(within)) != within:
+        return found[0].upper() + found[1:]
     patterns = _patterns(_language)
     for pattern in (*patterns.get(english[:BEGINNING], ()), *patterns[""]):
         values = pattern.values(english)
@@ -144,7 +148,7 @@ def _translated(english: str, depth: int) -> str | None:
 
 def _by_pieces(english: str, depth: int) -> str | None:
     """The translation of several texts that stand one after another; null where none has one."""
-    for between in (r"(; |(?<=\.) |\.$)", r"(: )"):
+    for between in (r"(; |(?<=\.) |\.$)", r"(: )", r"(, )"):
         pieces = re.split(between, english)
         said = [_translated(piece, depth + 1) if " " in piece else None for piece in pieces]
         if len(pieces) > 1 and any(said):

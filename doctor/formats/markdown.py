@@ -153,7 +153,9 @@ def _packages(report: CheckReport) -> list[str]:
         planned = _version(package.planned) if package.changes else ""
         wrong = ", ".join(code(finding.code) for finding in package.wrong)
         rows.append((code(package.name), _version(package.version), wrong, planned))
-    return table((text("Package"), text("version"), text("what is wrong"), text("planned")), rows)
+    return table(
+        (text("Package"), text("version"), text("what is wrong"), text("new version")), rows
+    )
 
 
 def _version(version: str | None) -> str:
@@ -191,7 +193,7 @@ def _plan(plan: PlanReport) -> list[str]:
                 (code(change.name), _version(change.before), _version(change.after))
                 for change in action.changes
             ]
-            shown = table((text("Package"), text("version"), text("planned")), rows)
+            shown = table((text("Package"), text("version"), text("new version")), rows)
             lines += ["", *(folded(text("Changes"), shown) if len(rows) > MOST_ROWS else shown)]
             left = contents.left_of(action) if isinstance(action, Install) else None
             lines += [sentence(left), ""] if left else []

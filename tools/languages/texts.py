@@ -43,6 +43,7 @@ ARGUMENTS = frozenset(
 # Two words that follow each other; one before what is filled in; a single one.
 SEVERAL = re.compile(r"(?<![\w./=-])[A-Za-z][a-z']+[,;:)]* +\(?[a-zA-Z][A-Za-z'-]*")
 DOING = re.compile("^[a-z]{4,} \0$")
+FEW = re.compile(r"[A-Za-z]{2}|(?<= )[A-Za-z]\b")
 SINGLE = re.compile(r"[A-Za-z]")
 # In a page: code, and issues.
 NAMES = re.compile(r"`[^`]*`|[\w.-]+/[\w.-]+#\d+")
@@ -107,6 +108,13 @@ class Source:
             return
         if isinstance(node, ast.Call) and _name(node.func) == "compile":
             return
+        if self.words and isinstance(node, ast.Tuple) and len(node.elts) > 2:
+            # The head of a table, where all is words.
+            words = [cell.value for cell in node.elts if isinstance(cell, ast.Constant)]
+            if len(words) == len(node.elts):
+                for word in filter(FEW.search, map(str, words)):
+                    yield Text(word, None, self.name, node.lineno)
+                return
         parts, inner = _parts(node)
         if parts is not None:
             for message in parts:
@@ -136,7 +144,7 @@ class Source:
         if DOING.search(message):
             return True
         if single or (self.words and PLACE.search(message)):
-            return SINGLE.search(letters) is not None
+            return FEW.search(letters) is not None
         return SEVERAL.search(letters) is not None
 
 
