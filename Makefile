@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint recipes models schema incidents bench faults accuracy ansible train clean
+.PHONY: demo test lint recipes models schema incidents bench cuts accuracy ansible train faults \
+  accuracy-memory languages release-check docs browser damage clean
 
 demo: .venv/ready
 	$(BIN)/python tools/demo.py
@@ -35,6 +36,24 @@ schema: .venv/ready
 incidents: .venv/ready
 	$(BIN)/python tools/compile_incidents.py
 
+# The texts of the source, brought into the catalogues of the other languages, and these compiled.
+languages: .venv/ready
+	$(BIN)/python -m tools.languages
+
+# What a release must have, and a contribution need not: every text in every language.
+release-check: .venv/ready
+	$(BIN)/python -m tools.languages --check
+
+# The documentation site, from what the doctor itself says, into .cache/docs/site.
+docs: .venv/ready
+	$(BIN)/python -m tools.documentation
+
+# The pages of reports in a real Chromium (`make test` does it too, where there is one).
+browser: .venv/ready
+	@command -v chromium >/dev/null || apt-get install --yes chromium \
+	  || $(BIN)/python -m playwright install chromium
+	VLM_DOCTOR_BROWSER=required $(BIN)/pytest tests/test_browser.py
+
 bench: .venv/ready
 	$(BIN)/python -m tools.bench
 	$(BIN)/python -m tools.bench_fix
@@ -46,6 +65,10 @@ faults: .venv/ready
 	$(BIN)/python -m tools.faults kill $(FAULTS)
 	$(BIN)/python -m tools.faults take-away
 
+# Downloads that are cut at 50 random bytes, the line or the whole program: each goes on and ends whole.
+cuts: .venv/ready
+	VLM_DOCTOR_CUTS=50 $(BIN)/pytest tests/test_fetch.py -k cut
+
 # Build and run the accuracy matrix for real, and judge it: about an hour on two cores the first time,
 # and then only what is new. ACCURACY="--stage check" takes facts and verdicts anew, in a minute or two.
 accuracy: .venv/ready
@@ -55,6 +78,15 @@ accuracy: .venv/ready
 # root, with sshd and a static busybox.
 ansible: .venv/ready
 	$(BIN)/python -m tools.rooms
+
+# How near the memory estimates come to measured runs (recorded ones: nothing is run).
+accuracy-memory: .venv/ready
+	$(BIN)/python -m tools.estimate_accuracy $(ACCURACY)
+
+# Try each kind of damage to a model's files for real in both recipes' environments, and judge the
+# doctor by it: an hour on two cores the first time, then only what is new.
+damage: .venv/ready
+	$(BIN)/python -m tools.damage $(DAMAGE)
 
 # Train the doctor's own model from nothing: about 80 minutes on two cores of its own.
 # TRAIN="--threads 1" leaves most of one core to others; TRAIN="--device cuda" takes minutes.

@@ -131,8 +131,10 @@ def _count(files: list[DamagedFile]) -> str:
 
 
 def _because(file: DamagedFile) -> str:
-    state = "is gone" if file.bytes is None else "is not what was installed"
-    return f"{file.path.rpartition('/')[2]} {state}: {file.problem}"
+    name = file.path.rpartition("/")[2]
+    if file.bytes is None:
+        return f"{name} is gone: {file.problem}"
+    return f"{name} is not what was installed: {file.problem}"
 
 
 def _evidence(files: Iterable[DamagedFile]) -> tuple[Evidence, ...]:

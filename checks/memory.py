@@ -94,9 +94,10 @@ def _evidence(
     facts: Facts, total: int, available: int, told: Estimate | None
 ) -> tuple[Evidence, ...]:
     machine, model = facts.machine, facts.model
+    asked = machine.memory_limit_source or "psutil.virtual_memory"
     evidence = [
-        Evidence(fact="RAM", value=_gigabytes(total), source="psutil.virtual_memory"),
-        Evidence(fact="available", value=_gigabytes(available), source="psutil.virtual_memory"),
+        Evidence(fact="RAM", value=_gigabytes(total), source=asked),
+        Evidence(fact="available", value=_gigabytes(available), source=asked),
     ]
     if machine.gpu_budget_bytes is not None:
         evidence.append(
@@ -131,7 +132,7 @@ def _finding(
     facts: Facts, severity: Severity, title: str, cause: str, evidence: tuple[Evidence, ...]
 ) -> Finding:
     biggest = ", ".join(
-        f"{process.name} ({_gigabytes(process.resident_bytes)})"
+        f"{process.name} ({_gigabytes(process.held_bytes)})"
         for process in facts.machine.processes[:3]
     )
     close = f"close what you do not need ({biggest}); " if biggest else ""

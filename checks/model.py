@@ -30,6 +30,7 @@ from pathlib import Path
 import doctor
 from doctor.facts import Facts, Value
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
+from doctor.mending import fix_of
 from doctor.requirements import installed
 
 CODES = (
@@ -38,6 +39,9 @@ CODES = (
     "model-config-unfitting",
     "model-type-unsupported",
 )
+
+# What the probe says of a folder, a pipe or a device in a file's place.
+NO_FILE = "not a regular file"
 
 # What the probe says of a model that brings its own code (``model_file``).
 OWN_FILE = "its code is a file of its own"
@@ -49,7 +53,7 @@ def check(facts: Facts) -> CheckResult:
     if model.found in ("card", "nowhere"):
         yield _not_cached(facts)
     config = model.files.get("config.json")
-    if config is not None and config.state == "unreadable":
+    if config is not None and config.state == "unreadable" and config.problem != NO_FILE:
         yield NotChecked(reason=f"{config.path} could not be read: {config.problem}")
     elif config is not None and (config.state != "ok" or model.type is None):
         problem = config.problem or (
@@ -61,11 +65,7 @@ def check(facts: Facts) -> CheckResult:
             title=f"The model's config.json cannot be used: {problem}",
             cause="Without it nothing can tell what kind of model this is.",
             evidence=(Evidence(fact="config.json", value=problem, source=config.path),),
-            fix=Fix(
-                id="download",
-                summary="fetch the model's file again (hf download)",
-                automatic=False,
-            ),
+            fix=fix_of(facts, "config.json"),
         )
     elif model.type is None:
         yield NotChecked(
@@ -116,7 +116,7 @@ def _unfitting(facts: Facts) -> CheckResult:
         evidence=(
             Evidence(fact="config.json", value=problem, source=f"{facts.model.path}/config.json"),
         ),
-        fix=Fix(id="download", summary="fetch config.json again (hf download)", automatic=False),
+        fix=fix_of(facts, "config.json"),
     )
 
 

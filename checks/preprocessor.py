@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from doctor.facts import Facts, ImageProcessorClass, ModelFile
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
+from doctor.mending import fix_of
 
 CODES = (
     "preprocessor-stale",
@@ -47,6 +48,8 @@ MOVE = Fix(
     automatic=True,
 )
 # What transformers reads besides, and ends at where it is no JSON.
+# What the probe says of a folder, a pipe or a device in a file's place.
+NO_FILE = "not a regular file"
 VIDEO = "video_preprocessor_config.json"
 OTHERS = ("processor_config.json", VIDEO)
 
@@ -59,15 +62,6 @@ AGREED = (
 )
 
 
-def fetch(name: str) -> Fix:
-    """The fix that fetches a file again."""
-    return Fix(
-        id="download",
-        summary=f"fetch the model's {name} again: what stood in it is lost",
-        automatic=False,
-    )
-
-
 def check(facts: Facts) -> CheckResult:
     """Findings, as the page above says."""
     file = facts.model.files.get(FILE)
@@ -78,7 +72,7 @@ def check(facts: Facts) -> CheckResult:
         other = facts.model.files.get(name)
         if other is not None and other.state == "broken":
             yield _unusable(
-                facts, other, "preprocessor-broken", other.problem or "?", fetch(name), name
+                facts, other, "preprocessor-broken", other.problem or "?", fix_of(facts, name), name
             )
     takes_class = processor.reads_image_processor_type is True
     if file.state == "ok":
@@ -86,10 +80,14 @@ def check(facts: Facts) -> CheckResult:
     video = facts.environment.video_processor
     if processor.provider == "transformers" and video is not None and video.exists is False:
         yield _stale_class(facts, facts.model.files[VIDEO], video, "video_processor_type")
-    if file.state == "unreadable":
+    if file.state == "unreadable" and file.problem != NO_FILE:
         yield NotChecked(reason=f"{file.path} could not be read: {file.problem}")
-    elif file.state in ("broken", "not-an-object") or (takes_class and file.state == "too-large"):
-        yield _unusable(facts, file, "preprocessor-broken", file.problem or "?", fetch(FILE))
+    elif file.state in ("broken", "not-an-object", "unreadable") or (
+        takes_class and file.state == "too-large"
+    ):
+        yield _unusable(
+            facts, file, "preprocessor-broken", file.problem or "?", fix_of(facts, FILE)
+        )
     elif file.state == "too-large":
         yield NotChecked(reason=f"{file.path} is {file.problem}; real ones have a few kilobytes")
     elif takes_class and file.state == "missing" and facts.model.image_processor_type is None:
@@ -165,7 +163,7 @@ def _unfitting(facts: Facts, takes_class: bool) -> CheckResult:
             title=f"Pictures are not prepared as the model takes them: {problem}",
             cause="The file was edited, or is another model's.",
             evidence=(Evidence(fact=FILE, value=problem, source=f"{facts.model.path}/{FILE}"),),
-            fix=fetch(FILE),
+            fix=fix_of(facts, FILE),
         )
 
 

@@ -18,8 +18,9 @@ or nothing at all.
 - `download-unfinished`: the beginning of a download, or an editor's copy, takes up space. Nothing
   reads it; the fix `clear` removes it, unless the download can still go on from it.
 
-A file in the snapshot that took the place of a link is nobody's error: the doctor mends files that
-way itself. Only the folder of this one model is looked at.
+A file in the snapshot that took the place of a link (`sed -i` does that) is a note, and none where
+it differs by the class that it names alone: the doctor mends files that way itself. Only the folder
+of this one model is looked at.
 """
 
 from __future__ import annotations
@@ -126,6 +127,8 @@ def wrong(file: StoredFile) -> str | None:
     """Why a file is not what the Hub gave; null where it is, or where that is not known."""
     if file.kind not in ("file", "link") or file.laid_out_anew:
         return None
+    if file.took_place and file.hash_is_right is not True:
+        return "it is no link to a blob, as the others are"
     if file.expected_bytes is not None and file.bytes not in (None, file.expected_bytes):
         return f"it has {file.bytes} bytes, and should have {file.expected_bytes}"
     if file.hash_is_right is False:

@@ -6,7 +6,8 @@ for the disk at every token.
 - `swap-high`: swap is in use. The levels are the field report's: up to 0.5 GB is tolerable (5 to
   10 % slower), 1 to 2 GB is bad (30 to 50 %), 2.5 GB and more is critical (2 to 3 times slower).
   It is a note up to 0.5 GB and a warning above, never an error: what decides is whether swap grows
-  while the model runs, and that is what `vlm-doctor smoke` measures.
+  while the model runs, and that is what `vlm-doctor smoke --watch` measures. Where all swap is in
+  zram (compressed memory, no disk), it is a note.
 - `memory-pressure`: macOS itself says that memory is short (`warn` or `critical`).
 
 What helps: close the biggest applications, or restart the machine (swap is given back slowly). The
@@ -25,10 +26,14 @@ CODES = ("swap-high", "memory-pressure")
 TOLERABLE, BAD, CRITICAL = 500_000_000, 1_000_000_000, 2_500_000_000
 
 
+IN_MEMORY = "It is all in zram, compressed in memory: no disk is waited for, but memory is short."
+
+
 def check(facts: Facts) -> CheckResult:
     """Findings, as the page above says."""
     machine = facts.machine
     used = machine.swap_used_bytes
+    in_memory = machine.swap_on_disk is False
     biggest = ", ".join(
         f"{process.name} ({process.held_bytes / 1e9:.1f} GB)" for process in machine.processes[:3]
     )
@@ -44,12 +49,14 @@ def check(facts: Facts) -> CheckResult:
     elif used > 0:
         yield Finding(
             code="swap-high",
-            severity=Severity.NOTE if used <= TOLERABLE else Severity.WARNING,
+            severity=Severity.NOTE if used <= TOLERABLE or in_memory else Severity.WARNING,
             title=f"{used / 1e9:.1f} GB of swap is in use",
-            cause=_meaning(used),
+            cause=IN_MEMORY if in_memory else _meaning(used),
             evidence=(
                 Evidence(
-                    fact="swap in use", value=f"{used / 1e9:.2f} GB", source="psutil.swap_memory"
+                    fact="swap in use",
+                    value=f"{used / 1e9:.2f} GB",
+                    source="sysctl vm.swapusage" if machine.os == "macOS" else "psutil.swap_memory",
                 ),
             ),
             fix=advice,

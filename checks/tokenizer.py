@@ -18,7 +18,8 @@ The doctor reads the files; it does not run the template.
 from __future__ import annotations
 
 from doctor.facts import Facts, Tokenizer
-from doctor.findings import CheckResult, Evidence, Finding, Fix, Severity
+from doctor.findings import CheckResult, Evidence, Finding, Severity
+from doctor.mending import fix_of
 from doctor.requirements import installed
 
 CODES = ("tokenizer-missing", "tokenizer-broken", "chat-template-missing")
@@ -28,6 +29,9 @@ CONFIG = "tokenizer_config.json"
 
 # A template in these files goes to the processor, in tokenizer_config.json to the tokenizer.
 OF_PROCESSOR = ("chat_template.jinja", "chat_template.json", "processor_config.json")
+
+# What the probe says of a chat_template.json that ends loading, whatever stands elsewhere.
+NO_JSON, NO_TEMPLATE = "it is no JSON", "it has no chat_template"
 
 # Words in the names of tokens that stand for a picture.
 PICTURE_WORDS = ("image", "img", "vision", "picture", "patch", "media")
@@ -68,9 +72,7 @@ def _finding(facts: Facts, code: str, title: str, file: str, problem: str) -> Fi
         title=f"{title}: {problem}",
         cause="The question cannot be turned into what the model was trained on.",
         evidence=(Evidence(fact=file, value=problem, source=facts.model.path or ""),),
-        fix=Fix(
-            id="download", summary=f"fetch the model's {file} again (hf download)", automatic=False
-        ),
+        fix=fix_of(facts, file),
     )
 
 
@@ -137,7 +139,7 @@ def _template(facts: Facts, tokenizer: Tokenizer) -> CheckResult:
     parameters = facts.environment.parameters
     assert parameters is not None
     broken = tokenizer.templates.get("chat_template.json")
-    if broken is not None and broken.problem == "it is no JSON":
+    if broken is not None and broken.problem in (NO_JSON, NO_TEMPLATE):
         yield _finding(
             facts,
             "chat-template-missing",

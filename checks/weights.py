@@ -13,7 +13,7 @@ quantised matrix is packed: of n columns `weight` has n * bits / 32, and `scales
 
 - `weights-missing`: there are no weights that mlx-vlm would load.
 - `weights-damaged`: a file that would be loaded is cut, empty, no safetensors file, or its header
-  asks for what is not there. With `--deep` also: its hash is not the one that the Hub gave it.
+  asks for what is not there. A wrong hash (`--deep`) is `model-file-edited`.
 - `weights-unfitting`: tensors are missing, surplus, or of another shape or type than the model made
   of config.json has. Either the weights or config.json are not this model's, or one was edited.
 - `quantization-unfitting`: config.json says another quantisation than the tensors have, or none.
@@ -30,7 +30,8 @@ import re
 
 from doctor import tensors
 from doctor.facts import Facts, WeightsFile, WeightsIndex
-from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
+from doctor.findings import CheckResult, Evidence, Finding, NotChecked, Severity
+from doctor.mending import fix_of
 from doctor.tensors import Comparison, Unfit
 
 CODES = (
@@ -78,15 +79,6 @@ def fails(file: WeightsFile) -> bool:
     )
 
 
-def fetch(*names: str) -> Fix:
-    """The fix that fetches files again."""
-    return Fix(
-        id="download",
-        summary=f"fetch {' and '.join(names)} again (hf download)",
-        automatic=False,
-    )
-
-
 def _missing(facts: Facts) -> Finding:
     assert facts.model.weights is not None
     names = [file.name for file in facts.model.weights.files]
@@ -102,7 +94,7 @@ def _missing(facts: Facts) -> Finding:
                 source=facts.model.path or "",
             ),
         ),
-        fix=fetch(*(names[:SHOWN] or ["the weights"])),
+        fix=fix_of(facts, *(names[:SHOWN] or ["the weights"])),
     )
 
 
@@ -119,7 +111,7 @@ def _damaged(facts: Facts, file: WeightsFile) -> Finding:
                 source=f"{facts.model.path}/{file.name}",
             ),
         ),
-        fix=fetch(file.name),
+        fix=fix_of(facts, file.name),
     )
 
 
@@ -168,7 +160,7 @@ def _unfitting(facts: Facts, comparison: Comparison, wrong: list[Unfit]) -> Find
         "parameters. Either a file of weights is not whole or not of this model, or config.json "
         "is not.",
         evidence=_examples(facts, wrong),
-        fix=fetch("config.json", *_weights_names(facts)),
+        fix=fix_of(facts, "config.json", *_weights_names(facts)),
     )
 
 
@@ -225,7 +217,7 @@ def _quantisation(facts: Facts, comparison: Comparison) -> Finding:
             Evidence(fact="quantization", value=said, source=f"{facts.model.path}/config.json"),
             *_examples(facts, list(comparison.quantised)),
         ),
-        fix=fetch("config.json"),
+        fix=fix_of(facts, "config.json"),
     )
 
 
@@ -240,7 +232,7 @@ def _absent(facts: Facts, comparison: Comparison) -> Finding:
         evidence=(
             Evidence(fact=f"tensors of {parts}", value="none", source=facts.model.path or ""),
         ),
-        fix=fetch(*_weights_names(facts)),
+        fix=fix_of(facts, *_weights_names(facts)),
     )
 
 
@@ -274,7 +266,7 @@ def _absent_shards(facts: Facts, index: WeightsIndex) -> Finding:
                 fact="not there", value=", ".join(names), source=f"{facts.model.path}/{INDEX}"
             ),
         ),
-        fix=fetch(*names),
+        fix=fix_of(facts, *names),
     )
 
 
@@ -287,5 +279,5 @@ def _wrong_index(facts: Facts, index: WeightsIndex, severity: Severity, problem:
         if severity is Severity.ERROR
         else "All tensors of the model are there all the same.",
         evidence=(Evidence(fact="index", value=problem, source=f"{facts.model.path}/{INDEX}"),),
-        fix=fetch(INDEX),
+        fix=fix_of(facts, INDEX),
     )

@@ -195,4 +195,6 @@ class Source(Struct, frozen=True):
             return f"what uv has kept of earlier installs ({self.setting})"
         if self.location is None:
             return f"the package index that is {self.setting}"
-        return f"the {self.kind} {self.location} ({self.setting})"
+        if self.kind == "folder":
+            return f"the folder {self.location} ({self.setting})"
+        return f"the index {self.location} ({self.setting})"

@@ -10,20 +10,37 @@ from collections.abc import Collection, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from doctor import __version__, commands
+from doctor import __version__, commands, formats, language
 from doctor.commands import SUMMARIES
 from doctor.errors import CouldNot, DoctorError, Interrupted, Refused
 
 if TYPE_CHECKING:
     from doctor.reports import Report
 
-EPILOG = """exit status: 0 no errors (check), works (fix, smoke); 1 errors found, not fixed, failed;
-2 wrong usage or refused; 3 the doctor could not do its work, or the verdict is unknown;
-130 interrupted"""
+EPILOG = (
+    "exit status: 0 no errors (check), works (fix, smoke); 1 errors found, not fixed, failed; "
+    "2 wrong usage or refused; 3 the doctor could not do its work, or the verdict is unknown; "
+    "130 interrupted"
+)
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are the doctor's own: one line, exit 2, JSON where it was asked for."""
+    """A parser whose errors are the doctor's own: one line, exit 2, JSON where it was asked for.
+
+    Its help is in the language that is spoken, argparse's own words too.
+    """
+
+    def format_help(self) -> str:
+        """The help page."""
+        for action in self._actions:
+            for part in (action, *getattr(action, "_choices_actions", ())):
+                part.help = language.text(part.help) if part.help else part.help
+        for group in self._action_groups:
+            group.title = language.text(group.title) if group.title else group.title
+        self.description = language.text(self.description or "")
+        self.epilog = language.text(self.epilog or "")
+        usage, colon, rest = super().format_help().partition(":")
+        return language.text(usage) + colon + rest
 
     def error(self, message: str) -> NoReturn:
         """Refuse what was typed."""
@@ -48,7 +65,12 @@ def parser(asked: Collection[str] = tuple(SUMMARIES)) -> Parser:
             name, help=summary, description=summary, allow_abbrev=False, epilog=EPILOG
         )
         command.add_argument(
-            "--format", choices=("text", "json"), default="text", help="of the report"
+            "--format", choices=formats.of_command(name), default="text", help="of the report"
+        )
+        command.add_argument(
+            "--lang",
+            choices=language.LANGUAGES,
+            help="the language of the report (default: the locale's)",
         )
         if name in asked:
             commands.module(name).arguments(command)
@@ -61,12 +83,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stdout is None:  # it was closed by whoever started us
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 until the end
     signal.signal(signal.SIGTERM, _stop)
+    language.use(language.choose(words, os.environ))
     as_json = _wants_json(words)
     name = next((word for word in words if not word.startswith("-")), None)
     try:
         options = parser([name] if name in SUMMARIES else []).parse_args(words)
         report, code = commands.run(options)
-        _print(report, as_json)
+        _print(report, options.format)
         return code
     except DoctorError as error:
         return _fail(name, error.message, error.hint, error.exit_code, as_json)
@@ -96,13 +119,17 @@ def _wants_json(words: Sequence[str]) -> bool:
     )
 
 
-def _print(report: Report, as_json: bool) -> None:
+def _print(report: Report, format_name: str) -> None:
     """Print a report on standard output. Raises ``CouldNot`` where that cannot be written to."""
     try:
-        if as_json:
+        if format_name == "json":
             from doctor.reports import encode
 
             sys.stdout.buffer.write(encode(report) + b"\n")
+        elif format_name in formats.DOCUMENTS:
+            document = formats.render(report, format_name)
+            # Files of these formats are UTF-8, wherever they are made.
+            sys.stdout.buffer.write(document.encode("utf-8", "backslashreplace") + b"\n")
         else:
             from doctor import terminal, texts
 
@@ -127,7 +154,7 @@ def _fail(command: str | None, message: str, hint: str, code: int, as_json: bool
         exit_code=code,
     )
     if as_json:
-        _print(report, as_json=True)
+        _print(report, "json")
     else:
         from doctor import terminal, texts
 

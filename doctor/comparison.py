@@ -146,6 +146,8 @@ def with_group(facts: Facts, other: Facts, group: GroupName, models_differ: bool
         return replace(facts, machine=other.machine)
     if group == "variables":
         return replace(facts, variables=other.variables)
+    if group == "hub":
+        return replace(facts, hub=other.hub)
     fields: dict[GroupName, tuple[str, ...]] = {
         "python": _OF_PYTHON,
         "files": _OF_FILES,
@@ -186,6 +188,7 @@ def _differences(a: Facts, b: Facts) -> Iterator[Difference]:
         ("model", _model),
         ("variables", lambda facts: facts.variables),
         ("machine", _machine),
+        ("hub", _hub),
     )
     for group, table in tables:
         first, second = table(a), table(b)
@@ -258,6 +261,17 @@ def _machine(facts: Facts) -> dict[str, str]:
         elif name != "processes":
             result[name] = _word(value)
     return result
+
+
+def _hub(facts: Facts) -> dict[str, str]:
+    hub = facts.hub
+    if hub is None:
+        return {}
+    fields = ("endpoint", "token", "offline", "filesystem", "links", "locked_folder")
+    result = {name: _word(getattr(hub, name)) for name in fields}
+    result["free"] = "?" if hub.free_bytes is None else f"{hub.free_bytes / 1e9:.0f} GB"
+    result["answer"] = hub.trouble.message if hub.trouble else _word(hub.remote and "there")
+    return {**result, **hub.variables, **hub.lost_certificates}
 
 
 def _word(value: object) -> str:

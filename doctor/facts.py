@@ -422,9 +422,10 @@ class Machine(Struct, frozen=True):
     may not be moved to disk, ``compressed_bytes`` is the memory that compressed memory takes, and
     ``compressed_from_bytes`` what it was before. ``swapped_in_bytes`` and ``swapped_out_bytes``
     count since the machine was started: only their growth says something. ``zram_bytes`` is the
-    memory that swap in zram takes. ``memory_limit_source`` is the container's limit that total and
-    available honour. ``gpu_wired_limit_bytes`` is a limit that somebody set by hand,
-    ``gpu_largest_buffer_bytes`` the largest single buffer, ``gpu_name`` the device.
+    memory that swap in zram takes, ``swap_on_disk`` tells whether any swap is elsewhere.
+    ``memory_limit_source`` is the container's limit that total and available honour.
+    ``gpu_wired_limit_bytes`` is a limit that somebody set by hand, ``gpu_largest_buffer_bytes`` the
+    largest single buffer, ``gpu_name`` the device.
     """
 
     os: str
@@ -450,6 +451,7 @@ class Machine(Struct, frozen=True):
     swapped_in_bytes: Count | None = None
     swapped_out_bytes: Count | None = None
     zram_bytes: Count | None = None
+    swap_on_disk: bool | None = None
     memory_limit_source: str | None = None
     gpu_wired_limit_bytes: Count | None = None
     gpu_largest_buffer_bytes: Count | None = None
@@ -509,7 +511,8 @@ class StoredFile(Struct, frozen=True):
     (SHA-256, or git's SHA-1) are what the Hub said of it, by the blob's name or by the lists that
     huggingface-hub keeps; ``hash_is_right`` tells whether the content has that hash, null where it
     was not computed. ``laid_out_anew`` tells that only the white space of a JSON file is another.
-    ``backup`` is a copy beside it that has the expected hash.
+    ``backup`` is a copy beside it that has the expected hash. ``took_place`` tells of a file in a
+    snapshot that stands where a link stood, and is not one that the doctor mended.
     """
 
     name: str
@@ -521,6 +524,7 @@ class StoredFile(Struct, frozen=True):
     hash_is_right: bool | None = None
     laid_out_anew: bool = False
     backup: str | None = None
+    took_place: bool = False
 
 
 class Leftover(Struct, frozen=True):
@@ -643,7 +647,8 @@ class WeightSizes(Struct, frozen=True):
     ``experts`` those of a mixture of experts, ``head`` the
     words' scores, all within ``total``; ``largest`` is one array.
     ``width`` is the size of one activation (2 for bfloat16 and float16, 4 for float32); ``bits``
-    those of one weight where they are quantised, else null.
+    those of one weight where they are quantised, else null; ``vision_quantised`` tells that the
+    vision tower's are too.
     ``source`` says where that is from: ``headers``, ``config`` or ``card``. ``problems`` are
     what is wrong with the files, in words.
     """
@@ -656,6 +661,7 @@ class WeightSizes(Struct, frozen=True):
     largest: int = 0
     width: int = 2
     bits: float | None = None
+    vision_quantised: bool = False
     source: str = "headers"
     problems: tuple[str, ...] = ()
 
@@ -757,7 +763,7 @@ class Hub(Struct, frozen=True):
     filesystem: str | None
     links: bool | None
     locked_folder: str | None
-    free_bytes: int | None
+    free_bytes: Count | None
     remote: Remote | None = None
     trouble: HubTrouble | None = None
 
@@ -813,8 +819,15 @@ def decode(text: bytes) -> Facts:
 
 
 def encode(facts: Facts) -> bytes:
-    """Facts as JSON, indented for people."""
-    return msgspec.json.format(msgspec.json.encode(facts), indent=1)
+    """Facts as JSON, indented for people. Bytes of a path that are no text become ``?``."""
+    try:
+        text = msgspec.json.encode(facts)
+    except UnicodeEncodeError:
+        import json  # only here: every check would pay for it
+
+        whole = json.dumps(msgspec.to_builtins(facts), ensure_ascii=False)
+        text = whole.encode("utf-8", "replace")
+    return msgspec.json.format(text, indent=1)
 
 
 # Kept whole, since people copy them: everything else inside the environment becomes relative.

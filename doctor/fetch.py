@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -96,6 +97,8 @@ def _fetch(model: str, commit: str, home: Path, file: RemoteFile, watch: Watch) 
         watch.there(file.bytes)
         return
     path = staged(home, file.blob)
+    if path.is_symlink():
+        path.unlink()  # what is written is written here
     found = begun(home, file.blob)
     if found is not None and found != path:
         os.replace(found, path)
@@ -232,6 +235,7 @@ def place(home: Path, commit: str, files: Iterable[RemoteFile]) -> None:
     What was fetched stays under its staged name as well (a second name of the same bytes) until
     ``forget`` is told, so that a repair that goes back does not lose it. Raises ``OSError``.
     """
+    lying: dict[str, Path] = {}  # without links: where a blob that several files have lies
     for file in files:
         source, blob = staged(home, file.blob), home / "blobs" / file.blob
         pointer = home / "snapshots" / commit / file.path
@@ -244,11 +248,13 @@ def place(home: Path, commit: str, files: Iterable[RemoteFile]) -> None:
                 os.replace(source, temporary)
             os.replace(temporary, blob)
         pointer.parent.mkdir(parents=True, exist_ok=True)
-        _point(pointer, blob)
+        _point(pointer, lying.get(file.blob, blob))
+        if not pointer.is_symlink():
+            lying[file.blob] = pointer
 
 
 def _point(pointer: Path, blob: Path) -> None:
-    """Make the snapshot's link; on a file system without links, the file itself."""
+    """Make the snapshot's link; without links, put the file itself there, or a copy of it."""
     target = os.path.relpath(blob, pointer.parent)
     if pointer.is_symlink() and os.readlink(pointer) == target:
         return
@@ -257,9 +263,11 @@ def _point(pointer: Path, blob: Path) -> None:
     try:
         os.symlink(target, temporary)
     except OSError:
-        os.replace(blob, pointer)
-    else:
-        os.replace(temporary, pointer)
+        if blob.parent.name == "blobs":
+            os.replace(blob, pointer)
+            return
+        shutil.copyfile(blob, temporary)
+    os.replace(temporary, pointer)
 
 
 def forget(home: Path, files: Iterable[RemoteFile]) -> None:

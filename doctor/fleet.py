@@ -111,6 +111,8 @@ def _fix(facts: Facts, examination: registry.Examination) -> tuple[str | None, s
         return None, refusal.message
     if made.breaks:
         return None, f"it would break what works: {made.breaks[0].line()}"
+    if made.refusal is not None:
+        return None, made.refusal.reason
     steps = [action for action in made.actions if not isinstance(action, Advice)]
     if not steps:
         return None, OUTSIDE

@@ -90,21 +90,3 @@ def load() -> dict[str, Incident]:
     """All incidents by id, in the order of the files."""
     incidents = msgspec.json.decode(COMPILED.read_bytes(), type=tuple[Incident, ...])
     return {incident.id: incident for incident in incidents}
-
-
-def page(incident: Incident) -> str:
-    """The page of one incident, in Markdown."""
-    lines = [f"# {incident.title}", "", incident.cause, "", f"What helps: {incident.remedy}"]
-    if incident.texts:
-        lines += ["", "You would see, for example:", ""]
-        lines += [f"- `{text.replace('{}', '…')}`" for text in incident.texts]
-    known = f"Known as `{incident.id}`; {MARKS[incident.mark]}."
-    if incident.codes:
-        codes = ", ".join(f"`{code}`" for code in incident.codes)
-        known += f" vlm-doctor check reports it as {codes}."
-    else:
-        known += " vlm-doctor check does not look for it."
-    lines += ["", known]
-    if incident.sources:
-        lines += ["", "Sources: " + ", ".join(incident.sources)]
-    return "\n".join(lines)

@@ -106,7 +106,8 @@ def _steps(usual: Job) -> Iterator[tuple[str, str, dict[str, object]]]:
         if tokens < usual.max_tokens:
             yield "tokens", f"at most {tokens} tokens", {"max_tokens": tokens}
     for bits in KV_BITS:
-        yield "cache", f"a KV cache of {bits} bits", {"kv_bits": bits}
+        fields: dict[str, object] = {"kv_bits": bits, "quantized_kv_start": 0}
+        yield "cache", f"a KV cache of {bits} bits", fields
 
 
 def shrunk(picture: tuple[int, int], side: int) -> tuple[int, int]:

@@ -24,7 +24,7 @@ WAY_OUT = "Make a fresh environment beside it: vlm-doctor fix --new-venv DIR"
 # Whose a Python is that is marked as managed by others.
 OWNERS = {
     "homebrew": "Homebrew",
-    "debian": "the system's package manager (apt)",
+    "debian": "apt, the system's package manager",
     "uv-python": "uv, which shares it among environments",
 }
 
@@ -99,10 +99,11 @@ def refusal(facts: Facts, wanted: Wanted) -> Refusal | None:
             reason=f"The environment at {interpreter.prefix} may not be written to by you.",
             hint=WAY_OUT,
         )
-    if wanted.needed:
+    if wanted.needed and not _is_project(manager):
         return Refusal(
             reason=f"{_listed(sorted(wanted.needed))} came by conda, which has to know of it.",
-            hint="Let conda change it (see the plan), then repeat: vlm-doctor fix. " + WAY_OUT,
+            hint="Let conda change it (see the plan), or make a fresh environment beside it: "
+            "vlm-doctor fix --new-venv DIR",
         )
     front = _in_front(facts, wanted.changes)
     if front:
@@ -110,9 +111,10 @@ def refusal(facts: Facts, wanted: Wanted) -> Refusal | None:
         return Refusal(
             reason=f"{_listed(names)} would still be taken from {folder}, which Python looks in "
             "before this environment.",
-            hint=f"Take it away there (see the plan). {WAY_OUT}",
+            hint="Take it away there (see the plan), or make a fresh environment beside it: "
+            "vlm-doctor fix --new-venv DIR",
         )
-    if manager is not None and manager.kind in ADD and _versions(wanted.changes):
+    if manager is not None and _is_project(manager) and _versions(wanted):
         return Refusal(
             reason=f"The project in {manager.project or manager.source} manages this environment "
             f"with {manager.kind}: its lock says what is in it, and would bring that back.",
@@ -127,7 +129,7 @@ def advice(facts: Facts, wanted: Wanted) -> list[Advice]:
     """What the user can tell the tools that the environment belongs to."""
     manager = facts.environment.manager
     result: list[Advice] = []
-    if wanted.needed:
+    if wanted.needed and not _is_project(manager):
         result += _to_conda(facts, wanted)
     front = _in_front(facts, wanted.changes)
     if front:
@@ -140,16 +142,22 @@ def advice(facts: Facts, wanted: Wanted) -> list[Advice]:
                 commands=(f"{python} -m pip uninstall {' '.join(names)}",),
             )
         )
-    if manager is not None and manager.kind in ADD and _versions(wanted.changes):
+    if manager is not None and _is_project(manager) and _versions(wanted):
         result += _to_project(manager, wanted, facts)
     elif manager is not None and manager.kind in ("pipx", "uv-tool") and wanted.changes:
         result.append(_to_tool(manager, wanted, facts))
     return result
 
 
-def _versions(changes: Iterable[Change]) -> list[Change]:
+def _is_project(manager: Manager | None) -> bool:
+    """Whether a project's lock says what is in the environment."""
+    return manager is not None and manager.kind in ADD
+
+
+def _versions(wanted: Wanted) -> list[Change]:
     """The changes of a version: what is only installed anew is as the lock wants it."""
-    return [change for change in changes if change.before != change.after]
+    needed = (change for change in wanted.left if change.name in wanted.needed)
+    return [change for change in (*wanted.changes, *needed) if change.before != change.after]
 
 
 def _to_conda(facts: Facts, wanted: Wanted) -> list[Advice]:
@@ -182,7 +190,7 @@ def _to_conda(facts: Facts, wanted: Wanted) -> list[Advice]:
 def _to_project(manager: Manager, wanted: Wanted, facts: Facts) -> list[Advice]:
     folder = manager.project or os.path.dirname(manager.source)
     enter = f"cd {_path(folder)}"
-    versions = _versions(wanted.changes)
+    versions = _versions(wanted)
     adrift = [
         change
         for change in versions
@@ -219,7 +227,7 @@ def _to_project(manager: Manager, wanted: Wanted, facts: Facts) -> list[Advice]:
             Advice(
                 code="project-requirements",
                 summary=f"change what the project in {folder} requires",
-                commands=(enter, _add(manager.kind, wanted, facts)),
+                commands=(enter, f"{ADD[manager.kind]} {_quoted(_pins(wanted, facts))}"),
             )
         )
     return result
@@ -229,11 +237,11 @@ def _more(changes: list[Change]) -> str:
     return f", and so with {len(changes) - 1} more" if len(changes) > 1 else ""
 
 
-def _add(kind: str, wanted: Wanted, facts: Facts) -> str:
-    """The command that gives a project the recipe's requirements, as far as they hold here.
+def _pins(wanted: Wanted, facts: Facts) -> list[Requirement]:
+    """The recipe's requirements as far as they hold here, without their markers.
 
-    Without their markers: with one, these tools would keep the old requirement beside the new.
-    MLX's extras name their platforms themselves.
+    With one, a project's tool would keep the old requirement beside the new. MLX's extras name
+    their platforms themselves.
     """
     extras = [Requirement(pin) for pin in wanted.recipe.backends.get(wanted.place.backend, ())]
     names = {pin.name for pin in extras}
@@ -241,7 +249,7 @@ def _add(kind: str, wanted: Wanted, facts: Facts) -> str:
     here = [pin for pin in pins if pin.name not in names and _holds(pin, facts)] + extras
     for pin in here:
         pin.marker = None
-    return f"{ADD[kind]} {' '.join(shlex.quote(str(pin)) for pin in here)}"
+    return here
 
 
 def _holds(pin: Requirement, facts: Facts) -> bool:
@@ -256,24 +264,27 @@ def _holds(pin: Requirement, facts: Facts) -> bool:
 def _to_tool(manager: Manager, wanted: Wanted, facts: Facts) -> Advice:
     """What tells a tool that installs programs of what was changed in one of its environments."""
     name = manager.name or os.path.basename(facts.environment.interpreter.prefix)
-    pins = [
-        f"{change.name}=={change.after}"
-        for change in wanted.changes
-        if change.name in mains(wanted.recipe, wanted.place) and change.after is not None
-    ]
-    quoted = [shlex.quote(pin) for pin in pins]
+    pins = _pins(wanted, facts)
+    main = [pin for pin in pins if pin.name == str(canonicalize_name(name))]
+    others = [pin for pin in pins if pin not in main]
     if manager.kind == "uv-tool":
-        main = next((pin for pin in quoted if pin.startswith(f"{name}==")), shlex.quote(name))
-        others = " ".join(f"--with {pin}" for pin in quoted if pin != main)
-        commands = (f"uv tool install --force {main} {others}".rstrip(),)
+        tool, program = "uv", _quoted(main) or shlex.quote(name)
+        extra = " ".join(f"--with {_quoted([pin])}" for pin in others)
+        commands = [f"uv tool install --force {program} {extra}"]
     else:
-        commands = (f"pipx inject --force {shlex.quote(name)} {' '.join(quoted)}",)
+        tool = "pipx"
+        commands = [f"pipx install --force {_quoted(main)}"] if main else []
+        commands.append(f"pipx inject --force {shlex.quote(name)} {_quoted(others)}")
     return Advice(
         code="tool-record",
-        summary=f"afterwards tell {'uv' if manager.kind == 'uv-tool' else 'pipx'}, or its next "
-        f"upgrade or reinstall of {name} brings the old versions back",
-        commands=commands,
+        summary=f"afterwards tell {tool}, or its next upgrade or reinstall of {name} brings other "
+        "versions back",
+        commands=tuple(commands),
     )
+
+
+def _quoted(pins: Iterable[Requirement]) -> str:
+    return " ".join(shlex.quote(str(pin)) for pin in pins)
 
 
 def _in_front(facts: Facts, changes: Iterable[Change]) -> tuple[str, list[str]] | None:

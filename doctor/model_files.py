@@ -16,7 +16,7 @@ import os
 from pathlib import Path
 
 from doctor import state
-from doctor.snapshot import TEMPORARY
+from doctor.snapshot import TEMPORARY, nearest
 
 
 def replace(path: str, content: bytes) -> None:
@@ -52,7 +52,7 @@ def temporary_of(path: str) -> str:
 
 def writable(path: str) -> bool:
     """Whether a file can be put in place of ``path``: it is the folder that decides."""
-    return os.access(os.path.dirname(path), os.W_OK)
+    return os.access(nearest(os.path.dirname(path)), os.W_OK)
 
 
 def overlay(snapshot: str) -> str:

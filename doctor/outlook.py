@@ -1,6 +1,6 @@
 """What the models that people run would be on a machine: room, speed, largest picture, context.
 
-Pure: ``predict`` says what a job takes with a model, ``room_for`` what that is on the machine.
+Pure: ``predict`` says what a job takes with a model, ``judge`` what the machine makes of it.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from doctor.estimate import Estimate, Job, Room
+from doctor.estimate import Estimate, Job, Judgement, Room
 from doctor.ladder import USUAL
 from doctor.popular import Popular, Table
 from doctor.reports.models import ModelRow
 
 Predict = Callable[[Popular, Job], Estimate | None]
-RoomFor = Callable[[Estimate], Room]
+Judge = Callable[[Estimate], Judgement]
 
 # Sides of a square picture in pixels, and tokens of text, that are tried for the largest that fits.
 SIDES = (256, 512, 1024, 1536, 2048, 4096)
@@ -27,46 +27,55 @@ WITHOUT_DISK = ROOMS[:2]
 def rows(
     table: Table,
     predict: Predict,
-    room_for: RoomFor,
+    judge: Judge,
     recipe_for: Callable[[str | None], str | None],
 ) -> tuple[ModelRow, ...]:
-    """A row for each model that can be predicted: those that fit first, large before small."""
+    """A row for each model that can be predicted.
+
+    Those that fit come first, the largest of them first; of the others the nearest first.
+    """
     found = [
         msgspec.structs.replace(row, recipe=recipe_for(row.type))
         for model in table.models
-        if (row := _row(table, model, predict, room_for)) is not None
+        if (row := _row(table, model, predict, judge)) is not None
     ]
-    return tuple(sorted(found, key=lambda row: (ROOMS.index(row.room), -row.weights_bytes, row.id)))
+
+    def place(row: ModelRow) -> tuple[int, int, str]:
+        size = -row.weights_bytes if row.room == "fits" else row.peak_bytes
+        return ROOMS.index(row.room), size, row.id
+
+    return tuple(sorted(found, key=place))
 
 
-def _row(table: Table, model: Popular, predict: Predict, room_for: RoomFor) -> ModelRow | None:
+def _row(table: Table, model: Popular, predict: Predict, judge: Judge) -> ModelRow | None:
     told = predict(model, USUAL)
     if told is None:
         return None
     side = context = None
     bare = dict.fromkeys(("peak_bytes", "low_bytes", "high_bytes"), told.weights_bytes)
-    if room_for(msgspec.structs.replace(told, **bare)) in WITHOUT_DISK:
+    judged = judge(told)
+    if judge(msgspec.structs.replace(told, **bare)).room in WITHOUT_DISK:
         side = _most(
             SIDES,
             lambda side: predict(model, msgspec.structs.replace(USUAL, images=((side, side),))),
-            room_for,
+            judge,
         )
         context = _most(
             [tokens for tokens in CONTEXTS if tokens <= _longest(table, model)],
             lambda tokens: predict(model, msgspec.structs.replace(USUAL, prompt_tokens=tokens)),
-            room_for,
+            judge,
         )
     note = table.configs[model.config].note if model.config is not None else ""
     return ModelRow(
         id=model.id,
         type=model.type,
-        room=room_for(told),
+        room=judged.room,
         weights_bytes=told.weights_bytes,
         peak_bytes=told.peak_bytes,
         low_bytes=told.low_bytes,
         high_bytes=told.high_bytes,
         exact=told.exact,
-        tokens_per_second=told.tokens_per_second,
+        tokens_per_second=judged.tokens_per_second,
         largest_picture=side,
         longest_context=context,
         recipe=None,
@@ -76,7 +85,7 @@ def _row(table: Table, model: Popular, predict: Predict, room_for: RoomFor) -> M
 
 
 def _most(
-    choices: Sequence[int], told: Callable[[int], Estimate | None], room_for: RoomFor
+    choices: Sequence[int], told: Callable[[int], Estimate | None], judge: Judge
 ) -> int | None:
     """The largest of some choices that does not wait for the disk; need grows with each of them.
 
@@ -85,7 +94,7 @@ def _most(
 
     def fits(choice: int) -> bool:
         found = told(choice)
-        return found is not None and room_for(found) in WITHOUT_DISK
+        return found is not None and judge(found).room in WITHOUT_DISK
 
     if not choices or not fits(choices[0]):
         return None

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -231,23 +232,21 @@ def draw(what: Picture) -> Image.Image:
     """The picture as a Pillow image, RGB."""
     from PIL import Image
 
-    image = Image.new("RGB", what.size, what.background_rgb)
-    for row, first, end in _shape_runs(what.shape, what.shape_radius):
-        image.paste(
-            what.colour_rgb,
-            (what.shape_x + first, what.shape_y + row, what.shape_x + end, what.shape_y + row + 1),
-        )
-    for left, upper, right, lower in _number_boxes(what.number, what.digit_height):
-        image.paste(
-            what.ink,
-            (
-                what.number_x + left,
-                what.number_y + upper,
-                what.number_x + right,
-                what.number_y + lower,
-            ),
-        )
+    image = Image.new("RGB", what.size)
+    for colour, box in boxes(what):
+        image.paste(colour, box)
     return image
+
+
+def boxes(what: Picture) -> Iterator[tuple[Colour, tuple[int, int, int, int]]]:
+    """All that is painted, in its order: a colour, and the left, upper, right and lower edge."""
+    yield what.background_rgb, (0, 0, what.width, what.height)
+    for row, first, end in _shape_runs(what.shape, what.shape_radius):
+        y = what.shape_y + row
+        yield what.colour_rgb, (what.shape_x + first, y, what.shape_x + end, y + 1)
+    for left, upper, right, lower in _number_boxes(what.number, what.digit_height):
+        x, y = what.number_x, what.number_y
+        yield what.ink, (x + left, y + upper, x + right, y + lower)
 
 
 def answer(what: Picture, question: str, language: str) -> str:

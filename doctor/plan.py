@@ -143,7 +143,8 @@ def make(
         actions += _removals(facts, lock, intents)
         if install.changes:
             actions.append(install)
-        breaks = tuple(broken_by(facts, _changes(actions)))
+        by_conda = install.left if wanted.needed else ()
+        breaks = tuple(broken_by(facts, [*_changes(actions), *by_conda]))
         replaces = tuple(_working_copies(facts, _changes(actions)))
         if wanted.changes or wanted.needed:
             actions += managed.advice(facts, wanted)
@@ -208,8 +209,8 @@ def _working_copies(facts: Facts, changes: Iterable[Change]) -> list[str]:
 
 def _comes_with(fetched: Download, intent: Intent, findings: Iterable[Finding]) -> bool:
     """Whether a download does what this intent is about, or takes the file away under it."""
-    if isinstance(intent, EditJson):
-        return any(intent.path.endswith(f"/{file.path}") for file in fetched.fetched)
+    if isinstance(intent, EditJson | PutFile):
+        return any(intent.path.endswith((f"/{file.path}", file.blob)) for file in fetched.fetched)
     fetches = {finding.code for finding in findings if finding.fix.id == "download"}
     return isinstance(intent, Advice) and intent.code in fetches
 

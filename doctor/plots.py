@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from doctor.terminal import clean
+
 # Pixels of the whole drawing and of one chart within it.
 WIDTH, HEIGHT = 720, 300
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 56, 40
@@ -18,6 +20,11 @@ GAP = 32
 # Chosen to be told apart by everybody, on white and on dark (Okabe and Ito's palette).
 WITHIN, BEYOND = "#0072b2", "#d55e00"
 INK, QUIET, AXIS, GRID = "#222", "#666", "#999", "#ddd"
+
+
+def shown(words: str) -> str:
+    """Words as text of XML, which has no place for control characters."""
+    return escape(clean(words))
 
 
 def svg(
@@ -37,10 +44,10 @@ def svg(
     inner = (WIDTH - LEFT - RIGHT - (GAP if pictures else 0)) / (2 if pictures else 1)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="{escape(title)}" '
+        f'width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="{shown(title)}" '
         'font-family="system-ui, sans-serif" font-size="12">',
-        f"<title>{escape(title)}</title>",
-        f"<desc>{escape(_words(phases, pictures, budget_bytes, budget_words))}</desc>",
+        f"<title>{shown(title)}</title>",
+        f"<desc>{shown(_words(phases, pictures, budget_bytes, budget_words))}</desc>",
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
         _text(LEFT, 22, title),
     ]
@@ -140,7 +147,7 @@ def _budget(left: float, width: float, top: float, budget: int, words: str) -> l
 def _text(x: float, y: float, words: str, colour: str = INK, anchor: str = "start") -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">'
-        f"{escape(words)}</text>"
+        f"{shown(words)}</text>"
     )
 
 

@@ -4,25 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from doctor import recipes
 from doctor.estimate import Estimate, Job, Library, NotEstimable, WeightSizes
 from doctor.estimate.counting import weights_of_config
 from doctor.estimate.peak import estimate
-from doctor.facts import Environment
 from doctor.popular import Popular, Table
 from doctor.probes.model import card_of
-from doctor.requirements import installed
-
-
-def library_of(environment: Environment) -> Library:
-    """The libraries that an environment has."""
-    everything = installed(environment)
-    backend = recipes.backend_of(environment)
-    return Library(
-        mlx_vlm=everything["mlx-vlm"].version if "mlx-vlm" in everything else None,
-        mlx=everything["mlx"].version if "mlx" in everything else None,
-        backend="metal" if backend == "metal" else "cpu" if backend == "cpu" else "cuda",
-    )
 
 
 def predict(

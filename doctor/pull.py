@@ -17,7 +17,7 @@ import msgspec
 
 from doctor import fetch, removable, terminal
 from doctor.actions import Download, Fetched
-from doctor.errors import Failed, Refused
+from doctor.errors import CouldNot, Failed, Refused
 from doctor.facts import Facts, HubTrouble, Model, Remote, RemoteFile
 from doctor.fetch import FetchFailed, Watch
 from doctor.findings import Finding, Severity
@@ -38,6 +38,8 @@ Say = Callable[[str], None]
 
 def ask(model: Model) -> tuple[Remote | None, HubTrouble | None, Model]:
     """Ask the Hub, and hold every file that is here against what it has, byte for byte."""
+    if model.path is None:
+        return hub.ask(model, verify=True)
     with terminal.progress("Comparing the model's files with the Hub's") as advance:
         return hub.ask(model, verify=True, advance=advance)
 
@@ -218,6 +220,8 @@ def stage(download: Download, say: Say) -> None:
             fetch.stage(download.model, download.commit, Path(download.home), files, watch)
     except FetchFailed as error:
         raise Failed(f"{error.trouble.message}{KEPT}") from error
+    except CouldNot as error:
+        raise Failed(f"{error.message} {error.hint}") from error
     except OSError as error:
         raise Failed(f"the model could not be fetched: {error.strerror or error}.{KEPT}") from error
 

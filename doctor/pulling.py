@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from doctor import proof, pull, registry, removable, smoke
+from doctor import language, proof, pull, registry, removable, smoke
 from doctor.actions import Download
 from doctor.errors import Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
@@ -109,10 +109,11 @@ class Pulling:
                 "Say --yes to fetch it all the same.",
             )
         try:
-            answer = input("It would not run here. Fetch it all the same? [y/N] ")
+            question = "It would not run here. Fetch it all the same? [y/N]"
+            answer = input(language.text(question) + " ")
         except EOFError:
             return False
-        return answer.strip().lower() in ("y", "yes")
+        return answer.strip().lower() in ("y", "yes", "д", "да")
 
     def _prove(
         self,

@@ -55,10 +55,20 @@ DEEPEST = 4
 # The words of a variable's name that make its value a secret.
 _SECRET_WORDS = frozenset(
     "token secret password passwd passphrase pwd pass credential credentials auth authorization "
-    "key apikey cookie session pat".split()
+    "key apikey cookie pat".split()
 )
+# Such a word at its end makes it a place where the secret is: the value is a path, and no secret.
+_PLACE_WORDS = frozenset("sock file path dir folder home cache".split())
+_WORKING_FOLDERS = ("PWD", "OLDPWD")
 _VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+|[A-Z][A-Z0-9]+")
 _NO_SECRET = re.compile(r"(?:set|none|null|true|false|yes|no|on|off|\d{0,5})", re.IGNORECASE)
+
+# Users of URLs that stand for "here comes a token", and hosts that everybody has.
+_EVERYBODYS_USERS = ("git", "oauth2", "__token__", "x-access-token")
+_EVERYBODYS_HOSTS = frozenset(
+    "github.com gitlab.com bitbucket.org huggingface.co hf.co pypi.org files.pythonhosted.org "
+    "localhost 127.0.0.1".split()
+)
 
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
@@ -67,11 +77,11 @@ _PRIVATE_KEY = re.compile(
 # What the issuers of tokens say that theirs look like.
 _TOKEN = re.compile(
     r"(?<![A-Za-z0-9])(?:"
-    r"hf_[A-Za-z0-9]{6,}|api_org_[A-Za-z0-9]{6,}"
-    r"|gh[oprsu]_[A-Za-z0-9]{6,}|github_pat_\w{6,}|glpat-[\w-]{6,}"
-    r"|sk-(?=[\w-]*\d)[\w-]{12,}|sk-[A-Za-z0-9]{12,}"
-    r"|xox[a-z]-[\w-]{6,}|(?:AKIA|ASIA)[0-9A-Z]{12,}|AIza[\w-]{20,}|ya29\.[\w.-]{10,}"
-    r"|pypi-[\w-]{16,}|npm_[A-Za-z0-9]{16,}|dckr_pat_[\w-]{10,}"
+    # Short ones only where no name looks like them: HF_ENDPOINT is a variable, ghp_import a module.
+    r"(?-i:hf_(?=[A-Za-z0-9]*(?:\d|[a-z][A-Z]|[A-Z][a-z]))[A-Za-z0-9]{6,})|hf_[A-Za-z0-9]{16,}"
+    r"|api_org_[A-Za-z0-9]{16,}|gh[oprsu]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}"
+    r"|sk-(?=[\w-]*\d)[\w-]{16,}|xox[a-z]-[\w-]{10,}|(?:AKIA|ASIA)[0-9A-Z]{12,}"
+    r"|AIza[\w-]{20,}|ya29\.[\w.-]{16,}|pypi-AgE[\w-]{10,}|npm_[A-Za-z0-9]{20,}|dckr_pat_[\w-]{16,}"
     r"|eyJ[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]*)?"
     r")",
     re.IGNORECASE,
@@ -152,14 +162,10 @@ def identity(variables: Mapping[str, str]) -> Identity:
     secrets = [
         value
         for name, value in variables.items()
-        if is_secret(name)
-        and not _NO_SECRET.fullmatch(value)
-        and len(value) >= SHORTEST_SECRET
-        # Sessions of the desktop and agents name sockets: places, not secrets.
-        and not value.startswith("/")
+        if is_secret(name) and not _NO_SECRET.fullmatch(value) and len(value) >= SHORTEST_SECRET
     ]
     for value in variables.values():
-        secrets += [secret for found in _URL.finditer(value) for secret in _credentials(found[2])]
+        secrets += [secret for found in _URL.finditer(value) for secret in _of_url(found)]
     return Identity(
         names=tuple(dict.fromkeys(filter(None, names))),
         homes=tuple(
@@ -171,7 +177,10 @@ def identity(variables: Mapping[str, str]) -> Identity:
 
 def is_secret(variable: str) -> bool:
     """Whether a variable of this name holds a secret."""
-    return bool(_SECRET_WORDS & set(re.split(r"[_\W]+", variable.lower())))
+    words = re.split(r"[_\W]+", variable.lower())
+    if variable in _WORKING_FOLDERS or words[-1] in _PLACE_WORDS:
+        return False
+    return bool(_SECRET_WORDS & set(words))
 
 
 @functools.cache
@@ -219,7 +228,7 @@ class Redactor:
         for secret in known.secrets:
             self._learn_secret(secret)
         for name, value in _variables(about):
-            if is_secret(name) and not _NO_SECRET.fullmatch(value) and "/" not in value[:1]:
+            if is_secret(name) and not _NO_SECRET.fullmatch(value):
                 self._learn_secret(value)
         self._compile()
         learnt = -1
@@ -254,7 +263,9 @@ class Redactor:
         """The text without what tells whose it is."""
         done = self._done.get(text)
         if done is None:
-            done = self._done[text] = self._plain(self._decoded(text, 0))
+            # Bytes of a path or a variable that are no text would be no JSON either.
+            shown = text.encode("utf-8", "backslashreplace").decode()
+            done = self._done[text] = self._plain(self._decoded(shown, 0))
         return done
 
     # What is secret, and what stands for it.
@@ -288,7 +299,7 @@ class Redactor:
         """Names and secrets that a text gives away by their place."""
         if "://" in text:
             for found in _URL.finditer(text):
-                for secret in _credentials(found[2]):
+                for secret in _of_url(found):
                     self._learn_secret(secret)
         if "/" in text or "\\" in text:
             for found in _HOME.finditer(text):
@@ -512,22 +523,24 @@ def _is_value(text: str) -> bool:
     return any(letter.isdigit() for letter in text) or not text.islower()
 
 
-def _credentials(authority: str) -> list[str]:
-    """The user and the password of a URL, each as it is written and decoded."""
-    return [
-        form
-        for part in authority.split(":")
-        if part not in ("git", "oauth2", "__token__", "x-access-token")
-        for form in {part, unquote(part)}
-        if form
-    ]
+def _of_url(found: re.Match[str]) -> list[str]:
+    """What a URL with credentials has to hide: user and password, as written and decoded.
+
+    Its host is as private as they are, unless it is everybody's.
+    """
+    parts = [part for part in found[2].split(":") if part not in _EVERYBODYS_USERS]
+    secrets = [form for part in parts for form in (part, unquote(part)) if form]
+    host = re.split(r"[/?#:]", found[3], maxsplit=1)[0]
+    if host and host.lower() not in _EVERYBODYS_HOSTS:
+        secrets.append(host)
+    return list(dict.fromkeys(secrets))
 
 
 def _forms(secret: str) -> set[str]:
     """The ways to write a secret that are found as they stand, whatever stands around them."""
     forms = {
         secret,
-        quote(secret, safe=""),
+        quote(secret, safe="", errors="surrogatepass"),
         json.dumps(secret)[1:-1],
         "".join(f"\\u{ord(letter):04x}" for letter in secret),
         "\0".join(secret),

@@ -217,7 +217,9 @@ class Repair:
         if elsewhere:
             self._plan = plan_report(made, None)
         else:
-            self._plan = plan_report(made, _kept_bytes(made, facts), self._sources(prefix))
+            self._plan = plan_report(
+                made, _kept_bytes(made, facts), _sources(self._request, self._variables, prefix)
+            )
         forced = self._request.force or self._request.target.found_by == "--new-venv"
         if made.refusal is not None and not (made.refusal.forcible and forced):
             raise Refused(made.refusal.reason, made.refusal.hint)
@@ -241,14 +243,6 @@ class Repair:
         except Failed as error:
             return self._report("rolled-back", str(error))
         return self._transaction(made, facts, prefix)
-
-    def _sources(self, prefix: str) -> tuple[Source, ...]:
-        """Where the packages would come from."""
-        if self._request.wheels is not None:
-            return (Source(kind="folder", location=self._request.wheels, setting="--wheels"),)
-        if self._request.offline:
-            return (Source(kind="cache", location=None, setting="--offline"),)
-        return sources.sources(self._variables, Path.cwd(), prefix)
 
     def _with_times(self, made: Plan) -> Plan:
         """The plan with the time that its downloads take on this line."""
@@ -302,6 +296,8 @@ class Repair:
 
     def _transaction(self, made: Plan, facts: Facts, prefix: str) -> FixReport:
         """Keep what is there, apply, examine, prove; on any failure put everything back."""
+        if self._wanted is not None:
+            state.made(Path(self._wanted.path).parent)
         self._say("Keeping what is there, so that everything can go back …")
         record = self._open = journal.new(prefix)
         summary = "; ".join(step.summary for step in made.steps)
@@ -406,8 +402,9 @@ class Repair:
         """The report of an environment that works, once its run profile is written."""
         if self._wanted is None:
             return self._report("nothing-to-do", None)
-        record = self._open = journal.new(prefix)
         path = self._wanted.path
+        state.made(Path(path).parent)
+        record = self._open = journal.new(prefix)
         try:
             record.begin(prefix, self._wanted.summary, [], [model_files.temporary_of(path), path])
             self._write_profile()
@@ -537,7 +534,9 @@ def fresh(
             outcome="planned",
             reason=None,
             before=None,
-            plan=PlanReport(actions=(step,), recipe=recipe),
+            plan=PlanReport(
+                actions=(step,), recipe=recipe, sources=_sources(request, variables, None)
+            ),
             applied=(),
             smoke=None,
             real_smoke=None,
@@ -711,6 +710,17 @@ def _records(facts: Facts, made: Plan, prefix: str) -> Iterator[tuple[str, list[
                     yield os.path.dirname(metadata), [row for row in csv.reader(file) if row]
             except (OSError, csv.Error):
                 continue
+
+
+def _sources(
+    request: Request, variables: Mapping[str, str], prefix: str | None
+) -> tuple[Source, ...]:
+    """Where the packages would come from."""
+    if request.wheels is not None:
+        return (Source(kind="folder", location=request.wheels, setting="--wheels"),)
+    if request.offline:
+        return (Source(kind="cache", location=None, setting="--offline"),)
+    return sources.sources(variables, Path.cwd(), prefix)
 
 
 def _kept_bytes(made: Plan, facts: Facts) -> int:

@@ -160,6 +160,7 @@ def run(
         understood=not wrong
         if finished and any(answer.expected is not None for answer in answers)
         else None,
+        image=os.path.abspath(job.image) if job.image else None,
         device=None if found is None else device.parse(found),
         settings=job.settings,
         watch=None if screen is None else watch.report(readings, events),

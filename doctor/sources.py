@@ -63,8 +63,9 @@ def variables(environ: Mapping[str, str], folder: Path, prefix: str | None) -> d
     """
     result = dict(environ)
     options = {option: value for option, (value, _) in _pip(environ, prefix).items()}
-    if not _uv(environ, folder):
-        for option, name in PLACES.items():
+    told = {meaning for meaning, _, _ in _uv(environ, folder)}
+    for option, name in PLACES.items():
+        if _counts(option, told):
             value = options.get(option, "")
             if option == "find-links":
                 # uv stops where a folder is not there; pip goes on.
@@ -83,17 +84,15 @@ def variables(environ: Mapping[str, str], folder: Path, prefix: str | None) -> d
 def sources(environ: Mapping[str, str], folder: Path, prefix: str | None) -> tuple[Source, ...]:
     """Where packages would come from."""
     own = _uv(environ, folder)
-    if not own:
-        pip = _pip(environ, prefix)
-        for option, (value, setting) in pip.items():
-            meaning = UV_VARIABLES.get(PLACES.get(option, ""))
-            if meaning and not (meaning == "none" and _is_false(value)):
-                values = value.split() if meaning != "none" else [value]
-                own += [
-                    (meaning, item, setting)
-                    for item in values
-                    if meaning != "folder" or "://" in item or os.path.isdir(item)
-                ]
+    told = {meaning for meaning, _, _ in own}
+    for option, (value, setting) in _pip(environ, prefix).items():
+        meaning = UV_VARIABLES.get(PLACES.get(option, ""))
+        if meaning and _counts(option, told) and not (meaning == "none" and _is_false(value)):
+            own += [
+                (meaning, item, setting)
+                for item in (value.split() if meaning != "none" else [value])
+                if meaning != "folder" or "://" in item or os.path.isdir(item)
+            ]
     no_index = any(meaning == "none" for meaning, _, _ in own)
     found = []
     for wanted in ("folder", "extra", "default"):
@@ -126,6 +125,14 @@ def addresses(environ: Mapping[str, str], folder: Path) -> list[str]:
 def several(environ: Mapping[str, str], folder: Path) -> bool:
     """Whether there is more than one index. ``environ`` is what ``variables`` gave."""
     return any(meaning == "extra" for meaning, _, _ in _uv(environ, folder))
+
+
+def _counts(option: str, told: set[str]) -> bool:
+    """Whether an option of pip counts, where uv is ``told`` of these kinds of places.
+
+    Whoever told uv of more places has said all of them; the main index may still be in pip's.
+    """
+    return "default" not in told and "none" not in told if option == "index-url" else not told
 
 
 def _is_false(value: str) -> bool:

@@ -18,6 +18,8 @@ from typing import IO, TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from rich.console import Console
 
+from doctor import language
+
 # A piece of a line: text, or text and how it looks (a style of rich's, lost where there is none).
 Part = str | tuple[str, str]
 
@@ -41,8 +43,9 @@ class Paper(Protocol):
 
 
 def paper(stream: IO[str]) -> Paper:
-    """The paper for a stream."""
-    return Terminal(stream) if stream.isatty() else Plain(stream)
+    """The paper for a stream, on which the doctor's texts are in the language of its user."""
+    made: Paper = Terminal(stream) if stream.isatty() else Plain(stream)
+    return made if language.current() == "en" else language.Translating(made)
 
 
 def clean(text: str) -> str:
@@ -80,7 +83,7 @@ def say(line: str) -> None:
         listener(line)
     elif line:
         try:
-            print(clean(line), file=sys.stderr, flush=True)
+            print(clean(language.text(line)), file=sys.stderr, flush=True)
         except OSError:
             # A closed pipe or terminal must not stop a repair half-way, nor Python's end: what
             # could not be written would be tried again there.

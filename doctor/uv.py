@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from doctor import sources
 from doctor.errors import CouldNot
@@ -27,10 +26,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-# Where there are several indexes, all are asked for every package: uv would stop at the first that
-# has one of its name, such as PyTorch's with its old copies of numpy. That is safe, since only what
-# has a known hash is installed.
+# Of several indexes, uv stops at the first that has a package of the name, such as PyTorch's with
+# its old copies of numpy. To ask all is safe, since only what has a known hash is installed.
 EVERY_INDEX = ("--index-strategy", "unsafe-best-match")
+EXTRA_INDEXES = ("UV_INDEX", "UV_EXTRA_INDEX_URL")
 
 # What another of the user's projects may need, and what would let something else in than asked for.
 NOT_OURS = (
@@ -54,6 +53,10 @@ DIFFERS = re.compile(r"Hash mismatch for `([^=`]+)==([^`]+)`")
 DAMAGED = re.compile(r"Failed to download `([^=`]+)==([^`]+)`\s+[^`]*Failed to extract archive")
 
 INDEX_HINT = "Is there a network, and are uv's or pip's index settings right?"
+
+GATHER_HINT = (
+    "Where there is a network, vlm-doctor recipes --download DIR gathers what --wheels DIR needs."
+)
 
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -96,6 +99,7 @@ def install(
 ) -> None:
     """Install exactly these hashed requirements into the environment of ``python``.
 
+    Nothing is built from source: no program of a stranger runs, not even its ``setup.py``.
     ``reinstall`` names distributions to install anew though their version is there. Raises
     ``InstallFailed``.
     """
@@ -104,25 +108,52 @@ def install(
         file.write_text(requirements)
         command = ["pip", "install", "--python", python, "--no-deps", "--require-hashes"]
         command += ["--no-build", "--requirements", str(file)]
-        if sources.several(_environment(python), Path.cwd()):
-            command += EVERY_INDEX
         for name in reinstall:
             command += ["--reinstall-package", name]
         if offline:
             command += ["--offline"]
         if wheels is not None:
             command += ["--no-index", "--find-links", wheels]
-        run(command, python, progress)
+        variables = _environment(python)
+        *others, last = _ways(variables) if wheels is None else [(variables, ())]
+        for environment, options in others:
+            with contextlib.suppress(InstallFailed):
+                return run([*command, *options], environment, progress)
+        environment, options = last
+        try:
+            run([*command, *options], environment, progress)
+        except InstallFailed as error:
+            if offline and wheels is None:
+                raise InstallFailed(f"without a network: {error} {GATHER_HINT}") from None
+            raise
+
+
+def _ways(environment: dict[str, str]) -> list[tuple[dict[str, str], tuple[str, ...]]]:
+    """How to ask the indexes, in the order in which it is tried: variables and options for uv.
+
+    Of several indexes one may lack a package, or have another build of the same version. So it is
+    uv's own way first, then the main index alone, at last all of them for every package. pip has
+    no order among its indexes: where they are from its settings, the main one comes first.
+    """
+    if not sources.several(environment, Path.cwd()):
+        return [(environment, ())]
+    alone = {name: value for name, value in environment.items() if name not in EXTRA_INDEXES}
+    ways: list[tuple[dict[str, str], tuple[str, ...]]] = []
+    if alone == environment or any(name in os.environ for name in EXTRA_INDEXES):
+        ways.append((environment, ()))
+    if alone != environment:
+        ways.append((alone, ()))
+    return [*ways, (environment, EVERY_INDEX)]
 
 
 def remove(python: str, names: Sequence[str], progress: Progress) -> None:
     """Remove distributions from the environment of ``python``. Raises ``InstallFailed``."""
-    run(["pip", "uninstall", "--python", python, *names], python, progress)
+    run(["pip", "uninstall", "--python", python, *names], _environment(python), progress)
 
 
 def make_environment(python: str, folder: str, progress: Progress) -> None:
     """Make a virtual environment. Raises ``InstallFailed``."""
-    run(["venv", "--no-project", "--python", python, folder], None, progress)
+    run(["venv", "--no-project", "--python", python, folder], _environment(), progress)
 
 
 def find_python(version: str) -> str | None:
@@ -147,7 +178,8 @@ def resolve(requirements: Sequence[str], platform: str, python: str, deadline: f
     metadata. ``platform`` is uv's name, ``python`` is ``3.11``, ``deadline`` a time of
     ``time.monotonic``. Raises ``CouldNot`` where the index does not answer.
     """
-    code, output, errors = _compile(requirements, platform, python, deadline)
+    environment, options = _ways(_environment())[-1]
+    code, output, errors = _compile(requirements, platform, python, deadline, environment, options)
     if code == NO_SOLUTION:
         # Which one it was, uv says in words only. Halving finds it.
         if len(requirements) == 1:
@@ -179,33 +211,47 @@ def locate(
 ) -> dict[str, tuple[Location, ...]]:
     """Where the index has the wheels of hashed requirements, by canonical name.
 
-    Platform, Python and deadline are as for ``resolve``. Raises ``CouldNot`` where the index does
-    not answer, or does not have all of them.
+    Of several indexes, each may have files of its own. Platform, Python and deadline are as for
+    ``resolve``. Raises ``CouldNot`` where the index does not answer, or has none of them.
     """
-    options = ["--format=pylock.toml"]
-    if sources.several(_environment(), Path.cwd()):
-        options += EVERY_INDEX
-    code, output, errors = _compile(requirements.splitlines(), platform, python, deadline, *options)
-    if code == NO_SOLUTION:
-        raise CouldNot(
-            f"The package index does not have all that is locked: {_why(errors.splitlines())}",
-            INDEX_HINT,
-        )
-    packages: list[dict[str, Any]] = tomllib.loads(output).get("packages", [])
-    return {
-        package["name"]: tuple(
-            Location(
-                address=str(wheel.get("url") or wheel["path"]),
-                hash="sha256:" + str(wheel["hashes"].get("sha256")),
+    found: dict[str, tuple[Location, ...]] = {}
+    problem: CouldNot | None = None
+    for environment, options in _ways(_environment()):
+        every = ("--format=pylock.toml", *options)
+        try:
+            code, output, errors = _compile(
+                requirements.splitlines(), platform, python, deadline, environment, every
             )
-            for wheel in package.get("wheels", [])
-        )
-        for package in packages
-    }
+        except CouldNot as error:
+            problem = error
+            continue
+        if code == NO_SOLUTION:
+            why = f"The package index does not have all that is locked: {_why(errors.splitlines())}"
+            problem = CouldNot(why, INDEX_HINT)
+            continue
+        for package in tomllib.loads(output).get("packages", []):
+            found[package["name"]] = found.get(package["name"], ()) + tuple(
+                Location(
+                    address=str(wheel.get("url") or wheel["path"]),
+                    hash="sha256:" + str(wheel["hashes"].get("sha256")),
+                )
+                for wheel in package.get("wheels", [])
+            )
+        hashes = {item.hash for items in found.values() for item in items}
+        if all(line.rpartition("=")[2] in hashes for line in requirements.splitlines()):
+            break
+    if not found and problem is not None:
+        raise problem
+    return found
 
 
 def _compile(
-    requirements: Sequence[str], platform: str, python: str, deadline: float, *options: str
+    requirements: Sequence[str],
+    platform: str,
+    python: str,
+    deadline: float,
+    environment: Mapping[str, str],
+    options: Sequence[str],
 ) -> tuple[int, str, str]:
     """The status (0 or ``NO_SOLUTION``), output and errors of uv for requirements, each by itself.
 
@@ -217,11 +263,9 @@ def _compile(
     command += ["--color=never", f"--python={sys.executable}"]
     command += [f"--python-platform={platform}", f"--python-version={python}", *options]
     # uv takes the oldest macOS from here; its own default is older than any wheel of MLX.
-    environment = {"MACOSX_DEPLOYMENT_TARGET": OLDEST_MACOS, **_environment()}
-    if sources.several(environment, Path.cwd()):
-        command += EVERY_INDEX
+    variables = {"MACOSX_DEPLOYMENT_TARGET": OLDEST_MACOS, **environment}
     code, output, errors = _finish(
-        command, "\n".join(requirements) + "\n", environment, deadline - time.monotonic()
+        command, "\n".join(requirements) + "\n", variables, deadline - time.monotonic()
     )
     if code not in (0, NO_SOLUTION):
         raise CouldNot(f"The package index did not answer: {_why(errors.splitlines())}", INDEX_HINT)
@@ -266,10 +310,10 @@ def binary() -> str:
         ) from None
 
 
-def run(arguments: Sequence[str], python: str | None, progress: Progress) -> None:
+def run(arguments: Sequence[str], environment: Mapping[str, str], progress: Progress) -> None:
     """Run uv and pass on what it says. Raises ``InstallFailed`` with its error in one line.
 
-    ``python`` is the interpreter of the environment that it works on, if it is there already.
+    ``environment`` are the variables that it gets.
     uv gets a process group of its own and is ended with it, whatever ends the doctor's wait.
     """
     try:
@@ -280,7 +324,7 @@ def run(arguments: Sequence[str], python: str | None, progress: Progress) -> Non
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            env=_environment(python),
+            env=environment,
             start_new_session=True,
             # It inherits the lock of a fix: if that is killed, the next doctor finds uv and ends
             # it. All other descriptors of Python are closed in a child anyway.

@@ -6,11 +6,14 @@ from doctor.actions import Advice
 from doctor.facts import Facts
 from doctor.findings import Finding
 from doctor.intents import Intents, UseRecipe
+from doctor.mending import restored
 
 
 def actions(finding: Finding, facts: Facts) -> Intents:
     """The recipe for an unknown model type, advice for files that are not there or not whole."""
-    if finding.code == "model-type-unsupported":
+    if finding.fix.id == "restore":
+        yield from restored(facts)
+    elif finding.code == "model-type-unsupported":
         # Where the version is right, the folder of the type is gone.
         yield UseRecipe(reinstall=("mlx-vlm",))
     else:

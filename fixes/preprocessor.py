@@ -6,6 +6,7 @@ from doctor.actions import Advice, EditJson
 from doctor.facts import Facts
 from doctor.findings import Finding
 from doctor.intents import Intents, UseRecipe
+from doctor.mending import restored
 
 # Where the class is named in each of the two files that may name it.
 FIELDS = {
@@ -18,7 +19,9 @@ def actions(finding: Finding, facts: Facts) -> Intents:
     """The class that this transformers has, or the recipe that needs no such file."""
     image_processor = facts.environment.image_processor
     named_by = facts.model.image_processor_named_by
-    if finding.code in ("preprocessor-broken", "preprocessor-unfitting"):
+    if finding.fix.id == "restore":
+        yield from restored(facts)
+    elif finding.code in ("preprocessor-broken", "preprocessor-unfitting"):
         yield Advice(summary=finding.fix.summary, code=finding.code)
     elif any(fact.fact == "video_processor_type" for fact in finding.evidence):
         yield from _video(facts)

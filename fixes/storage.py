@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from checks import model, preprocessor, tokenizer, weights
+from checks.storage import wrong
 from doctor.actions import Advice, PutFile, RemoveFiles
 from doctor.facts import Facts
 from doctor.findings import Finding, Severity
 from doctor.intents import Intents
+from doctor.mending import restored
 
 
 def actions(finding: Finding, facts: Facts) -> Intents:
@@ -23,10 +25,15 @@ def actions(finding: Finding, facts: Facts) -> Intents:
     elif finding.fix.id == "restore":
         # An edit that works is its maker's wish. One that fails is taken back.
         if fails(facts):
-            yield from _restored(facts)
+            yield from restored(facts)
     elif finding.fix.id == "clear":
         # An editor's copy is the user's own, and a download may yet go on from its beginning.
-        left = [one for one in storage.leftovers if one.kind == "incomplete" and not one.needed]
+        damaged = {file.blob for file in storage.files if wrong(file) is not None}
+        left = [
+            one
+            for one in storage.leftovers
+            if one.kind == "incomplete" and not one.needed and one.of not in damaged
+        ]
         if left:
             freed = sum(one.bytes for one in left)
             yield RemoveFiles(
@@ -46,17 +53,3 @@ def fails(facts: Facts) -> bool:
         for check in (model, preprocessor, tokenizer, weights)
         for said in check.check(facts)
     )
-
-
-def _restored(facts: Facts) -> Intents:
-    """The copies that have the right content, put in the place of the blobs that were edited."""
-    storage = facts.model.storage
-    assert storage is not None
-    for file in storage.files:
-        if file.backup is not None and file.blob is not None and file.hash_is_right is False:
-            yield PutFile(
-                summary=f"put back {file.name} as the Hub gave it, from {file.backup}",
-                path=f"{storage.home}/blobs/{file.blob}",
-                source=file.backup,
-                hash=file.expected_hash,
-            )

@@ -6,8 +6,12 @@ from doctor.actions import Advice
 from doctor.facts import Facts
 from doctor.findings import Finding
 from doctor.intents import Intents
+from doctor.mending import restored
 
 
 def actions(finding: Finding, facts: Facts) -> Intents:
-    """What is to be fetched."""
-    yield Advice(summary=finding.fix.summary, code=finding.code)
+    """What is to be put back, or fetched."""
+    if finding.fix.id == "restore":
+        yield from restored(facts)
+    else:
+        yield Advice(summary=finding.fix.summary, code=finding.code)

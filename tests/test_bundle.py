@@ -120,6 +120,13 @@ def test_facts_of_an_older_doctor_are_read(tmp_path: Path) -> None:
         saved.read(path)
 
 
+def test_a_path_that_is_no_text_can_be_saved(tmp_path: Path) -> None:
+    path = tmp_path / "facts.json"
+    facts = replace(recorded("report"), variables={"PYTHONPATH": "/x/\udcff"})
+    path.write_bytes(facts_module.encode(facts))
+    assert saved.read(path).variables == {"PYTHONPATH": "/x/?"}
+
+
 def zipped(*members: tuple[str, bytes], kind: int = zipfile.ZIP_DEFLATED) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w", kind) as archive:

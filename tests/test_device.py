@@ -91,6 +91,7 @@ def test_a_state_folder_that_cannot_be_written_to_forgets(
 def test_a_smoke_asks_and_a_check_knows(fresh: Fixed, tmp_path: Path) -> None:
     smoke = fresh.doctor.json("smoke", "--python", str(fresh.python))
     assert smoke.report["device"]["name"]
+    assert smoke.report["watch"] is None
     facts = tmp_path / "facts.json"
     fresh.doctor.json("check", "--python", str(fresh.python), "--save-facts", str(facts))
     machine = json.loads(facts.read_text())["machine"]

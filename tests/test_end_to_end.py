@@ -13,9 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from doctor import pictures, smoke, stand_in
+from doctor import gathering, pictures, recipes, smoke, stand_in
 from doctor.probes import environment
-from tests.conftest import MLX_EXTRA, Doctor, Fixed, make_environment, remove_packages, tree
+from doctor.recipes import Lock
+from tests.conftest import (
+    MLX_EXTRA,
+    REPORT_PACKAGES,
+    UV,
+    Doctor,
+    Fixed,
+    make_environment,
+    remove_packages,
+    tree,
+)
 
 TORCH_FREE = ("mlx-vlm==0.7.10", f"mlx{MLX_EXTRA}==0.32.4")
 
@@ -256,8 +266,45 @@ def test_a_wheel_that_differs_is_refused_and_everything_goes_back(
         "fix", "--yes", "--offline", "--wheels", str(wheels), "--python", str(report_environment)
     )
     assert (run.code, run.report["outcome"]) == (1, "rolled-back")
-    assert run.report["reason"]
+    assert run.report["reason"].startswith("mlx_vlm-0.7.10-py3-none-any.whl is refused")
     assert tree(folder) == before
+    assert run.report["plan"]["sources"][0]["location"] == str(wheels)
+
+
+def test_what_is_missing_comes_from_a_folder_without_any_network(
+    fresh: Fixed, tmp_path: Path
+) -> None:
+    python = clone(fresh.python.parent.parent, tmp_path / "copy")
+    remove_packages(python, "tokenizers")
+    install = next(step for step in fresh.run.report["applied"] if step["kind"] == "install")
+    place, lock = (
+        recipes.place_of(install["lock"]),
+        recipes.load_lock("torch-free", install["lock"]),
+    )
+    assert place is not None and lock is not None
+    only = Lock(
+        recipe=lock.recipe, name=lock.name, wheels={"tokenizers": lock.wheels["tokenizers"]}
+    )
+    wheels = tmp_path / "wheels"
+    gathering.gather(only, place, wheels, os.environ, lambda line: None)
+    command = [sys.executable, "-m", "doctor", "fix", "--yes", "--offline", "--format", "json"]
+    command += ["--wheels", str(wheels), "--python", str(python)]
+    # Linux can take the network away for one program; elsewhere --offline has to do.
+    alone = ["unshare", "--map-root-user", "--net"]
+    if shutil.which("unshare") and subprocess.run([*alone, "true"], check=False).returncode == 0:
+        command = alone + command
+    run = subprocess.run(
+        command,
+        cwd=fresh.doctor.folder,
+        env={**fresh.doctor.variables, "UV_CACHE_DIR": str(tmp_path / "no-cache")},
+        capture_output=True,
+        check=False,
+    )
+    report = json.loads(run.stdout)
+    assert (run.returncode, report["outcome"]) == (0, "fixed")
+    assert report["plan"]["sources"] == [
+        {"kind": "folder", "location": str(wheels), "setting": "--wheels"}
+    ]
 
 
 def test_without_a_network_and_without_a_cache_everything_goes_back(
@@ -426,6 +473,37 @@ def test_an_externally_managed_python_is_refused_with_the_way_out(
     assert "externally managed" in run.report["reason"]
     assert "--new-venv" in run.report["reason"]
     assert tree(system) == before
+
+
+def test_a_projects_environment_is_changed_by_its_project(doctor: Doctor, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    pins = ", ".join(f'"{pin}"' for pin in REPORT_PACKAGES)
+    (project / "pyproject.toml").write_text(
+        '[project]\nname = "seeing"\nversion = "0.1"\n'
+        f'requires-python = ">={sys.version_info[0]}.{sys.version_info[1]}"\n'
+        f"dependencies = [{pins}]\n"
+    )
+    variables = {**doctor.variables, "PATH": f"{Path(UV).parent}:{doctor.variables['PATH']}"}
+
+    def run_there(command: str) -> None:
+        subprocess.run(
+            ["sh", "-ec", command], cwd=project, env=variables, check=True, capture_output=True
+        )
+
+    run_there(f"uv sync --python {sys.executable}")
+    python = project / ".venv" / "bin" / "python"
+    before = tree(project)
+    refused = doctor.json("fix", "--yes", "--python", str(python))
+    assert (refused.code, refused.report["outcome"]) == (2, "refused")
+    assert "uv" in refused.report["reason"] and tree(project) == before
+    commands = [
+        command
+        for action in refused.report["plan"]["actions"]
+        for command in action.get("commands", ())
+    ]
+    run_there("\n".join(commands))
+    assert doctor.json("check", "--python", str(python)).report["verdict"] == "healthy"
 
 
 def test_an_environment_that_may_not_be_written_to_is_refused(

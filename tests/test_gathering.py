@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import trustme
 
-from doctor import gathering, uv, wheels
+from doctor import gathering, wheels
 from doctor.errors import CouldNot, Refused
 from doctor.recipes import Lock, LockedWheel, Place
 from doctor.reports.recipes import DownloadReport
-from tests.conftest import make_environment
+from tests.conftest import Doctor
 from tests.package_index import Behaviour, Release, serve, wheel
 
 USER = "me:s3cret"
@@ -220,13 +220,10 @@ def test_a_package_may_be_at_any_of_several_indexes(
 ) -> None:
     # PyTorch's index has old copies of what many packages require.
     old = {"alpha": [Release("0.9")], "beta-two": [Release("1.0")]}
-    python = make_environment(home / "environment")
     with serve(old) as first, serve({"alpha": [Release("1.0")]}) as second:
         monkeypatch.setenv("UV_INDEX", first)
         monkeypatch.setenv("UV_DEFAULT_INDEX", second)
         gather(home / "wheels")
-        lines = locked(*NAMES).requirements(set(NAMES))
-        uv.install(str(python), lines, (), offline=False, wheels=None, progress=lambda line: None)
     assert names(home / "wheels") == WHOLE
 
 
@@ -303,16 +300,29 @@ def test_where_the_folder_cannot_be_made_nothing_is_begun(home: Path) -> None:
         gather(home / "file")
 
 
-@pytest.mark.parametrize("way", [by_name, by_pip_file])
-def test_the_installer_asks_the_same_places(
-    home: Path, monkeypatch: pytest.MonkeyPatch, way: Callable[[Path, str], dict[str, str]]
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--lock", "nonsense"), "no lock named nonsense"),
+        (("--recipe", "nonsense"), "no recipe named nonsense"),
+        (("--lock", "linux-aarch64-cpu-py312"), "source only"),
+        (("--lock", PLACE.name, "--outdated"), "not allowed"),
+    ],
+)
+def test_the_command_says_what_it_cannot_gather(
+    doctor: Doctor, words: tuple[str, ...], said: str
 ) -> None:
-    python = make_environment(home / "environment")
-    said: list[str] = []
-    with serve(PACKAGES, behaviour=Behaviour(user=USER)) as address:
-        for name, value in way(home, address).items():
-            monkeypatch.setenv(name, value)
-        lines = locked(*NAMES).requirements(set(NAMES))
-        uv.install(str(python), lines, (), offline=False, wheels=None, progress=said.append)
-    assert any("beta-two" in line for line in said)
-    assert "s3cret" not in " ".join(said)
+    run = doctor.json("recipes", "--download", "wheels", *words)
+    assert run.code == 2
+    assert said in run.report["error"]["message"]
+    assert not (doctor.folder / "wheels").exists()
+
+
+def test_the_command_says_first_how_much_and_then_that_nothing_answers(doctor: Doctor) -> None:
+    nobody = {"UV_DEFAULT_INDEX": f"http://{USER}@127.0.0.1:9/simple/", "UV_HTTP_RETRIES": "0"}
+    none = {"PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
+    run = doctor.json("recipes", "--download", "wheels", "--lock", PLACE.name, **nobody, **none)
+    assert run.code == 3
+    assert "wheels, " in run.err and " MB to fetch" in run.err
+    assert run.report["error"]["message"].startswith("The package index did not answer")
+    assert "s3cret" not in run.out + run.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -22,10 +23,20 @@ from tests.hub_server import Repository, serve
 
 NAME = "org/model"
 
-# What mlx-vlm does with a model's name (``get_model_path``), as a program of its own.
+# What mlx-vlm does with a model's name (``get_model_path``), with the model here and without.
 ASK = """
+import json, sys
 from huggingface_hub import snapshot_download
-print(snapshot_download("org/model", allow_patterns=["*.json"]))
+runs = []
+for cache in sys.argv[1:]:
+    try:
+        snapshot_download("org/model", allow_patterns=["*.json"], cache_dir=cache)
+    except Exception as error:
+        print(type(error).__name__, error, file=sys.stderr)
+        runs.append(False)
+    else:
+        runs.append(True)
+print(json.dumps(runs))
 """
 # What the doctor sees of the same settings.
 LOOK = """
@@ -37,33 +48,41 @@ sys.stdout.buffer.write(msgspec.json.encode(hub.look(model.look("org/model"), os
 
 @dataclass
 class Client:
-    """One release of the client, with a cache that has the model and one that has nothing."""
+    """One release of the client, with a cache that has the model."""
 
     python: str
     release: str
     folder: Path
     address: str
 
-    def run(
-        self, program: str, python: str, cached: bool, settings: dict[str, str]
-    ) -> bytes | None:
-        """What a program prints under these settings; null where it fails."""
+    def runs(self, settings: dict[str, str]) -> list[bool]:
+        """Whether the client is content with the model in the cache, and with an empty cache."""
+        cold = self.folder / "cold"
+        shutil.rmtree(cold, ignore_errors=True)
+        words = (ASK, str(self.folder / "warm"), str(cold))
+        result = json.loads(self._run(self.python, words, settings))
+        assert isinstance(result, list)
+        return result
+
+    def seen(self, settings: dict[str, str]) -> Hub:
+        """What the doctor sees."""
+        with_doctor = {**settings, "PYTHONPATH": str(ROOT)}
+        return msgspec.json.decode(self._run(sys.executable, (LOOK,), with_doctor), type=Hub)
+
+    def _run(self, python: str, words: tuple[str, ...], settings: dict[str, str]) -> bytes:
         kept = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("HF_", "PYTHON"))
             and not name.upper().endswith(("_PROXY", "_CERT_FILE", "_CA_BUNDLE"))
         }
-        home = self.folder / ("warm" if cached else "cold")
-        if not cached:
-            shutil.rmtree(home, ignore_errors=True)
-        variables = {**kept, "HF_ENDPOINT": self.address, "HF_HOME": str(home), **settings}
-        if program is LOOK:
-            variables["PYTHONPATH"] = str(ROOT)
-        run = subprocess.run(
-            [python, "-c", program], env=variables, capture_output=True, check=False
-        )
-        return run.stdout if run.returncode == 0 else None
+        home = {"HF_ENDPOINT": self.address, "HF_HOME": str(self.folder)}
+        return subprocess.run(
+            [python, "-c", *words],
+            env={**kept, **home, **settings},
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
 
 
 @pytest.fixture(scope="module", params=["httpx", "requests"])
@@ -75,7 +94,7 @@ def client(
     python = make_environment(folder / "environment", f"huggingface-hub=={release}")
     with serve({NAME: Repository({"config.json": b"{}"})}) as hub:
         made = Client(str(python), release, folder, hub.address)
-        assert made.run(ASK, made.python, cached=True, settings={})
+        assert made.runs({}) == [True, True]
         yield made
 
 
@@ -101,24 +120,15 @@ def test_the_verdict_is_what_the_client_does(client: Client, settings: dict[str,
 
     Without it: something is told where fetching fails for the settings, not for the network.
     """
-    for cached in (True, False):
-        seen = client.run(LOOK, sys.executable, cached, settings)
-        assert seen is not None
-        hub = msgspec.json.decode(seen, type=Hub)
-        facts = without(recorded("torch-free"), "socksio", "pysocks", "hf-transfer", "hf-xet")
-        facts = with_distributions(facts, distribution("huggingface-hub", client.release))
-        facts = replace(
-            facts,
-            hub=hub,
-            model=replace(facts.model, id=NAME, found="cache" if cached else "nowhere"),
-            variables=settings,
-        )
-        told = {item.code: item.severity for item in check(facts) if isinstance(item, Finding)}
-        runs = client.run(ASK, client.python, cached, settings) is not None
-        if cached:
-            assert (told == {}) is runs, told
+    hub = client.seen(settings)
+    facts = without(recorded("torch-free"), "socksio", "pysocks", "hf-transfer", "hf-xet")
+    facts = with_distributions(facts, distribution("huggingface-hub", client.release))
+    for found, runs in zip(("cache", "nowhere"), client.runs(settings), strict=True):
+        model = replace(facts.model, id=NAME, found=found)
+        about = replace(facts, hub=hub, model=model, variables=settings)
+        told = {item.code: item.severity for item in check(about) if isinstance(item, Finding)}
+        if found == "cache":
             assert set(told.values()) <= {Severity.ERROR}
         elif settings.get("HF_ENDPOINT", "").endswith(":9") and not told:
-            pass  # nobody answers there: that is the network's matter
-        else:
-            assert (told == {}) is runs, told
+            continue  # nobody answers there: that is the network's matter
+        assert (told == {}) is runs, told

@@ -8,7 +8,7 @@ import pytest
 
 from checks import incidents as check
 from checks import versions
-from doctor import incidents, naming, registry
+from doctor import incidents, naming, pages, registry
 from doctor.conditions import evidence
 from doctor.facts import Facts, Imports, Tokenizer
 from doctor.findings import Finding, Severity
@@ -70,7 +70,7 @@ def test_every_incident_is_complete(incident: incidents.Incident) -> None:
     if incident.when and incident.codes[0] in check.CODES:
         # What a check says of its own accord is more than hearsay, or it is only a note.
         assert incident.mark != "reported" or incident.severity is Severity.NOTE
-    page = incidents.page(incident)
+    page = pages.of_incident(incident)
     assert incident.title in page and incident.remedy in page and incident.id in page
 
 

@@ -338,6 +338,14 @@ def test_swap_in_zram(tmp_path: Path) -> None:
     (tmp_path / "sys/block/zram0").mkdir(parents=True)
     (tmp_path / "sys/block/zram0/mm_stat").write_text(text("mm_stat-zram.txt"))
     assert linux.zram_bytes(tmp_path) == 64_512_000
+    assert linux.swap_on_disk(tmp_path) is False
+    with (tmp_path / "proc/swaps").open("a") as file:
+        file.write("/dev/sda2                               partition       976892  0  -2\n")
+    assert linux.swap_on_disk(tmp_path) is True
+
+
+def test_no_swap_is_on_no_disk(tmp_path: Path) -> None:
+    assert linux.swap_on_disk(tmp_path) is None
 
 
 def test_swap_traffic(tmp_path: Path) -> None:

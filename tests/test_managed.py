@@ -140,6 +140,17 @@ def test_a_recipe_that_needs_nothing_of_conda_goes_first() -> None:
     assert "transformers" not in installed(result)
 
 
+def test_what_conda_installed_for_pixi_is_pixis_to_change() -> None:
+    facts = with_version(recorded("report"), "transformers", "4.50.0")
+    facts = of_conda(facts, transformers="transformers")
+    result = made(managed(facts, "pixi", project="/project"))
+    assert result.refusal is not None and "pixi" in result.refusal.reason
+    assert [command.partition(" mlx-vlm")[0] for command in commands(result)] == [
+        "cd /project",
+        "pixi add --pypi",
+    ]
+
+
 def test_condas_own_name_of_a_package_is_used() -> None:
     facts = of_conda(recorded("matched"), torch="pytorch", transformers="transformers")
     facts = with_version(facts, "torch", "2.8.0")
@@ -162,9 +173,12 @@ def test_what_conda_installed_beside_the_way_stays_as_it_is() -> None:
 def test_a_tools_environment_is_mended_and_the_tool_told_afterwards() -> None:
     pipx = made(managed(recorded("report"), "pipx", name="mlx-vlm"))
     assert pipx.refusal is None
-    (command,) = commands(pipx)
-    assert command.startswith("pipx inject --force mlx-vlm ")
-    assert "transformers==5.23.0" in command
+    install, inject = commands(pipx)
+    assert install == "pipx install --force mlx-vlm==0.7.10"
+    assert inject.startswith("pipx inject --force mlx-vlm transformers==5.23.0 ")
+    # A program of somebody's that mlx-vlm came with.
+    (inject,) = commands(made(managed(recorded("report"), "pipx", name="their-app")))
+    assert inject.startswith("pipx inject --force their-app mlx-vlm==0.7.10 ")
     (command,) = commands(made(managed(recorded("report"), "uv-tool", name="mlx-vlm")))
     assert command.startswith("uv tool install --force mlx-vlm==0.7.10 --with ")
 

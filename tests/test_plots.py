@@ -7,7 +7,11 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+from doctor.formats import html
 from doctor.plots import svg
+from doctor.reports.smoke import PhaseMemory, WatchReport
+from tests.facts_of import replace
+from tests.test_formats import smoked
 
 SVG = "{http://www.w3.org/2000/svg}"
 PHASES = {"load": 3_090_000_000, "vision": 4_400_000_000, "prefill": 5_900_000_000}
@@ -41,11 +45,13 @@ def test_it_says_in_words_what_it_shows() -> None:
 
 
 def test_nothing_from_outside_becomes_markup() -> None:
-    evil = "a\"'/><script>alert(1)</script>&"
+    evil = "a\"'/><script>alert(1)</script>&\x1b[31m\x00"
     text = svg(evil, {evil: 1}, [(1, 1)], 1, evil)
     drawing = ElementTree.fromstring(text)
     assert not list(drawing.iter(f"{SVG}script"))
-    assert drawing.findtext(f"{SVG}title") == evil
+    title = drawing.findtext(f"{SVG}title")
+    assert title is not None
+    assert title.startswith("a\"'/><script>alert(1)</script>&") and title.isprintable()
     assert not re.search(r"(href|src|style)=", text)
 
 
@@ -61,3 +67,36 @@ def test_any_size_can_be_drawn(size: int) -> None:
 def test_without_pictures_there_is_one_chart() -> None:
     drawing = ElementTree.fromstring(svg("x", PHASES))
     assert not list(drawing.iter(f"{SVG}polyline"))
+
+
+def test_a_watched_run_is_drawn_in_its_page() -> None:
+    plain = smoked("org/model")
+    assert "<svg" not in html.render(plain)
+    phase = PhaseMemory(
+        name="prefill",
+        seconds=1.0,
+        samples=9,
+        mlx_peak_bytes=4_200_000_000,
+        process_peak_bytes=None,
+        available_least_bytes=None,
+        swap_used_most_bytes=None,
+        pressure_worst=None,
+    )
+    watched = WatchReport(
+        interval_seconds=0.1,
+        samples=9,
+        phases=(phase, replace(phase, name="import", mlx_peak_bytes=None)),
+        peak_phase="prefill",
+        process_peak_bytes=None,
+        swap_before_bytes=None,
+        swap_growth_bytes=None,
+        swapped_in_bytes=None,
+        swapped_out_bytes=None,
+        swap=None,
+        pressure_worst=None,
+    )
+    page = html.render(replace(plain, watch=watched))
+    assert page.count("<svg") == 1
+    assert "Peak memory of each phase: prefill 4.2 GB." in page
+    nothing = replace(watched, phases=(replace(phase, mlx_peak_bytes=None),))
+    assert "<svg" not in html.render(replace(plain, watch=nothing))

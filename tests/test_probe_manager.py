@@ -178,6 +178,14 @@ def test_an_environment_of_uvs_tools(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert found and (found["kind"], found["name"]) == ("uv-tool", "mlx-vlm")
 
 
+def test_an_environment_of_pixi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prefix = tmp_path / ".pixi" / "envs" / "default"
+    (prefix / "conda-meta").mkdir(parents=True)
+    (prefix / "conda-meta" / "pixi").write_text("{}")
+    found = find(prefix, monkeypatch)
+    assert found and (found["kind"], found["project"]) == ("pixi", str(tmp_path))
+
+
 def test_what_conda_installed_is_known_by_its_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,6 +151,20 @@ def test_the_same_secret_has_the_same_placeholder_and_bundles_are_not_linked() -
     assert other.text(texts[4]) == "/home/redacted-name-1"
 
 
+def test_what_is_no_text_becomes_text() -> None:
+    known = Identity(secrets=("geheim\udcff1234",))
+    left = Redactor(known, ["/x/\udcff"]).text("/x/\udcff, geheim\udcff1234")
+    assert left.encode()
+    assert "geheim" not in left
+
+
+def test_a_private_host_is_known_where_its_url_has_no_credentials() -> None:
+    texts = [f"https://bot:{PASSWORD}@pypi.corp.example:8443/x", "asking pypi.corp.example"]
+    assert Redactor(WHOSE, texts).text(texts[1]) == "asking redacted-secret-1"
+    texts = [f"git+https://{TOKEN}@github.com/a/b", "https://github.com/a/c"]
+    assert Redactor(WHOSE, texts).text(texts[1]) == texts[1]
+
+
 def test_redacting_twice_changes_nothing() -> None:
     for planted, _ in SECRETS.values():
         once = Redactor(WHOSE, [planted]).text(planted)
@@ -171,12 +185,53 @@ def test_redacting_twice_changes_nothing() -> None:
         "generate(model, processor, token=None, password=password)",
         "annotated-doc, tokenizers, extra_special_tokens",
         "git+ssh://git@github.com/a/b",
+        "HF_ENDPOINT, HF_HUB_ENABLE_HF_TRANSFER, hf_transfer, hf-xet",
+        "ghp_import, sk-transformers, pypi-attestation-models, scikit-learn",
         "2026-11-25T12:30:45+00:00",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
     about = {"name": "x", "version": "4.8.1.78", "requires": ["nvidia-curand-cu12>=10.3.9.90"]}
     assert Redactor(Identity(names=("ann",)), [about, text]).text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("variable", "secret"),
+    [
+        ("HF_TOKEN", True),
+        ("AWS_SECRET_ACCESS_KEY", True),
+        ("MYSQL_PWD", True),
+        ("UV_INDEX_CORP_PASSWORD", True),
+        ("TOKENIZERS_PARALLELISM", False),
+        ("SSH_AUTH_SOCK", False),
+        ("HF_TOKEN_PATH", False),
+        ("PWD", False),
+        ("PYTHONPATH", False),
+    ],
+)
+def test_which_variables_are_secret(variable: str, secret: bool) -> None:
+    assert redaction.is_secret(variable) is secret
+
+
+def test_a_secret_of_the_surroundings_is_known() -> None:
+    found = redaction.identity(
+        {
+            "HOME": "/Users/somebody",
+            "SOME_KEY": "/starts/like+a+path=",
+            "SSH_AUTH_SOCK": "/tmp/ssh-x/agent.1",
+            "PIP_INDEX_URL": "https://me:pass%2Fword@host.example/simple",
+            "HF_TOKEN": "true",
+        }
+    )
+    assert set(found.secrets) == {
+        "/starts/like+a+path=",
+        "me",
+        "pass%2Fword",
+        "pass/word",
+        "host.example",
+    }
+    assert "/Users/somebody" in found.homes
+    assert "somebody" in found.names
 
 
 def said(facts: Facts) -> registry.Examination:

@@ -87,6 +87,17 @@ def test_pips_settings_count_only_where_uv_has_none(tmp_path: Path) -> None:
     assert places(tmp_path, **environ) == [("index", "https://uv.invalid")]
 
 
+def test_pips_main_index_counts_beside_more_of_uvs(tmp_path: Path) -> None:
+    (tmp_path / "uv.toml").write_text('[[index]]\nurl = "https://torch.invalid"\n')
+    pip = {"PIP_INDEX_URL": "https://pip.invalid", "PIP_EXTRA_INDEX_URL": "https://more.invalid"}
+    passed = sources.variables({"HOME": str(tmp_path), **pip}, tmp_path, None)
+    assert (passed["UV_DEFAULT_INDEX"], "UV_INDEX" in passed) == ("https://pip.invalid", False)
+    assert places(tmp_path, **pip) == [
+        ("index", "https://torch.invalid"),
+        ("index", "https://pip.invalid"),
+    ]
+
+
 def test_pips_files_count_the_environments_before_the_users(tmp_path: Path) -> None:
     user = tmp_path / ".config" / "pip"
     user.mkdir(parents=True)

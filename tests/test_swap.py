@@ -30,6 +30,14 @@ def test_levels(used: int, severity: Severity, words: str) -> None:
     assert words in finding.cause
 
 
+def test_swap_in_zram_waits_for_no_disk() -> None:
+    facts = on_machine(recorded("report"), swap_used_bytes=2_600 * MB, swap_on_disk=False)
+    (finding,) = swap.check(facts)
+    assert isinstance(finding, Finding)
+    assert finding.severity is Severity.NOTE
+    assert "zram" in finding.cause
+
+
 def test_no_swap_no_word() -> None:
     assert list(swap.check(on_machine(recorded("report"), swap_used_bytes=0))) == []
 

@@ -197,8 +197,3 @@ def test_a_real_run_is_watched(fresh: Fixed) -> None:
     assert told["peak_phase"] == "prefill"
     assert told["process_peak_bytes"] > 50 * MB
     assert "picture and prompt" in run.err
-    assert "watch" not in {
-        key for key, value in fresh.doctor.json(
-            "smoke", "--python", str(fresh.python)
-        ).report.items() if value is not None
-    }  # fmt: skip

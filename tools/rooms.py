@@ -36,7 +36,7 @@ _RECAP = re.compile(r"^(\w+) +: ((?:\w+=\d+ *)+)$", re.MULTILINE)
 
 PLAYBOOK = """
 - hosts: room
-  gather_facts: true
+  gather_facts: false
   environment:
     VLM_DOCTOR_STATE: "{{ work }}/state-{{ inventory_hostname }}"
     VLM_DOCTOR_CACHE: "{{ work }}/cache"

@@ -22,6 +22,7 @@ SUMMARIES = {
     "smoke": "Run a real generation that looks at a picture.",
     "models": "Show which models fit this machine, and how; or fetch one.",
     "undo": "Take back the last fix of an environment.",
+    "estimate": "Say what a generation takes, and whether it fits this machine.",
     "explain": "Explain a finding's code or an incident, or say what a pasted error is.",
     "recipes": "Show the recipes.",
     "bundle": "Write one file for support: the facts, without what is private.",

@@ -7,6 +7,8 @@ import os
 import time
 from pathlib import Path
 
+import msgspec
+
 from doctor import facts as facts_module
 from doctor import proof, registry, settings, unfinished
 from doctor.commands.options import add_model, add_target, model_of, target_of
@@ -81,6 +83,10 @@ def run(options: argparse.Namespace) -> tuple[CheckReport, int]:
         plan = saved.judged(path, lambda: _plan(options, facts, examination))
     seconds = time.perf_counter() - started
     report = check_report(facts, examination, plan, seconds, known, elsewhere=path is not None)
+    if options.format == "html":
+        from doctor import drawn
+
+        report = msgspec.structs.replace(report, memory=drawn.memory(facts))
     return report, VERDICT_EXIT[report.verdict]
 
 

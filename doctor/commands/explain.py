@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from doctor import incidents, registry
+from doctor import incidents, pages, registry
 from doctor.errors import Refused
 from doctor.reports import SCHEMA, Tool
 from doctor.reports.explain import ExplainReport, incident_report
@@ -22,16 +22,17 @@ def run(options: argparse.Namespace) -> tuple[ExplainReport, int]:
     if options.error is not None:
         return explain_error(options.error)
     name = registry.check_of_code(options.code)
-    if name is None and options.code in registry.names():
-        name = options.code
     known = incidents.load().get(options.code)
     if name is not None:
         code: str | None = options.code
-        page = "# " + (registry.module(name).__doc__ or "").strip()
+        page = pages.of_code(options.code)
+    elif options.code in registry.names():
+        code = name = options.code
+        page = pages.of_check(options.code)
     elif known is not None:
         code = known.codes[0] if known.codes else None
         name = registry.check_of_code(code) if code else None
-        page = incidents.page(known)
+        page = pages.of_incident(known)
     else:
         raise Refused(
             f"There is no code and no incident {options.code}.",
@@ -61,7 +62,7 @@ def explain_error(name: str) -> tuple[ExplainReport, int]:
         tool=Tool(),
         code=codes[0] if codes else None,
         check=registry.check_of_code(codes[0]) if codes else None,
-        page="\n\n".join(incidents.page(match.incident) for match in found),
+        page="\n\n".join(pages.of_incident(match.incident) for match in found),
         incidents=tuple(
             incident_report(
                 match.incident, text.shown(match.start, match.end), text.line_of(match.start) + 1

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from doctor import repair, saved, target, terminal
+from doctor import language, repair, saved, target, terminal
 from doctor.commands.options import add_model, add_target, model_of, target_of
 from doctor.errors import Refused
 from doctor.reports.check import CheckReport, PlanReport
@@ -79,8 +79,12 @@ def _elsewhere(options: argparse.Namespace) -> FixReport:
     """The plan for facts of another machine; nothing of this one is looked at."""
     if not options.dry_run:
         raise Refused("--facts plans for saved facts; it goes with --dry-run only.")
+    if options.profile is not None:
+        raise Refused("--profile writes a file for this machine; it goes with no --facts.")
     if options.python or options.venv or options.new_venv:
         raise Refused("--facts goes with no --python, no --venv and no --new-venv.")
+    if options.download:
+        raise Refused("--facts plans for saved facts; nothing is fetched for them.")
     path = Path(options.facts)
     facts = saved.read(path, options.model)
     request = repair.Request(
@@ -109,7 +113,7 @@ def _confirm(before: CheckReport | None, plan: PlanReport) -> bool:
         check.render(before, out)
     check.plan(plan, out)
     try:
-        answer = input("Do this? [y/N] ")
+        answer = input(language.text("Do this? [y/N]") + " ")
     except EOFError:
         return False
-    return answer.strip().lower() in ("y", "yes")
+    return answer.strip().lower() in ("y", "yes", "д", "да")

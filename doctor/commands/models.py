@@ -10,16 +10,16 @@ from pathlib import Path
 
 import msgspec
 
-from doctor import outlook, plots, popular, room, saved, terminal
+from doctor import outlook, plots, popular, saved, terminal
 from doctor.commands.options import add_target, target_of
 from doctor.errors import Refused
-from doctor.estimate import Estimate, Job
-from doctor.estimate.judgement import Room
+from doctor.estimate import Estimate, Job, Judgement, judge
+from doctor.estimate.of_facts import library_of
 from doctor.facts import Facts, Machine
 from doctor.ladder import USUAL
 from doctor.look import look
 from doctor.popular import Popular, Table
-from doctor.prediction import library_of, predict
+from doctor.prediction import predict
 from doctor.probes import model
 from doctor.reports import SCHEMA, Tool
 from doctor.reports.models import ModelsReport
@@ -87,23 +87,23 @@ def _pull(options: argparse.Namespace) -> tuple[PullReport, int]:
 
 def _report(options: argparse.Namespace, facts: Facts, started: float) -> ModelsReport:
     machine = facts.machine
-    if room.budget(machine) is None:
+    if machine.ram_total_bytes is None:
         raise Refused("Nothing is known of this machine's memory.")
     table = popular.load()
-    library = library_of(facts.environment)
+    library = library_of(facts)
 
     def told(model: Popular, job: Job) -> Estimate | None:
         return predict(table, model, job, library, machine.chip)
 
-    def room_for(estimate: Estimate) -> Room:
-        return room.room_for(estimate, machine)
+    def judged(estimate: Estimate) -> Judgement:
+        return judge(estimate, machine)
 
-    if options.facts is None:
-        terminal.say(f"Predicting {len(table.models)} models …")
-    rows = outlook.rows(table, told, room_for, lambda kind: table.recipes.get(kind or ""))
     if options.plot is not None:
         drawn = _drawing(table, options.model or model.DEFAULT, told, machine)
         _write(Path(options.plot), drawn)
+    if options.facts is None:
+        terminal.say(f"Predicting {len(table.models)} models …")
+    rows = outlook.rows(table, told, judged, lambda kind: table.recipes.get(kind or ""))
     return ModelsReport(
         schema=SCHEMA,
         command="models",
@@ -136,7 +136,9 @@ def _drawing(
         one = told(found, msgspec.structs.replace(USUAL, images=((side, side),)))
         if one is not None:
             pictures.append((side, one.peak_bytes))
-    return plots.svg(name, msgspec.structs.asdict(usual.phases), pictures, room.budget(machine))
+    return plots.svg(
+        name, msgspec.structs.asdict(usual.phases), pictures, judge(usual, machine).limit_bytes
+    )
 
 
 def _write(path: Path, text: str) -> None:

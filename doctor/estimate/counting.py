@@ -1,4 +1,4 @@
-"""WeightSizes counted from a config, for a model whose files are not here."""
+"""Weights counted from a config, for a model whose files are not here."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def weights_of_config(config: Mapping[str, object], quantised_vision: bool = Fal
     architecture = read(config)
     text, vision = architecture.text, architecture.vision
     bits = bits_of(config)
-    width = 4 if "float32" in (word(config, "torch_dtype"), word(config, "dtype")) else 2
+    # Conversions that quantise keep what is not quantised in 16 bits.
+    wide = "float32" in (word(config, "torch_dtype"), word(config, "dtype"))
+    width = 4 if wide and bits is None else 2
     one = width if bits is None else bits / 8
     embedding = text.vocabulary * text.hidden * one
     experts = _experts(text) * one
@@ -47,6 +49,7 @@ def weights_of_config(config: Mapping[str, object], quantised_vision: bool = Fal
         largest=int(embedding),
         width=width,
         bits=bits,
+        vision_quantised=quantised_vision and bits is not None,
         source="config",
     )
 

@@ -41,7 +41,7 @@ FAMILIES: dict[str, Family] = {
     "qwen3_5_moe": Family(QWEN, by_hand=True),
     "glm4v": Family(replace(QWEN, mean=False, bias=False), by_hand=True),
     "glm4v_moe": Family(replace(QWEN, mean=False, bias=False), by_hand=True),
-    "kimi_vl": Family(replace(QWEN, mask=True)),
+    "kimi_vl": Family(replace(QWEN, mask=True), wide_vision=True, wide_text=True),
     "gemma3": Family(SIGLIP),
     "paligemma": Family(SIGLIP, wide_text=True, softcap=True, whole_prompt=True),
     "llava": Family(SIGLIP),
@@ -57,6 +57,7 @@ FAMILIES: dict[str, Family] = {
     "lfm2_vl": Family(SIGLIP),
     "lfm2-vl": Family(SIGLIP),
     "molmo": Family(replace(SIGLIP, unfused=True), holds_tower=True, wide_vision=True),
+    "molmo_point": Family(SIGLIP, wide_text=True),
     "phi3_v": Family(SIGLIP),
 }
 GENERAL = Family(SIGLIP)
@@ -78,10 +79,13 @@ def family(kind: str, mlx_vlm: tuple[int, ...]) -> Family:
     """The ways of a model type in one release of mlx-vlm."""
     found = FAMILIES.get(kind, GENERAL)
     tower = found.tower
-    # Releases before 0.3.12 made a dense mask in each layer of Qwen2's tower; from 0.4.0 on heads
-    # of 72 are widened for the fused kernel (``ensure_fused_sdpa``).
+    # Releases before 0.3.12 made a dense mask in each layer of Qwen2's tower, and with it a matrix
+    # of scores for all heads (136 GB were asked for at 16,500 tokens); from 0.4.0 on heads of 72
+    # are widened for the fused kernel (``ensure_fused_sdpa``).
     if kind in ("qwen2_vl", "qwen2_5_vl") and mlx_vlm < (0, 3, 12):
-        tower = replace(tower, mask_each=True)
+        tower = replace(tower, mask_each=True, unfused=True)
     if kind.startswith(("qwen3_vl", "qwen3_5")) and mlx_vlm >= (0, 4, 0):
         tower = replace(tower, padded=True)
-    return replace(found, tower=tower)
+    # Their prompts were not cut into chunks before 0.6.11, whatever their length.
+    whole = found.whole_prompt or (kind in ("idefics3", "smolvlm") and mlx_vlm < (0, 6, 11))
+    return replace(found, tower=tower, whole_prompt=whole)

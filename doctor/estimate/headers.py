@@ -1,4 +1,4 @@
-"""WeightSizes from the headers of safetensors files, which say each array's place and size.
+"""Weights from the headers of safetensors files, which say each array's place and size.
 
 The format: eight bytes with the header's length, little-endian, the header as JSON, the arrays
 (safetensors' own documentation). The sum over the headers is what MLX holds after loading, within
@@ -53,14 +53,16 @@ def read_weights(folder: Path) -> WeightSizes:
 
 
 def summed(arrays: Iterable[tuple[str, int, int]], problems: tuple[str, ...] = ()) -> WeightSizes:
-    """WeightSizes from (name, bytes, width of an element) of each array."""
+    """Weights from (name, bytes, width of an element) of each array."""
     total = vision = embedding = experts = head = largest = 0
     widths: dict[int, int] = {}
+    vision_quantised = False
     for name, size, width in arrays:
         total += size
         largest = max(largest, size)
         if any(part in name for part in VISION_WORDS):
             vision += size
+            vision_quantised = vision_quantised or name.endswith(".scales")
         elif "lm_head." in name:
             head += size
         elif "embed_tokens." in name or "word_embeddings." in name or "wte." in name:
@@ -77,6 +79,7 @@ def summed(arrays: Iterable[tuple[str, int, int]], problems: tuple[str, ...] = (
         head=head,
         largest=largest,
         width=max(widths, key=lambda width: widths[width], default=2),
+        vision_quantised=vision_quantised,
         source="headers",
         problems=problems,
     )

@@ -110,7 +110,7 @@ def _enough(machine: Machine, missing: int) -> tuple[str, ...]:
         if found >= missing:
             break
         chosen.append(process.name)
-        found += process.resident_bytes * COMES_BACK
+        found += process.held_bytes * COMES_BACK
     return tuple(chosen) if found >= missing else ()
 
 

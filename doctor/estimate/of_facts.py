@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
+import msgspec
+
 from doctor.estimate.counting import weights_of_config
 from doctor.estimate.peak import estimate
-from doctor.estimate.terms import Estimate, Job, Library, NotEstimable
+from doctor.estimate.terms import Estimate, Job, Library, NotEstimable, WeightSizes
 from doctor.facts import Facts
 from doctor.requirements import installed
 
@@ -29,15 +34,31 @@ def library_of(facts: Facts) -> Library:
 def estimate_of(facts: Facts, job: Job = USUAL) -> Estimate:
     """The estimate. Raises ``NotEstimable`` where the model is not known well enough."""
     model, library, chip = facts.model, library_of(facts), facts.machine.chip
-    if model.found in ("cache", "folder"):
-        if not model.config:
-            raise NotEstimable("the model's config.json could not be read")
+    if model.found in ("cache", "folder") and not model.config:
+        raise NotEstimable("the model's config.json could not be read")
+    if model.config:
         weights = model.weight_sizes or weights_of_config(model.config)
-        return estimate(model.config, weights, job, library, model.preprocessor, chip)
+        return _of(model.config, weights, job, library, model.preprocessor, chip)
     config = _card(model.id)
     if config is None:
         raise NotEstimable(f"{model.id} is not here, and its sizes are not known")
-    return estimate(config, weights_of_config(config), job, library, None, chip)
+    return _of(config, weights_of_config(config), job, library, None, chip)
+
+
+Inputs = tuple[dict[str, Any], WeightSizes, Job, Library, dict[str, Any] | None, str | None]
+
+
+def _of(*inputs: object) -> Estimate:
+    """The estimate of these inputs, worked out once: a fleet asks for the same a thousand times."""
+    try:
+        return _worked_out(msgspec.json.encode(inputs))
+    except OverflowError:  # a number of somebody's config that no model has
+        raise NotEstimable("the model's config.json has a number beyond all bounds") from None
+
+
+@functools.lru_cache(maxsize=1_000)
+def _worked_out(inputs: bytes) -> Estimate:
+    return estimate(*msgspec.json.decode(inputs, type=Inputs))
 
 
 def _card(identity: str) -> dict[str, object] | None:

@@ -12,7 +12,7 @@ from doctor.estimate.pictures import Sight
 # A cache grows by so many tokens at a time (``KVCache.step`` in mlx-vlm's and mlx-lm's cache.py).
 CACHE_STEP = 256
 # So many layers are put on the tape; what MLX holds at once is never that of more.
-MOST_ON_TAPE = 96
+MOST_ON_TAPE = 32
 
 
 @dataclass(frozen=True)
@@ -228,11 +228,18 @@ def _attend(
 
 
 def _state(kernels: Kernels, text: Text, normed: int, tokens: int) -> int:
-    """A layer that keeps a state: as wide as attention's queries, keys and values together."""
-    size = text.heads * text.head_dim
-    mixed = kernels.linear(normed, tokens, text.hidden, 3 * size)
-    mixed = kernels.tape.run(mixed, elements=tokens * 3 * size, width=kernels.width)
-    return kernels.tape.run(mixed, elements=tokens * size, width=kernels.width)
+    """A layer that keeps a state: as wide as attention's queries, keys and values together.
+
+    A gated delta rule works on float32 queries and keys (``gated_delta.py``).
+    """
+    run = kernels.tape.run
+    size = tokens * text.heads * text.head_dim
+    mixed = kernels.linear(normed, tokens, text.hidden, 3 * text.heads * text.head_dim)
+    mixed = run(mixed, elements=3 * size, width=kernels.width)
+    query = run(mixed, elements=size, width=4)
+    key = run(mixed, elements=size, width=4)
+    out = run(query, key, mixed, elements=size, width=4)
+    return run(out, elements=size, width=kernels.width)
 
 
 def _feed_forward(kernels: Kernels, text: Text, x: int, tokens: int, width: int) -> int:

@@ -23,6 +23,8 @@ from doctor.estimate.terms import Estimate, Job, Library, NotEstimable, Phases, 
 # 0.7.0 always, so that the words' scores of the prompt are no longer worked out.
 CHUNK = 2_048
 CHUNKS_SINCE, CHUNKS_ALWAYS_SINCE = (0, 3, 10), (0, 7, 0)
+# Before, Gemma 3 loaded a head that lies beside its tied table (measured with 0.6.3 and 0.7.10).
+HEAD_DROPPED_SINCE = (0, 7, 0)
 # Beyond these nothing runs anywhere, and only absurd numbers are worked out.
 MOST_TOKENS, MOST_PICTURES = 10_000_000, 1_000
 NEWEST = (99,)
@@ -62,12 +64,13 @@ def estimate(
         0 <= job.prompt_tokens <= MOST_TOKENS and 0 <= job.max_tokens <= MOST_TOKENS
     ):
         raise NotEstimable("no machine runs so many tokens or pictures")
-    if architecture.text.tied and weights.head:
+    mlx_vlm = release(library.mlx_vlm)
+    kept = architecture.type == "gemma3" and mlx_vlm < HEAD_DROPPED_SINCE
+    if architecture.text.tied and weights.head and not kept:
         # The table of the words is the head as well, and one that lies beside it is not loaded.
         weights = replace(weights, total=weights.total - weights.head, head=0)
     if weights.bits is None:
         weights = replace(weights, bits=bits_of(config))
-    mlx_vlm = release(library.mlx_vlm)
     setting = Setting(
         architecture=architecture,
         family=family(architecture.type, mlx_vlm),
@@ -92,7 +95,9 @@ def predict(
     tokens = max(1, job.prompt_tokens + sum(sight.length for sight in sights))
     width = 4 if setting.family.wide_text else weights.width
     pixels = sum(sight.pixels for sight in sights) * 4
-    vision = max((_vision(setting, sight, pixels) for sight in sights), default=0)
+    # Pictures go through the tower one after another: the largest sets the peak.
+    largest = max(sights, key=lambda sight: sight.sequences * sight.patches, default=None)
+    vision = 0.0 if largest is None else _vision(setting, largest, pixels)
     prefill = _prefill(setting, tokens, pixels, width)
     most = tokens + job.max_tokens
     bits = job.kv_bits if most > job.quantized_kv_start else None
@@ -153,7 +158,7 @@ def _vision(setting: Setting, sight: Sight, pixels: float) -> float:
         fused=setting.fused,
         mlx=setting.mlx,
         width=4 if wide else weights.width,
-        weight_width=weights.width,
+        weight_width=_weight_width(weights) if weights.vision_quantised else weights.width,
     )
     vision_pass(kernels, setting.family.tower, vision, sight, setting.architecture.text)
     return tape.peak()
@@ -230,5 +235,8 @@ def cache_bytes(setting: Setting, tokens: int, width: int, bits: int | None) -> 
 def _range(peak: int, weights: int, exact: bool) -> tuple[int, int]:
     """From where to where nine of ten runs peak."""
     above = peak - weights
-    share = 0.25 if exact else 0.5
-    return int(weights + above * (1 - share)), int(weights + above * (1 + share) + 0.02 * peak)
+    share, rest = (0.35, 0.02) if exact else (0.6, 0.05)
+    return (
+        int(max(weights, weights + above * (1 - share) - rest * peak)),
+        int(weights + above * (1 + share) + rest * peak),
+    )

@@ -19,8 +19,10 @@ SHARE_OF_BANDWIDTH = 0.86
 SECONDS_A_LAYER = 72e-6
 # Experts have to be chosen and gathered, which costs their layers so much more.
 SECONDS_AN_EXPERT_LAYER = 100e-6
-# WeightSizes that are copied to float32 are read, written, and read again at twice the size.
+# Weights that are copied to float32 are read, written, and read again at twice the size.
 WIDENED = 5
+# Quantised weights are not copied, but their kernels for float32 are that much slower.
+WIDENED_QUANTISED = 1.6
 
 
 @functools.cache
@@ -42,8 +44,8 @@ def tokens_per_second(
     read = weights.total - weights.vision - weights.experts * (1 - used)
     if not text.tied:
         read -= weights.embedding
-    if widened and weights.bits is None:
-        read *= WIDENED
+    if widened:
+        read *= WIDENED if weights.bits is None else WIDENED_QUANTISED
     seconds = (max(read, 0) + cache_bytes) / (speed * SHARE_OF_BANDWIDTH)
     seconds += text.layers * SECONDS_A_LAYER
     if text.experts:

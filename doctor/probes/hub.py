@@ -435,5 +435,6 @@ def _read_heads(
         tokenizer=None,
         storage=None,
         weights=None,
+        weight_sizes=None,
         cache=model.cache,
     )

@@ -148,14 +148,25 @@ def zram_bytes(root: Path = ROOT) -> int | None:
     Such swap is compressed memory and no disk: it frees less than is swapped out.
     """
     total = None
-    for line in _text(root / "proc/swaps").splitlines()[1:]:
-        name = os.path.basename(line.split(None, 1)[0]) if line.strip() else ""
+    for line in _swaps(root):
+        name = os.path.basename(line.split(None, 1)[0])
         if name.startswith("zram"):
             # The third figure is mem_used_total.
             figures = _text(root / "sys/block" / name / "mm_stat").split()
             if len(figures) >= 3 and figures[2].isdigit():
                 total = (total or 0) + int(figures[2])
     return total
+
+
+def swap_on_disk(root: Path = ROOT) -> bool | None:
+    """Whether any swap is elsewhere than in zram; null where there is none, or it is hidden."""
+    names = [line.split(None, 1)[0] for line in _swaps(root)]
+    return any(not os.path.basename(name).startswith("zram") for name in names) if names else None
+
+
+def _swaps(root: Path) -> list[str]:
+    """The lines of ``/proc/swaps``, one a device or file."""
+    return [line for line in _text(root / "proc/swaps").splitlines()[1:] if line.strip()]
 
 
 def swapped(root: Path = ROOT) -> tuple[int | None, int | None]:

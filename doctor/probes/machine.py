@@ -59,6 +59,7 @@ def with_macos(machine: Machine, controls: dict[str, str], counts: macos.VmStat 
         hardware_model=controls.get("hw.model"),
         swap_total_bytes=swap_total,
         swap_used_bytes=swap_used,
+        swap_on_disk=bool(swap_total) if swap_total is not None else None,
         memory_pressure=macos.pressure_of(controls),
         available_percent=macos.number_of(controls, "kern.memorystatus_level"),
         gpu_budget_bytes=budget,
@@ -106,6 +107,7 @@ def with_linux(machine: Machine) -> Machine:
         swapped_in_bytes=swapped_in,
         swapped_out_bytes=swapped_out,
         zram_bytes=linux.zram_bytes(),
+        swap_on_disk=linux.swap_on_disk(),
         memory_limit_source=source,
     )
 

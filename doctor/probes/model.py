@@ -170,7 +170,9 @@ def read(
         or _text(preprocessor.get("image_processor_type")),
         image_processor_named_by=named_by,
         files=files,
-        weights_bytes=sum(file.bytes or 0 for file in weights.files) or None,
+        weights_bytes=sizes.total
+        if sizes
+        else sum(file.bytes or 0 for file in weights.files) or None,
         cache=str(cache),
         remote_processor=remote_processor,
         remote_config="AutoConfig" in _mapped(config),
@@ -256,6 +258,8 @@ def _head(path: Path) -> tuple[ModelFile, dict[str, Any]]:
         dangling = path.is_symlink()
         return file("missing", "its link points to nothing" if dangling else None), {}
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            return file("missing", "its link leads to itself"), {}
         return file("unreadable", os.strerror(error.errno or errno.EIO)), {}
     if len(data) > MOST_BYTES:
         return file("too-large", f"larger than {MOST_BYTES // 1_000_000} MB"), {}
@@ -300,7 +304,7 @@ def _values(head: dict[str, Any]) -> dict[str, Value]:
             for key, inner in value.items() if depth else ():
                 if key.startswith("quantization"):
                     take_plain(key, inner)
-                elif len(key) <= 60:
+                elif len(key) <= 60 and not key.startswith("_"):  # _name_or_path is somebody's path
                     take(f"{way}.{key}" if way else key, inner, depth - 1)
         elif isinstance(value, list):
             plain = all(type(one) in (int, float) for one in value)

@@ -150,6 +150,9 @@ def _file(path: Path, name: str) -> tuple[WeightsFile, list[str]]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return wrong("header", f"its header cannot be read: {error}", size)
     wrong_kind, why = _layout(tensors, size - 8 - length)
+    if wrong_kind == "rest" and length % 8:
+        # Those who write the format end the header where eight bytes do; so it is read wrongly.
+        wrong_kind, why = "header", "its header is longer or shorter than it says"
     return WeightsFile(
         name=name,
         bytes=size,

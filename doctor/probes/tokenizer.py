@@ -32,6 +32,10 @@ KINDS = ("BPE", "WordPiece", "WordLevel", "Unigram")
 MARKS = ("image_token_id", "image_token_index", "vision_start_token_id")
 
 
+# The one form of the file that there is (tokenizers/src/tokenizer/serialization.rs).
+VERSION = "1.0"
+
+
 class _Added(msgspec.Struct):
     id: int
     content: str
@@ -43,6 +47,7 @@ class _Model(msgspec.Struct):
 
 
 class _File(msgspec.Struct):
+    version: str = VERSION
     model: _Model | None = None
     added_tokens: list[_Added] = []
     pre_tokenizer: msgspec.Raw = msgspec.Raw(b"null")
@@ -62,7 +67,12 @@ def look(folder: Path, head: dict[str, Any], config: dict[str, Any]) -> Tokenize
     for name in MARKS:
         number = config.get(name)
         if file is not None and type(number) is int and number >= 0:
-            marks[name] = added.get(number) or _entry(file, number)
+            token = in_config.get(str(number))
+            listed = token.get("content") if isinstance(token, dict) else None
+            # Where the two files number a token differently, it gets the number of the second.
+            after = number > max(added, default=-1)
+            known = listed if after or listed in added.values() else None
+            marks[name] = added.get(number) or known or _entry(file, number)
     return Tokenizer(
         class_name=class_name if isinstance(class_name, str) and class_name else None,
         extra_special_tokens=kind,
@@ -119,6 +129,8 @@ def _file(path: Path) -> tuple[str | None, _File | None]:
         return (f"it is no JSON: {error}" if data.strip() else "it is empty"), None
     if file.model is None:
         return "it has no model", None
+    if file.version != VERSION:
+        return f"it is of an unknown form, {file.version[:20]}", None
     if file.model.type is not None and file.model.type not in KINDS:
         return f"its model is of an unknown kind, {file.model.type[:40]}", None
     return None, file

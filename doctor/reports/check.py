@@ -64,8 +64,24 @@ class Proof(Struct, frozen=True):
     changes: tuple[str, ...]
 
 
+class MemoryReport(Struct, frozen=True):
+    """What a usual generation with the model takes here, in bytes, the weights included.
+
+    ``phases`` are peaks by the phases' names. ``pictures`` are sides of a square picture in pixels,
+    each with the peak that it makes. ``budget_bytes`` is what the machine has for it, null where
+    that is not known.
+    """
+
+    phases: dict[str, int]
+    pictures: tuple[tuple[int, int], ...]
+    budget_bytes: int | None
+
+
 class CheckReport(Struct, frozen=True):
-    """What ``vlm-doctor check`` says; ``purpose`` is what it was asked for (``--for``)."""
+    """What ``vlm-doctor check`` says; ``purpose`` is what it was asked for (``--for``).
+
+    ``memory`` is there for the formats that draw it, null otherwise.
+    """
 
     schema: Literal["vlm-doctor/report/1"]
     command: Literal["check"]
@@ -80,6 +96,7 @@ class CheckReport(Struct, frozen=True):
     seconds: float
     proof: Proof | None = None
     purpose: Purpose = "image"
+    memory: MemoryReport | None = None
 
 
 DOCUMENT = CheckReport
@@ -118,7 +135,18 @@ def model_report(facts: Facts, elsewhere: bool = False) -> ModelReport:
         type=model.type,
         cached=model.found in ("cache", "folder"),
         weights_bytes=model.weights_bytes,
+        peak_bytes=_peak(facts),
     )
+
+
+def _peak(facts: Facts) -> int | None:
+    """The peak of a usual generation; null where it cannot be told."""
+    from doctor.estimate import NotEstimable, estimate_of
+
+    try:
+        return estimate_of(facts).peak_bytes
+    except NotEstimable:
+        return None
 
 
 def check_report(

@@ -8,7 +8,7 @@ from doctor.facts import Purpose, Struct
 from doctor.findings import Finding, Severity, Verdict
 from doctor.reports import Tool
 
-GroupName = Literal["packages", "python", "files", "model", "variables", "machine"]
+GroupName = Literal["packages", "python", "files", "model", "variables", "machine", "hub"]
 
 
 class Side(Struct, frozen=True):

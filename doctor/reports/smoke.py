@@ -87,9 +87,10 @@ class SmokeReport(Struct, frozen=True):
 
     ``prompt``, ``answer`` and ``expected`` are of the first wrong answer, else of the first.
     ``understood`` tells whether the picture was; null where nothing was expected or it did not get
-    so far. ``device`` is null where the run did not get to ask; ``watch`` where nobody watched.
-    ``settings`` are the arguments that mlx-vlm's generation was given, ``prompt_tokens`` what the
-    first question and its picture came to.
+    so far. ``image`` is the user's picture; null where it was one of the doctor's. ``device`` is
+    null where the run did not get to ask; ``watch`` where nobody watched. ``settings`` are the
+    arguments that mlx-vlm's generation was given, ``prompt_tokens`` what the first question and its
+    picture came to.
     """
 
     schema: Literal["vlm-doctor/report/1"]
@@ -114,6 +115,7 @@ class SmokeReport(Struct, frozen=True):
     target: TargetReport | None = None
     answers: tuple[Answer, ...] = ()
     understood: bool | None = None
+    image: str | None = None
     prompt_tokens: int | None = None
     device: Device | None = None
     watch: WatchReport | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from doctor.reports.bundle import BundleReport
 from doctor.terminal import Paper
 
@@ -28,5 +30,6 @@ def render(report: BundleReport, out: Paper) -> None:
         ". Home folders are written ~.",
         indent=2,
     )
-    out.line(f"To look at it first: unzip -p {report.path} | less")
-    out.line(f"To judge it elsewhere: vlm-doctor check --facts {report.path}")
+    path = shlex.quote(report.path)
+    out.line(f"To look at it first: unzip -p {path} | less")
+    out.line(f"To judge it elsewhere: vlm-doctor check --facts {path}")

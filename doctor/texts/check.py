@@ -62,7 +62,8 @@ def _where(report: CheckReport, out: Paper) -> None:
     chip = f"{machine.chip}, " if machine.chip else ""
     out.line(("Machine ", "bold"), f"{chip}{machine.os} {machine.arch}, {memory} of memory")
     cached = "here" if model.cached else "not on this machine"
-    out.line(("Model ", "bold"), f"{model.id} ({model.type or 'type unknown'}, {cached})")
+    kind = model.type or "type unknown"
+    out.line(("Model ", "bold"), f"{model.id} (", kind, ", ", cached, ")")
     out.line("")
 
 
@@ -86,20 +87,26 @@ def show(finding: Finding, out: Paper) -> None:
 
 def _verdict(report: CheckReport, out: Paper) -> None:
     words = VERDICT_WORDS[report.verdict].format(PURPOSE_WORDS[report.purpose])
-    out.line((report.verdict, VERDICT_STYLE[report.verdict]), f": {words} ({report.seconds:.2f} s)")
+    took = f" ({report.seconds:.2f} s)"
+    out.line((report.verdict, VERDICT_STYLE[report.verdict]), ": ", words, took)
     if report.verdict == "broken":
-        automatic = any(
-            finding.fix.automatic and finding.severity is Severity.ERROR
-            for finding in report.findings
+        errors = [one for one in report.findings if one.severity is Severity.ERROR]
+        automatic = any(finding.fix.automatic for finding in errors)
+        # What lies in the Hub's cache (it has a revision) can be fetched from there again.
+        fetched = report.model.revision is not None and any(
+            finding.fix.id == "download" for finding in errors
         )
-        if automatic and report.plan.refused is not None:
-            out.line(f"vlm-doctor fix will not do it: {report.plan.refused}")
+        if fetched:
+            model = f" --model {report.model.id}"
+            out.line(f"Next: vlm-doctor fix --download{model}{named(report)}")
+        elif automatic and report.plan.refused is not None:
+            out.line("vlm-doctor fix will not do it: ", report.plan.refused)
             _advice(report.plan, out, commands_only=True)
         elif automatic:
-            out.line(f"Next: vlm-doctor fix{_named(report)}")
+            out.line(f"Next: vlm-doctor fix{named(report)}")
 
 
-def _named(report: CheckReport) -> str:
+def named(report: CheckReport) -> str:
     """The option that names the same environment again, where it was named."""
     if report.target.found_by in ("--python", "--venv"):
         return f" --python {report.target.python}"

@@ -20,7 +20,7 @@ FIX_WORDS = {
 }
 
 
-def _profile(action: WriteProfile, out: Paper) -> None:
+def _profile(action: WriteProfile, tried: bool, out: Paper) -> None:
     """How to run the model on this machine."""
     found = action.profile
     out.line(("Run profile ", "bold"), action.path)
@@ -28,6 +28,8 @@ def _profile(action: WriteProfile, out: Paper) -> None:
         out.line(f"- {step}", indent=2)
     before, after = found.peak_before_bytes / 1e9, found.peak_bytes / 1e9
     out.line(f"predicted peak {after:.1f} GB, without it {before:.1f} GB", indent=2)
+    if not tried or found.model != found.asked_for:
+        out.line("this model is not here: it was not tried", indent=2)
     if not found.fits:
         out.line(("warning ", "yellow"), "even so it will wait for the disk", indent=2)
     out.line(found.command(), indent=2)
@@ -49,10 +51,10 @@ def render(report: FixReport, out: Paper) -> None:
             out.line("")
     for action in report.applied:
         if isinstance(action, WriteProfile):
-            _profile(action, out)
+            _profile(action, report.real_smoke is not None, out)
     style, words = FIX_WORDS[report.outcome]
-    reason = f" ({report.reason})" if report.reason else ""
-    out.line((report.outcome, style), f": {words}{reason} ({report.seconds:.1f} s)")
+    reason = (" (", report.reason, ")") if report.reason else ()
+    out.line((report.outcome, style), ": ", words, *reason, f" ({report.seconds:.1f} s)")
     if report.model_folder is not None:
         out.line(f"The repaired model, to be loaded from there: {report.model_folder}")
     if report.outcome == "fixed":

@@ -31,7 +31,7 @@ def render(report: ModelsReport | PullReport, out: Paper) -> None:
         out.line(("GPU ", "bold"), f"{_size(report.gpu_budget_bytes)} ({report.gpu_budget_source})")
     out.line("For a picture of 1920 x 1080, a short question and 512 tokens of answer:")
     out.line("")
-    shown = [row for row in report.models if row.room != "will-not-run"]
+    shown = [row for row in report.models if not _hopeless(row, report)]
     cells = _cells(shown)
     width = sum(max(map(len, column)) + 1 for column in zip(*cells, strict=True)) - 1
     if out.columns is None or out.columns >= width:
@@ -42,8 +42,8 @@ def render(report: ModelsReport | PullReport, out: Paper) -> None:
     out.line("tight: if something is closed; pages: it will wait for the disk.")
     too_large = len(report.models) - len(shown)
     if too_large:
-        out.line(f"{too_large} more are too large to be loaded here.")
-    out.line("Peak and speed are predicted; * marks an architecture known only in general.")
+        out.line(f"{too_large} more need more memory than there is.")
+    out.line("Peak and speed are predicted; * marks a config that was rebuilt, not published.")
     out.line("picture: the largest square in pixels; context: tokens of text.")
     usual, others = _recipes(shown)
     if usual is not None:
@@ -53,13 +53,18 @@ def render(report: ModelsReport | PullReport, out: Paper) -> None:
         out.line(f"Drawn in {report.plot}")
 
 
+def _hopeless(row: ModelRow, report: ModelsReport) -> bool:
+    total = report.ram_total_bytes
+    return row.room == "will-not-run" or (total is not None and row.peak_bytes > total)
+
+
 def _cells(shown: Sequence[ModelRow]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("model", "here", "peak", "tok/s", "picture", "context")]
     rows += [
         (
             _name(row),
             ROOM_WORDS[row.room][1],
-            _size(row.peak_bytes) + ("" if row.exact else "*"),
+            _size(row.peak_bytes) + _star(row),
             _number(row.tokens_per_second),
             _number(row.largest_picture),
             _tokens(row.longest_context),
@@ -83,8 +88,7 @@ def _lines(shown: Sequence[ModelRow], out: Paper) -> None:
     for row in shown:
         style, words = ROOM_WORDS[row.room]
         out.line((_name(row), "bold"))
-        star = "" if row.exact else "*"
-        told: list[Part] = [(words, style), f", peak {_size(row.peak_bytes)}{star}"]
+        told: list[Part] = [(words, style), f", peak {_size(row.peak_bytes)}{_star(row)}"]
         if row.tokens_per_second is not None:
             told.append(f", {row.tokens_per_second:.0f} tokens/s")
         if row.largest_picture is not None:
@@ -92,6 +96,10 @@ def _lines(shown: Sequence[ModelRow], out: Paper) -> None:
         if row.longest_context is not None:
             told.append(f", context to {_tokens(row.longest_context)}")
         out.line(*told, indent=2)
+
+
+def _star(row: ModelRow) -> str:
+    return "*" if "rebuilt" in row.architecture or "reconstructed" in row.architecture else ""
 
 
 def _name(row: ModelRow) -> str:

@@ -66,7 +66,7 @@ def render(report: SmokeReport, out: Paper) -> None:
 def _watch(report: WatchReport, device: Device | None, out: Paper) -> None:
     """Memory by phases, which of them set the peak, and whether swap grew."""
     out.line(("Memory ", "bold"), f"in {report.samples} readings", indent=2)
-    rows = [("phase", "seconds", "MLX", "process", "left")]
+    rows = [("phase", "s", "MLX", "process", "left")]
     rows += [
         (
             phase.name,
@@ -77,7 +77,7 @@ def _watch(report: WatchReport, device: Device | None, out: Paper) -> None:
         )
         for phase in report.phases
     ]
-    out.table(rows, indent=4)
+    out.table(rows, indent=2)
     if report.peak_phase is not None:
         out.line(f"The peak came while {PHASE_WORDS[report.peak_phase]}.", indent=4)
     if device is not None and device.gpu_budget_bytes is not None:
@@ -97,4 +97,6 @@ def _watch(report: WatchReport, device: Device | None, out: Paper) -> None:
 def _size(size: int | None) -> str:
     if size is None:
         return "?"
-    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+    if size < 1e9:
+        return f"{size / 1e6:.0f} MB"
+    return f"{size / 1e9:.2f} GB" if size < 1e10 else f"{size / 1e9:.1f} GB"

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ HERE = Path(__file__).parent
 
 # Logits differ by 0.0003 between runs of the same model; what is more has been computed otherwise.
 SAME = 0.002
+
+RECIPES = ("torch-free", "report-line")
 
 
 class Target:
@@ -116,28 +119,43 @@ def record(recipe: str, python: Path, base: Path, names: list[str]) -> None:
     path.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
 
 
+def environment(recipe: str, base: Path) -> Path:
+    """The Python of a recipe's environment, which the doctor makes where it is not there."""
+    python = base / "environment" / "bin" / "python"
+    if not python.exists():
+        doctor = [sys.executable, "-m", "doctor", "fix", "--yes", "--recipe", recipe]
+        subprocess.run([*doctor, "--new-venv", str(base / "environment")], check=True)
+    return python
+
+
 def main() -> None:
+    """Try the kinds that were not tried yet, and judge all. See CONTRIBUTING.md."""
     parser = argparse.ArgumentParser(prog="python -m tools.damage")
-    parser.add_argument("recipe")
-    parser.add_argument("python", type=Path)
+    parser.add_argument("--recipe", choices=RECIPES, help="only in this recipe's environment")
+    parser.add_argument("--python", type=Path, help="in the environment of this Python")
     parser.add_argument("--base", type=Path, default=ROOT / ".cache" / "damage")
-    parser.add_argument("--judge", action="store_true", help="hold the doctor against the record")
+    parser.add_argument("--judge", action="store_true", help="try nothing, judge only")
     parser.add_argument("--deep", action="store_true", help="with the hashes of large files")
-    parser.add_argument("--set-aside", action="store_true", help="show those that were set aside")
     parser.add_argument("--layout", choices=("folder", "cache"), help="only in this layout")
-    parser.add_argument("kinds", nargs="*")
+    parser.add_argument("--set-aside", action="store_true", help="show those that were set aside")
+    parser.add_argument("kinds", nargs="*", help="only these")
     options = parser.parse_args()
-    base = options.base / options.recipe
     RECORDED.mkdir(exist_ok=True)
-    if not options.judge:
-        record(options.recipe, options.python, base, options.kinds)
-        return
-    wanted = [case for case, _, where in cases(options.kinds) if options.layout in (None, where)]
-    told = judge.judge(options.recipe, options.python, base / "judged", wanted, options.deep)
-    for case, one in sorted(told.items()):
-        if one["wrong"] is not None and one["set_aside"] is options.set_aside:
-            print(one["wrong"], case, one["happened"], one["says"])
-    print(judge.figures(told))
+    for recipe in [options.recipe] if options.recipe else RECIPES:
+        base = options.base / recipe
+        python = options.python or environment(recipe, base)
+        if not options.judge:
+            record(recipe, python, base, options.kinds)
+        wanted = [
+            case for case, _, where in cases(options.kinds) if options.layout in (None, where)
+        ]
+        told = judge.judge(recipe, python, base / "judged", wanted, options.deep)
+        for case, one in sorted(told.items()):
+            if one["wrong"] is not None and one["set_aside"] is options.set_aside:
+                print(one["wrong"], case, one["happened"], one["says"])
+        print(f"{recipe}:\n{judge.figures(told)}")
+        if not (options.kinds or options.layout or options.deep):
+            judge.note_wrong(recipe, told)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,15 @@ def run(folder: str, name: str, kind: str, pictures: list, texts: list, tokens: 
             )
 
 
+def change(path: str, fields: dict) -> None:
+    """Put other fields into a JSON file."""
+    if fields:
+        with open(path, encoding="utf-8") as file:
+            content = {**json.load(file), **fields}
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1)
+
+
 def main() -> None:
     with open(sys.argv[2], encoding="utf-8") as file:
         jobs = json.load(file)
@@ -64,6 +73,7 @@ def main() -> None:
         folder = os.path.join(sys.argv[1], job["name"])
         try:
             whole.make(folder, job["kind"], job["config"])
+            change(os.path.join(folder, "preprocessor_config.json"), job.get("preprocessor", {}))
             run(folder, job["name"], job["kind"], job["images"], job["texts"], job["tokens"])
         except Exception as error:
             print(json.dumps({"model": job["name"], "error": whole.measure.last_line(error)}))

@@ -42,7 +42,7 @@ def find(found: list[dict], notes, folder: str | None) -> dict | None:  # type: 
         file = os.path.join(prefix, path)
         if os.path.exists(file):
             named = name(file if kind == "pipx" else prefix) if name else None
-            return _manager(kind, file, name=named)
+            return _manager(kind, file, _project_of_pixi(prefix), named)
     if sys.prefix == sys.base_prefix:
         return _mark()
     for project in _projects(prefix, folder):
@@ -141,6 +141,12 @@ def _projects(prefix: str, folder: str | None) -> list[str]:
         above = os.path.dirname(folder)
         folder = above if above != folder else None
     return projects
+
+
+def _project_of_pixi(prefix: str) -> str | None:
+    """The project that an environment in ``.pixi/envs`` lies in."""
+    folder = os.path.dirname(os.path.dirname(prefix))
+    return os.path.dirname(folder) if os.path.basename(folder) == ".pixi" else None
 
 
 def _poetry_hash(folder: str) -> str:

@@ -1,0 +1,504 @@
+"""The estimate: phases, families, releases, and files that lie."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from doctor import popular
+from doctor.estimate import (
+    Estimate,
+    Job,
+    Library,
+    NotEstimable,
+    estimate,
+    estimate_of,
+    judge,
+    read_weights,
+    weights_of_config,
+)
+from doctor.estimate.architecture import read
+from doctor.estimate.pictures import see, smart_resize
+from doctor.estimate.tape import CPU, METAL_SMALL, Tape
+from doctor.facts import Process
+from tests.conftest import Doctor, recorded
+from tests.facts_of import REPORT_MAC, on_machine, replace
+from tests.hub_server import Repository, serve
+
+TABLE = popular.load()
+QWEN3_4B = TABLE.quantised("Qwen3-VL-4B-Instruct", 4)
+QWEN2_2B = TABLE.quantised("Qwen2-VL-2B-Instruct", 4)
+GIB = 2**30
+
+
+def told(config: dict[str, Any], job: Job = Job(), **library: Any) -> Estimate:  # noqa: B008
+    libraries = Library(**{"mlx_vlm": "0.7.10", "mlx": "0.32.4", **library})
+    return estimate(config, weights_of_config(config), job, libraries, chip="Apple M2")
+
+
+def test_the_tape_holds_what_is_under_way() -> None:
+    """A hundred arrays, each read by the next: on the CPU backend some fifty are still held."""
+    tape = Tape(CPU, resident=1000)
+    array = tape.run(elements=10, width=1)
+    for _ in range(100):
+        array = tape.run(array, elements=10, width=1)
+    held = (tape.peak() - 1000) / 10
+    assert 50 <= held <= 62
+    large = Tape(METAL_SMALL)
+    array = large.run(elements=50 * 2**20)
+    for _ in range(100):
+        array = large.run(array, elements=50 * 2**20)
+    # Each fills a command buffer of its own, and ten of them are under way.
+    assert 10 <= large.peak() / (100 * 2**20) <= 13
+
+
+def test_what_takes_the_place_of_another_costs_nothing() -> None:
+    tape = Tape(CPU)
+    array = tape.run(elements=100, width=4)
+    for _ in range(5):
+        array = tape.reuse(array)
+    assert tape.peak() == 400
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "tokens"),
+    [
+        ("Qwen3-VL-4B-Instruct", (1024, 1024), 1_024),
+        ("Qwen3-VL-4B-Instruct", (1920, 1080), 2_040),
+        ("Qwen3-VL-4B-Instruct", (3840, 2160), 8_160),
+        ("Qwen2-VL-2B-Instruct", (1024, 1024), 1_369),
+        ("Qwen2-VL-2B-Instruct", (1920, 1080), 2_691),
+        ("Qwen2-VL-2B-Instruct", (2880, 1800), 6_592),
+    ],
+)
+def test_the_tokens_of_a_picture(kind: str, size: tuple[int, int], tokens: int) -> None:
+    """MEMORY.md's figures, which were made with transformers' processors."""
+    architecture = read(TABLE.configs[kind].config)
+    assert see(architecture, {}, *size)[0].tokens == tokens
+
+
+@given(st.integers(1, 20_000), st.integers(1, 20_000))
+def test_resized_pictures_keep_to_their_limits(width: int, height: int) -> None:
+    w, h = smart_resize(width, height, 28, 3_136, 1_003_520)
+    assert w % 28 == 0 and h % 28 == 0
+    if max(width, height) / min(width, height) < 100:
+        assert 3_136 <= w * h <= 1_003_520
+
+
+def test_the_cache_of_grouped_heads() -> None:
+    """MEMORY.md: 147,456 bytes a token for Qwen3-VL-4B, 28,672 for Qwen2-VL-2B."""
+    job = Job(images=(), prompt_tokens=1_000, max_tokens=24)
+    assert told(QWEN3_4B, job).kv_cache_bytes == 1_024 * 147_456
+    assert told(QWEN2_2B, job).kv_cache_bytes == 1_024 * 28_672
+
+
+def test_a_sliding_window_bounds_the_cache() -> None:
+    text = {
+        "model_type": "gemma3_text",
+        "hidden_size": 256,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 64,
+        "sliding_window": 512,
+        "sliding_window_pattern": 6,
+        "vocab_size": 1000,
+    }
+    job = Job(images=(), prompt_tokens=8_000, max_tokens=192)
+    found = told({"model_type": "gemma3", "text_config": text}, job)
+    assert found.kv_cache_bytes == 2 * 8_192 * 512 + 10 * 512 * 512
+
+
+def test_a_quantised_cache_is_smaller_from_5000_tokens_on() -> None:
+    long = Job(images=(), prompt_tokens=20_000)
+    whole = told(QWEN3_4B, long).kv_cache_bytes
+    assert told(QWEN3_4B, replace(long, kv_bits=8)).kv_cache_bytes < 0.6 * whole
+    short = Job(images=(), prompt_tokens=1_000)
+    assert (
+        told(QWEN3_4B, replace(short, kv_bits=8)).kv_cache_bytes
+        == told(QWEN3_4B, short).kv_cache_bytes
+    )
+
+
+def test_larger_jobs_take_more() -> None:
+    small, large = Job(images=((512, 512),)), Job(images=((2048, 2048),))
+    assert told(QWEN3_4B, small).peak_bytes < told(QWEN3_4B, large).peak_bytes
+    two = Job(images=((512, 512), (512, 512)))
+    assert told(QWEN3_4B, two).vision_tokens == 2 * told(QWEN3_4B, small).vision_tokens
+
+
+def test_the_release_of_mlx_vlm_matters() -> None:
+    """Releases before 0.3.12 made a dense mask of all patches; before 0.7.0, all words' scores."""
+    picture = Job(images=((2048, 2048),))
+    old, new = told(QWEN2_2B, picture, mlx_vlm="0.3.9"), told(QWEN2_2B, picture)
+    assert old.phases.vision > 2 * new.phases.vision
+    text = Job(images=(), prompt_tokens=2_000)
+    assert told(QWEN2_2B, text, mlx_vlm="0.6.8").phases.prefill > 500_000_000 + (
+        told(QWEN2_2B, text).phases.prefill
+    )
+
+
+def test_the_cpu_backend_writes_out_its_scores() -> None:
+    """Of 64 narrow heads the matrix of scores is larger than all else."""
+    config = {"model_type": "llava", **TEXT, "num_attention_heads": 64, "head_dim": 64}
+    job = Job(images=(), prompt_tokens=2_000)
+    scores = 64 * 2_000**2 * 2
+    cpu, metal = (told(config, job, backend=name).phases.prefill for name in ("cpu", "metal"))
+    assert metal < scores < cpu
+
+
+def test_weights_of_the_reports_models() -> None:
+    """MEMORY.md: 3.09, 1.78 and 5.76 GB; the quantised vision tower of Qwen2-VL-2B aside."""
+    for name, size in (
+        ("Qwen3-VL-4B-Instruct", 3.09e9),
+        ("Qwen3-VL-2B-Instruct", 1.78e9),
+        ("Qwen3-VL-8B", 5.76e9),
+    ):
+        found = weights_of_config(TABLE.quantised(name, 4)).total
+        assert found == pytest.approx(size, rel=0.01)
+    assert weights_of_config(QWEN2_2B, quantised_vision=True).total == pytest.approx(
+        1.25e9, rel=0.02
+    )
+
+
+def test_the_reports_mac_comes_out_as_it_happened() -> None:
+    """8 GB, 3 GB of it free: it loaded, paged, 16 tokens a second, 2.6 GB of swap, critical."""
+    facts = replace(recorded("report"), machine=REPORT_MAC)
+    found = estimate_of(facts)
+    verdict = judge(found, facts.machine)
+    assert 3.7e9 < found.peak_bytes < 4.6e9  # 4.2 GB in use, measured
+    assert verdict.room == "pages"
+    assert verdict.tokens_per_second is not None
+    assert 8 < verdict.tokens_per_second < 25
+    assert verdict.swap_bytes is not None
+    assert 2e9 < verdict.swap_bytes < 4e9
+    assert [row.met for row in verdict.ready] == [False, False, False]
+
+
+def test_more_memory_makes_it_ready() -> None:
+    """The report's tiers: 16 GB is recommended, 32 GB ideal."""
+    for gib in (16, 32):
+        facts = on_machine(
+            recorded("report"),
+            os="macOS",
+            chip="Apple M2 Pro",
+            ram_total_bytes=gib * GIB,
+            ram_available_bytes=int(gib * GIB * 0.6),
+            gpu_budget_bytes=int(gib * GIB * 2 / 3),
+            swap_total_bytes=0,
+            swap_used_bytes=0,
+            memory_pressure="normal",
+        )
+        verdict = judge(estimate_of(facts), facts.machine)
+        assert verdict.room == "fits"
+        assert [row.met for row in verdict.ready] == [True, True, True]
+
+
+def test_what_has_to_be_closed_is_named() -> None:
+    processes = (
+        Process(name="Browser", resident_bytes=3_000_000_000),
+        Process(name="Editor", resident_bytes=1_000_000_000),
+    )
+    facts = on_machine(
+        replace(recorded("report"), machine=REPORT_MAC),
+        ram_total_bytes=16 * GIB,
+        gpu_budget_bytes=10 * GIB,
+        processes=processes,
+    )
+    verdict = judge(estimate_of(facts), facts.machine)
+    assert (verdict.room, verdict.close) == ("fits-if-closed", ("Browser",))
+
+
+def test_weights_beyond_all_memory_will_not_run() -> None:
+    facts = on_machine(recorded("report"), ram_total_bytes=2 * GIB, swap_total_bytes=0)
+    verdict = judge(estimate_of(facts), facts.machine)
+    assert verdict.room == "will-not-run"
+    assert verdict.tokens_per_second is None
+
+
+def test_an_estimate_is_quick_and_imports_no_models() -> None:
+    code = (
+        "import json, sys, time\n"
+        "from doctor.estimate import Job, Library, estimate, weights_of_config\n"
+        "config = json.loads(sys.argv[1])\n"
+        "estimate(config, weights_of_config(config), Job(), Library())\n"
+        "print(sorted({'mlx', 'transformers', 'numpy', 'huggingface_hub'} & set(sys.modules)))\n"
+    )
+    command = [sys.executable, "-c", code, json.dumps(QWEN3_4B)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+# Files that lie.
+
+
+def safetensors(path: Path, header: object, data: int = 0, length: int | None = None) -> None:
+    """A safetensors file with any header, and so many bytes of data that take no space."""
+    text = json.dumps(header).encode() if not isinstance(header, bytes) else header
+    with path.open("wb") as file:
+        file.write((len(text) if length is None else length).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + data)
+
+
+def array(size: int, start: int = 0) -> dict[str, object]:
+    return {"dtype": "BF16", "shape": [size // 2], "data_offsets": [start, start + size]}
+
+
+def test_headers_are_summed(tmp_path: Path) -> None:
+    header = {
+        "__metadata__": {"format": "mlx"},
+        "language_model.model.embed_tokens.weight": array(1_000),
+        "vision_tower.blocks.0.attn.qkv.weight": array(600, 1_000),
+        "language_model.lm_head.weight": array(400, 1_600),
+    }
+    safetensors(tmp_path / "model.safetensors", header, 2_000)
+    found = read_weights(tmp_path)
+    assert (found.total, found.vision, found.embedding, found.head) == (2_000, 600, 1_000, 400)
+    assert (found.width, found.problems) == (2, ())
+
+
+@pytest.mark.parametrize(
+    ("header", "length", "said"),
+    [
+        ({"a": array(100)}, 2**62, "longer than the file"),
+        (b"not json", None, "no JSON"),
+        (b"[1, 2]", None, "no JSON object"),
+        (b"[" * 100_000, None, "no JSON"),
+        ({"a": {"dtype": "BF16", "shape": [1]}}, None, "no place"),
+        ({"a": {"dtype": "BF16", "shape": [9], "data_offsets": [5, 1]}}, None, "no place"),
+        ({"a": {"dtype": "BF16", "shape": [99], "data_offsets": [0, 2]}}, None, "contradicts"),
+        ({"a": 7}, None, "no object"),
+    ],
+)
+def test_a_header_that_lies(tmp_path: Path, header: object, length: int | None, said: str) -> None:
+    safetensors(tmp_path / "model.safetensors", header, 200, length)
+    with pytest.raises(NotEstimable, match=said):
+        read_weights(tmp_path)
+
+
+def test_a_file_that_ends_too_early_is_a_problem(tmp_path: Path) -> None:
+    safetensors(tmp_path / "model.safetensors", {"a.weight": array(10**12)}, 50)
+    found = read_weights(tmp_path)
+    assert found.total == 10**12
+    assert found.problems == ("model.safetensors: the file ends before its arrays do",)
+
+
+def test_an_index_that_lies_is_not_believed(tmp_path: Path) -> None:
+    """A published conversion declares 66.7 GB for 19.6 GB, and names files that are not there."""
+    safetensors(tmp_path / "model.safetensors", {"a.weight": array(2_000)}, 2_000)
+    index = {
+        "metadata": {"total_size": 66_700_000_000},
+        "weight_map": {"a.weight": "model.safetensors", "b.weight": "gone.safetensors"},
+    }
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    found = read_weights(tmp_path)
+    assert found.total == 2_000
+    assert found.problems == ("model.safetensors.index.json names 1 files that are not there",)
+
+
+TEXT = {
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "vocab_size": 100,
+    "intermediate_size": 128,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"num_hidden_layers": 10**12}, "num_hidden_layers"),
+        ({"hidden_size": -5}, "hidden_size"),
+        ({"vocab_size": float("nan")}, "vocab_size"),
+        ({"num_attention_heads": "many"}, "num_attention_heads"),
+        ({"hidden_size": None}, "hidden_size"),
+        ({"intermediate_size": float("inf")}, "intermediate_size"),
+        ({"num_experts": 10**9, "num_experts_per_tok": 2}, "num_experts"),
+        ({"num_hidden_layers": True}, "num_hidden_layers"),
+    ],
+)
+def test_absurd_numbers_are_one_line(changes: dict[str, object], said: str) -> None:
+    config = {"model_type": "qwen2_vl", **TEXT, **changes}
+    with pytest.raises(NotEstimable, match=said) as caught:
+        estimate(config, weights_of_config({"model_type": "llava", **TEXT}), Job(), Library())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_type_that_nobody_knows_gets_the_general_form() -> None:
+    config = {"model_type": "brand_new", **TEXT, "vision_config": {"hidden_size": 32}}
+    found = told(config)
+    assert not found.exact
+    assert any("only known in general" in note for note in found.notes)
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=True)
+    | st.text(max_size=5)
+    | st.just("gemma3"),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=5,
+)
+names = st.sampled_from(
+    [
+        *TEXT,
+        "model_type",
+        "layer_types",
+        "sliding_window",
+        "kv_lora_rank",
+        "full_attention_interval",
+        "quantization",
+        "tie_word_embeddings",
+        "head_dim",
+        "patch_size",
+        "image_size",
+        "spatial_merge_size",
+        "size",
+        "max_pixels",
+        "depth",
+    ]
+)
+parts = st.dictionaries(names, values, max_size=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(parts, parts, parts)
+def test_whatever_a_config_says_there_is_an_estimate_or_one_line(
+    top: dict[str, object], text: dict[str, object], vision: dict[str, object]
+) -> None:
+    config = {"model_type": "qwen2_vl", **TEXT, **top, "text_config": text, "vision_config": vision}
+    try:
+        weights = weights_of_config(config)
+        found = estimate(config, weights, Job(), Library(), vision)
+    except NotEstimable as error:
+        assert "\n" not in str(error)
+    else:
+        assert found.low_bytes <= found.peak_bytes <= found.high_bytes
+        assert found.peak_bytes >= found.weights_bytes
+
+
+def test_the_largest_model_takes_little_of_this_machine() -> None:
+    """Up to the limits of what is believed: a thousand layers, a hundred pictures, long prompts."""
+    config = {
+        "model_type": "qwen3_vl",
+        "text_config": {**TEXT, "num_hidden_layers": 1_000, "hidden_size": 65_536},
+        "vision_config": {"hidden_size": 8_192, "depth": 1_000, "patch_size": 16},
+    }
+    tracemalloc.start()
+    started = time.process_time()
+    told(config, Job(images=((9_000, 9_000),) * 100, prompt_tokens=9_000_000))
+    assert time.process_time() - started < 30
+    assert tracemalloc.get_traced_memory()[1] < 200_000_000
+    tracemalloc.stop()
+
+
+# The command.
+
+
+def folder(path: Path, config: object = None, header: object = None) -> Path:
+    path.mkdir()
+    text = config if isinstance(config, str) else json.dumps(config or QWEN3_4B)
+    (path / "config.json").write_text(text)
+    safetensors(path / "model.safetensors", header or {"a.weight": array(10**9)}, 10**9)
+    return path
+
+
+def test_the_command_says_what_it_takes(doctor: Doctor, tmp_path: Path) -> None:
+    saved = tmp_path / "facts.json"
+    facts = replace(recorded("torch-free"), machine=REPORT_MAC)
+    saved.write_bytes(msgspec.json.encode(facts))
+    run = doctor.json(
+        "estimate",
+        facts.model.id,
+        "--facts",
+        str(saved),
+        "--image",
+        "1920x1080",
+        "--max-tokens",
+        "9",
+    )
+    assert run.code == 0, run.err
+    report = run.report
+    assert report["vision_tokens"] == 2_040
+    assert report["job"]["max_tokens"] == 9
+    assert report["peak_bytes"] == max(report["phases"].values())
+    assert (report["room"], report["backend"]) == ("pages", "metal")
+    text = doctor("estimate", facts.model.id, "--facts", str(saved)).out
+    assert "It loads, and pages to disk" in text
+    assert "more than 25" in text
+
+
+def test_a_model_in_a_folder(doctor: Doctor, tmp_path: Path) -> None:
+    model = folder(tmp_path / "model")
+    run = doctor.json("estimate", str(model), "--python", sys.executable)
+    assert run.code == 0, run.err
+    assert run.report["weights_bytes"] == 10**9
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        '{"model_type": "qwen2_vl", "a": ' * 1_000 + "1" + "}" * 1_000,
+        '{"model_type": "qwen2_vl", "hidden_size": 64, "num_hidden_layers": 1000000000000}',
+        "{",
+    ],
+)
+def test_a_broken_config_is_one_line(doctor: Doctor, tmp_path: Path, config: str) -> None:
+    model = folder(tmp_path / "model", config)
+    run = doctor("estimate", str(model), "--python", sys.executable)
+    assert run.code == 2
+    assert len(run.err.strip().splitlines()) == 2  # what is wrong, and what helps
+    check = doctor.json("check", "--model", str(model), "--python", sys.executable)
+    assert check.code in (1, 3)
+    assert any(gap["check"] == "memory" for gap in check.report["not_checked"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--image", "0x10"),
+        ("--image", "wide"),
+        ("--prompt-tokens", "-1"),
+        ("--max-tokens", "1e9"),
+        ("--kv-bits", "7"),
+    ],
+)
+def test_wrong_words_are_refused(doctor: Doctor, words: tuple[str, ...]) -> None:
+    run = doctor.json("estimate", "some/model", *words)
+    assert run.code == 2
+    assert run.report["error"]["message"]
+
+
+def test_a_model_that_nobody_knows(doctor: Doctor) -> None:
+    run = doctor("estimate", "nobody/nothing", "--python", sys.executable)
+    assert run.code == 2
+    assert "sizes are not known" in run.err
+
+
+def test_headers_are_read_from_the_hub_only_where_that_is_asked(
+    doctor: Doctor, tmp_path: Path
+) -> None:
+    model = folder(tmp_path / "model", header={"vision_tower.a.weight": array(10**6)})
+    weights = (model / "model.safetensors").read_bytes()[: 10**6 + 200]
+    files = {"config.json": (model / "config.json").read_bytes(), "model.safetensors": weights}
+    with serve({"org/model": Repository(files)}) as hub:
+        words = ("estimate", "org/model", "--python", sys.executable)
+        assert doctor(*words, HF_ENDPOINT=hub.address).code == 2
+        assert not hub.asked
+        run = doctor.json(*words, "--online", HF_ENDPOINT=hub.address)
+        assert run.code == 0, run.out
+        assert run.report["weights_bytes"] == 10**6
+        assert hub.sent("model.safetensors") < 300_000  # by ranges, not the megabyte of the file

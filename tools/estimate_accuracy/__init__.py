@@ -1,0 +1,1 @@
+"""How near estimates come to measured runs; ``make accuracy-memory`` prints it."""
