@@ -170,7 +170,9 @@ def read(
         or _text(preprocessor.get("image_processor_type")),
         image_processor_named_by=named_by,
         files=files,
-        weights_bytes=sum(file.bytes or 0 for file in weights.files) or None,
+        weights_bytes=sizes.total
+        if sizes
+        else sum(file.bytes or 0 for file in weights.files) or None,
         cache=str(cache),
         remote_processor=remote_processor,
         remote_config="AutoConfig" in _mapped(config),
