@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from doctor.actions import Download, Install, Remove
 from doctor.facts import Struct
-from doctor.findings import Finding, Severity
+from doctor.findings import Finding
 from doctor.language import counted, text
 from doctor.reports import LISTED, TargetReport
 from doctor.reports.check import CheckReport, PlanReport, Proof
 from doctor.reports.fix import FixReport
 from doctor.reports.smoke import SmokeReport
-from doctor.texts.check import PURPOSE_WORDS, VERDICT_WORDS, named
+from doctor.texts.check import PURPOSE_WORDS, VERDICT_WORDS
 from doctor.texts.fix import FIX_WORDS
 
 
@@ -48,16 +48,6 @@ def outcome_of(report: FixReport) -> str:
 def heard(report: CheckReport) -> tuple[Finding, ...]:
     """The findings that are not ignored."""
     return tuple(finding for finding in report.findings if finding.ignored is None)
-
-
-def next_of(report: CheckReport) -> str | None:
-    """The command that helps, where one does."""
-    automatic = any(
-        finding.fix.automatic and finding.severity is Severity.ERROR for finding in heard(report)
-    )
-    if report.verdict != "broken" or not automatic or report.plan.refused is not None:
-        return None
-    return f"vlm-doctor fix{named(report)}"
 
 
 def proof_of(proof: Proof) -> str:

@@ -89,21 +89,25 @@ def _verdict(report: CheckReport, out: Paper) -> None:
     words = VERDICT_WORDS[report.verdict].format(PURPOSE_WORDS[report.purpose])
     took = f" ({report.seconds:.2f} s)"
     out.line((report.verdict, VERDICT_STYLE[report.verdict]), ": ", words, took)
-    if report.verdict == "broken":
-        errors = [one for one in report.findings if one.severity is Severity.ERROR]
-        automatic = any(finding.fix.automatic for finding in errors)
-        # What lies in the Hub's cache (it has a revision) can be fetched from there again.
-        fetched = report.model.revision is not None and any(
-            finding.fix.id == "download" for finding in errors
-        )
-        if fetched:
-            model = f" --model {report.model.id}"
-            out.line(f"Next: vlm-doctor fix --download{model}{named(report)}")
-        elif automatic and report.plan.refused is not None:
-            out.line("vlm-doctor fix will not do it: ", report.plan.refused)
-            _advice(report.plan, out, commands_only=True)
-        elif automatic:
-            out.line(f"Next: vlm-doctor fix{named(report)}")
+    following = next_command(report)
+    if following is not None:
+        out.line(f"Next: {following}")
+    elif report.verdict == "broken" and report.plan.refused is not None:
+        out.line("vlm-doctor fix will not do it: ", report.plan.refused)
+        _advice(report.plan, out, commands_only=True)
+
+
+def next_command(report: CheckReport) -> str | None:
+    """The command that would mend what is broken; null where there is none."""
+    if report.verdict != "broken":
+        return None
+    errors = [one for one in report.findings if one.severity is Severity.ERROR]
+    # What lies in the Hub's cache (it has a revision) can be fetched from there again.
+    if report.model.revision is not None and any(one.fix.id == "download" for one in errors):
+        return f"vlm-doctor fix --download --model {report.model.id}{named(report)}"
+    if any(one.fix.automatic for one in errors) and report.plan.refused is None:
+        return f"vlm-doctor fix{named(report)}"
+    return None
 
 
 def named(report: CheckReport) -> str:

@@ -50,7 +50,7 @@ NAMES = re.compile(r"`[^`]*`|[\w.-]+/[\w.-]+#\d+")
 # Regular expressions, templates of files, names of styles.
 CODE = re.compile(
     r"[\\^$]|\(\?|^bold |\n|<\w|::|^#|^Callable\[|^doctor\.|"
-    r"^vlm-doctor( [a-z-]+)?( --[a-z-]+)* ?\0?$|^--[a-z-]+ ?\0?$"
+    r"^vlm-doctor( [a-z-]+)?( --[a-z-]+)* ?\0*$|^--[a-z-]+ ?\0?$"
 )
 
 
