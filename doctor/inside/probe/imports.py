@@ -23,6 +23,12 @@ FOLLOWED = frozenset({"mlx", "mlx_lm", "mlx_vlm", "transformers", "huggingface_h
 # Of these only the package's own file is followed: torch imports some two thousand modules.
 SHALLOW = frozenset({"torch"})
 
+# What Python has imported by itself before anybody's path counts (python -X importtime -c pass).
+STARTED_WITH = frozenset(
+    {"_collections_abc", "abc", "codecs", "encodings", "genericpath", "io", "os", "posixpath"}
+    | {"site", "stat"}
+)
+
 # What Python itself puts into a module.
 IN_EVERY_MODULE = frozenset(
     {"__doc__", "__file__", "__loader__", "__name__", "__package__", "__path__", "__spec__"}
@@ -662,7 +668,7 @@ class Tracer:
         if name in self._loaded:
             return self._loaded[name] is not None
         top = name.partition(".")[0]
-        if top in sys.builtin_module_names:
+        if top in sys.builtin_module_names or top in STARTED_WITH:
             self._loaded[name] = {}
             return True
         if len(self._loaded) > MOST_MODULES:
