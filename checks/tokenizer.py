@@ -9,13 +9,16 @@ Shapes (1536) and (0) cannot be broadcast`, or an answer that has nothing to do 
 - `tokenizer-missing`: there is neither `tokenizer.json` nor one of the older forms.
 - `tokenizer-broken`: `tokenizer.json` is no tokenizer (cut, empty, another file's content), or the
   numbers that config.json gives for the picture's place are none of its tokens.
-- `chat-template-missing`: no template stands where this mlx-vlm looks for one, or it is cut.
+- `chat-template-missing`: no template stands where this mlx-vlm looks for one, or it is cut. A
+  warning where none is there at all and this mlx-vlm makes a plain prompt of its own.
 
 The fix of all is `download`. A base model has no template at all; its instruct variant has.
 The doctor reads the files; it does not run the template.
 """
 
 from __future__ import annotations
+
+import msgspec
 
 from doctor.facts import Facts, Tokenizer
 from doctor.findings import CheckResult, Evidence, Finding, Severity
@@ -173,6 +176,18 @@ def _template(facts: Facts, tokenizer: Tokenizer) -> CheckResult:
     else:
         file = "chat_template.jinja"
         problem = f"there is one in {places} only" if places else "there is none"
+    if parameters.makes_plain_prompts and not read:
+        # Base models have none, and are asked so; an instructed one was trained on its template.
+        found = _finding(
+            facts,
+            "chat-template-missing",
+            "The model has no chat template, and mlx-vlm makes a plain prompt",
+            file,
+            problem,
+        )
+        cause = "A model that was trained on a template answers worse without it."
+        yield msgspec.structs.replace(found, severity=Severity.WARNING, cause=cause)
+        return
     yield _finding(
         facts,
         "chat-template-missing",

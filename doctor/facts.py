@@ -307,6 +307,7 @@ class Parameters(Struct, frozen=True):
     looks for a chat template in the tokenizer too, ``template_places_pictures`` that it leaves the
     picture's place in the prompt to the template, ``reads_mode`` that it reads the quantisation's
     mode. ``marks`` are the numbers of tokens for the picture's place that it goes by.
+    ``makes_plain_prompts`` tells that a model without any chat template gets a prompt all the same.
     """
 
     groups: tuple[ParameterGroup, ...]
@@ -320,6 +321,7 @@ class Parameters(Struct, frozen=True):
     template_places_pictures: bool = False
     reads_mode: bool = True
     marks: dict[str, int] = {}
+    makes_plain_prompts: bool = False
 
 
 class AlteredFile(Struct, frozen=True):

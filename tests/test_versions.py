@@ -119,7 +119,7 @@ def test_a_call_that_does_not_fit_without_a_broken_requirement() -> None:
     caller, callee = found.evidence
     assert "at most 3" in caller.value and "7 by position" in caller.value
     assert callee.value == "(logit_bias, repetition_penalty, repetition_context_size)"
-    assert list(fix.actions(found, facts)) == [UseRecipe()]
+    assert list(fix.actions(found, facts)) == [UseRecipe(reinstall=("mlx-lm", "mlx-vlm"))]
 
 
 def test_imports_that_could_not_be_traced_are_said() -> None:

@@ -200,6 +200,9 @@ def of_model(finder: Finder, notes: Notes, question: dict) -> dict | None:
             )
         ),
         "reads_mode": bool(notes.of(utils, reads_mode)),
+        "makes_plain_prompts": bool(
+            notes.of(os.path.join(mlx_vlm, "prompt_utils.py"), makes_plain_prompts)
+        ),
     }
 
 
@@ -234,6 +237,11 @@ def drops_absent(text: str) -> bool:
 def takes_tokenizers_template(text: str) -> bool:
     """Whether a processor without a chat template of its own is passed over for its tokenizer."""
     return '"chat_template" in processor.__dict__' not in text
+
+
+def makes_plain_prompts(text: str) -> bool:
+    """Whether a model without any chat template gets a prompt all the same."""
+    return "_plain_prompt(" in _definition(text, "get_chat_template")
 
 
 def reads_mode(text: str) -> bool:
