@@ -98,6 +98,15 @@ def test_a_name_that_is_no_utf_8_is_escaped_in_the_document(doctor: Doctor, tmp_
     assert "caf\\udce9" in bundle.report["path"]
 
 
+def test_a_smoke_says_that_the_named_model_is_not_the_one_that_runs(doctor: Doctor) -> None:
+    run = doctor(
+        *("smoke", "--python", sys.executable, "--model", "nobody/nothing"),
+        *("--image", "/no/such/picture.png"),
+    )
+    assert run.code == 2
+    assert "nobody/nothing is not on this machine" in run.err
+
+
 def test_a_setting_of_the_hubs_that_nobody_can_read_is_named(doctor: Doctor) -> None:
     run = doctor("check", "--python", sys.executable, HF_HUB_DOWNLOAD_TIMEOUT="soon")
     assert run.code == 2
