@@ -106,7 +106,7 @@ def test_what_is_followed_is_what_runs(tmp_path: Path) -> None:
         "expected": None,
         "examination": None,
         "pictures": pictures.__file__,
-        "max_tokens": 20,
+        "generation": {"max_tokens": 20},
     }
     (tmp_path / "job").write_text(json.dumps(job))
     paths = [str(smoke.GENERATION), *(str(tmp_path / name) for name in ("job", "events", "lines"))]

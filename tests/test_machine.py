@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import shutil
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -380,14 +381,22 @@ def test_a_crowded_machine_lists_its_biggest_programs() -> None:
 
 
 def test_the_meter_sees_what_a_process_takes() -> None:
-    meter = Meter(os.getpid())
-    before = meter.read().process_bytes
-    taken = bytearray(os.urandom(1)) * 80_000_000
-    after = meter.read().process_bytes
+    code = "input(); taken = bytearray(b'x') * 80_000_000; print('taken', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        meter = Meter(child.pid)
+        before = meter.read().process_bytes
+        child.stdin.write("\n")
+        child.stdin.flush()
+        assert child.stdout.readline() == "taken\n"
+        after = meter.read().process_bytes
+        child.stdin.write("\n")
     assert before is not None
     assert after is not None
     assert after - before > 60_000_000
-    assert len(taken) == 80_000_000
 
 
 def test_the_meter_of_a_process_that_is_gone() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from doctor.actions import AnyAction, Install, Source
 from doctor.facts import Facts, Pressure, Purpose, Struct
 from doctor.findings import Finding, NotChecked, Verdict
-from doctor.plan import Plan
 from doctor.registry import Examination
 from doctor.reports import SCHEMA, TargetReport, Tool, target_report
+
+if TYPE_CHECKING:
+    from doctor.plan import Plan
 
 
 class MachineReport(Struct, frozen=True):

@@ -26,6 +26,9 @@ IDLE_NAMES += (".md", ".rst", ".txt", ".html", ".css", ".js", ".map", ".cmake", 
 # What Cython's code says where a class that it was compiled with is another now.
 CYTHON_MISMATCH = b"size changed, may indicate binary incompatibility"
 
+# No file is larger than a number of so many digits says; a RECORD may say anything.
+MOST_DIGITS = 15
+
 # A file that holds nothing but a licence in comments may be emptied; they are not longer.
 LICENCE_BYTES = 700
 
@@ -213,7 +216,10 @@ def _rows(text: str) -> list[tuple[str, int | None]]:
         rows = [row for row in csv.reader(text.splitlines()) if len(row) == 3]
     except csv.Error:
         return []
-    return [(name, int(size) if size.isdigit() else None) for name, _, size in rows]
+    return [
+        (name, int(size) if size.isdigit() and len(size) <= MOST_DIGITS else None)
+        for name, _, size in rows
+    ]
 
 
 def tops(changed: list[dict]) -> set[str]:
