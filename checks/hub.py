@@ -235,7 +235,8 @@ def _fetching(facts: Facts, hub: Hub, release: Version | None) -> CheckResult:
         yield _finding(
             "hub-disk-short",
             Severity.WARNING,
-            f"The cache's disk has {free / 1e9:.1f} GB free; {model.id} takes {weights / 1e9:.1f}",
+            f"The cache's disk has {free / 1e9:.1f} GB free; {model.id} "
+            f"takes {weights / 1e9:.1f} GB",
             "A download fills the disk and ends there.",
             Evidence(fact="free", value=f"{free / 1e9:.2f} GB", source=model.cache),
             "see what could go: hf cache ls; then: hf cache rm NAME",

@@ -515,6 +515,8 @@ def fresh(
     where the folder is in use or no Python fits.
     """
     started = time.perf_counter()
+    if not folder:
+        raise Refused("--new-venv takes a folder's name, and it is empty.")
     path = Path(folder).expanduser().absolute()
     if state.unfinished(str(path)):
         with locking.lock(str(path), say):

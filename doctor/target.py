@@ -70,6 +70,8 @@ def _named_python(python: str) -> str:
 
 def _in_environment(folder: str, said: str) -> str:
     root = Path(folder).expanduser()
+    if not folder:
+        raise Refused("--venv takes an environment's folder, and it is empty.")
     if not root.is_dir():
         raise Refused(f"There is no environment at {folder} (from {said}).", "Check the path.")
     for name in ("bin/python", "bin/python3"):

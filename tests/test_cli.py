@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -67,6 +68,8 @@ def test_every_check_has_its_fix() -> None:
         ["check", "--model", ""],
         ["fix", "--wheels", "/no/such/folder"],
         ["fix", "--new-venv", "/etc"],
+        ["fix", "--new-venv", ""],
+        ["check", "--venv", ""],
         ["fix", "--new-venv", "x", "--python", "y"],
         ["explain"],
         ["explain", "no-such-code"],
@@ -82,6 +85,26 @@ def test_wrong_usage_is_one_line_and_2(doctor: Doctor, words: list[str]) -> None
     if "xml" not in words:
         assert document.code == 2
         assert document.report["exit_code"] == 2
+
+
+def test_a_name_that_is_no_utf_8_is_escaped_in_the_document(doctor: Doctor, tmp_path: Path) -> None:
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    os.mkdir(folder)
+    refused = doctor("check", "--venv", folder, "--format", "json")
+    assert (refused.code, refused.report["exit_code"]) == (2, 2)
+    assert "caf\\udce9" in refused.report["error"]["message"]
+    bundle = doctor("bundle", f"{folder}/b.zip", "--python", sys.executable, "--format", "json")
+    assert bundle.code == 0
+    assert "caf\\udce9" in bundle.report["path"]
+
+
+def test_a_smoke_says_that_the_named_model_is_not_the_one_that_runs(doctor: Doctor) -> None:
+    run = doctor(
+        *("smoke", "--python", sys.executable, "--model", "nobody/nothing"),
+        *("--image", "/no/such/picture.png"),
+    )
+    assert run.code == 2
+    assert "nobody/nothing is not on this machine" in run.err
 
 
 def test_a_setting_of_the_hubs_that_nobody_can_read_is_named(doctor: Doctor) -> None:

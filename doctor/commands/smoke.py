@@ -46,6 +46,12 @@ def run(options: argparse.Namespace) -> tuple[SmokeReport, int]:
         expected=options.expect,
         profile=wanted,
     )
+    if job.model is None and options.model is not None:
+        say(f"{facts.model.id} is not on this machine; the doctor's own small model stands in.")
+    if job.model is None and options.image is not None:
+        say(
+            "The doctor's own small model knows only the doctor's pictures; yours is read, no more."
+        )
     say(f"Generating with {job.model_id} …")
     interpreter = facts.environment.interpreter
     prefix = os.path.expanduser(interpreter.prefix)

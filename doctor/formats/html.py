@@ -22,6 +22,7 @@ from doctor.reports.check import CheckReport
 from doctor.reports.smoke import SmokeReport
 from doctor.terminal import clean
 from doctor.texts.check import next_command
+from doctor.texts.fix import undo_command
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -51,7 +52,11 @@ def engine() -> jinja2.Environment:
     )
     made.globals |= {"_": language.text, "contents": contents, "pictures_of": picture.pictures_of}
     made.globals |= {"drawing_of": drawing_of}
-    made.globals |= {"memory_plot": memory_plot, "next_command": next_command}
+    made.globals |= {
+        "memory_plot": memory_plot,
+        "next_command": next_command,
+        "undo_command": undo_command,
+    }
     made.filters |= {"prose": prose, "said": language.text}
     return made
 

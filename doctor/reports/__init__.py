@@ -77,8 +77,25 @@ class ErrorReport(Struct, frozen=True):
 
 
 def encode(report: Report) -> bytes:
-    """The report as one JSON document, indented."""
-    return msgspec.json.format(msgspec.json.encode(report), indent=2)
+    """The report as one JSON document, indented.
+
+    JSON is UTF-8, and a file's name may be none: such bytes are written as escapes.
+    """
+    try:
+        document = msgspec.json.encode(report)
+    except UnicodeEncodeError:
+        document = msgspec.json.encode(_escaped(msgspec.to_builtins(report)))
+    return msgspec.json.format(document, indent=2)
+
+
+def _escaped(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_escaped(key): _escaped(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escaped(item) for item in value]
+    return value
 
 
 def target_report(facts: Facts, elsewhere: bool = False) -> TargetReport:

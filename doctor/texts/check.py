@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from doctor import pull
 from doctor.actions import Advice, Download, Install, Remove
 from doctor.findings import Finding, Severity
@@ -81,7 +83,7 @@ def show(finding: Finding, out: Paper) -> None:
         out.line((f"from {evidence.source}", "dim"), indent=6)
     way = "vlm-doctor fix will" if finding.fix.automatic else "You can"
     if finding.fix.id != "none":
-        out.line(f"{way}: {finding.fix.summary}", indent=2)
+        out.line(f"{way}: ", finding.fix.summary, indent=2)
     out.line("")
 
 
@@ -104,7 +106,7 @@ def next_command(report: CheckReport) -> str | None:
     errors = [one for one in report.findings if one.severity is Severity.ERROR]
     # What lies in the Hub's cache (it has a revision) can be fetched from there again.
     if report.model.revision is not None and any(one.fix.id == "download" for one in errors):
-        return f"vlm-doctor fix --download --model {report.model.id}{named(report)}"
+        return f"vlm-doctor fix --download --model {shlex.quote(report.model.id)}{named(report)}"
     if any(one.fix.automatic for one in errors) and report.plan.refused is None:
         return f"vlm-doctor fix{named(report)}"
     return None
@@ -112,8 +114,8 @@ def next_command(report: CheckReport) -> str | None:
 
 def named(report: CheckReport) -> str:
     """The option that names the same environment again, where it was named."""
-    if report.target.found_by in ("--python", "--venv"):
-        return f" --python {report.target.python}"
+    if report.target.found_by in {"--python", "--venv", "--new-venv"}:
+        return f" --python {shlex.quote(report.target.python)}"
     return ""
 
 

@@ -58,4 +58,9 @@ def render(report: FixReport, out: Paper) -> None:
     if report.model_folder is not None:
         out.line(f"The repaired model, to be loaded from there: {report.model_folder}")
     if report.outcome == "fixed":
-        out.line("To take it back: vlm-doctor undo")
+        out.line(f"To take it back: {undo_command(report)}")
+
+
+def undo_command(report: FixReport) -> str:
+    """The command that takes this fix back, with the environment where it was named."""
+    return "vlm-doctor undo" + ("" if report.before is None else check.named(report.before))

@@ -15,7 +15,8 @@ def render(report: UndoReport, out: Paper) -> None:
         "listed": f"{len(report.entries)} fixes can be taken back, the newest first.",
         "cleared": "The ways back were given up, and their space with them.",
     }
-    out.line(words[report.outcome])
+    nothing = report.outcome == "listed" and not report.entries
+    out.line(words["nothing-to-undo" if nothing else report.outcome])
     for entry in report.entries:
         if entry.problem is not None:
             out.line(f"{entry.id}  cannot be taken back: {entry.problem}", indent=2)
