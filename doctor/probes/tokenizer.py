@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,10 @@ class _File(msgspec.Struct):
     added_tokens: list[_Added] = []
     pre_tokenizer: msgspec.Raw = msgspec.Raw(b"null")
     decoder: msgspec.Raw = msgspec.Raw(b"null")
+
+
+# A template gives a picture its place by name, or as what is of another type than text.
+_PLACES = re.compile(r"image|img|vision|\btype\b.*\{%-?\s*else", re.IGNORECASE | re.DOTALL)
 
 
 def look(folder: Path, head: dict[str, Any], config: dict[str, Any]) -> Tokenizer:
@@ -216,4 +221,4 @@ def _template(text: str | None, problem: str | None) -> Template:
             return Template(problem=f"{opened} times {word}, {closed} times end{word}")
     if text.count("{{") != text.count("}}") or text.count("{%") != text.count("%}"):
         return Template(problem="a bracket is not closed")
-    return Template(problem=None, pictures="image" in text)
+    return Template(problem=None, pictures=_PLACES.search(text) is not None)
