@@ -17,6 +17,8 @@ from doctor.facts import Struct
 PATH = Path(__file__).parent / "popular_models.json"
 GROUP = 64  # weights that share one scale, in mlx-vlm's conversions
 
+HALF = ("-bf16", "-fp16")  # what conversions to 16 bits are called
+
 # The field report's chain (its section 6.3), with the size between that was published since.
 CHAIN = (
     "mlx-community/Qwen3-VL-4B-Instruct-4bit",
@@ -71,7 +73,12 @@ class Table(Struct, frozen=True):
 
     def config_of(self, model: Popular) -> dict[str, Any] | None:
         """The model's config, with its quantisation; null where that is not known."""
-        return None if model.config is None else self.quantised(model.config, model.bits)
+        if model.config is None:
+            return None
+        made = self.quantised(model.config, model.bits)
+        # The original's own type, which its config keeps, is another where the name says one.
+        named = {"dtype": "bfloat16", "torch_dtype": "bfloat16"}
+        return {**made, **named} if model.id.endswith(HALF) else made
 
     def preprocessor_of(self, model: Popular) -> dict[str, Any]:
         """The model's ``preprocessor_config.json``, as far as it is known."""

@@ -7,7 +7,7 @@ import io
 import pytest
 
 from doctor import outlook, popular
-from doctor.estimate import Estimate, Job, Judgement, Phases, Room
+from doctor.estimate import Estimate, Job, Judgement, Phases, Room, weights_of_config
 from doctor.popular import Popular
 from doctor.reports import Tool
 from doctor.reports.models import ModelRow, ModelsReport
@@ -158,3 +158,12 @@ def test_no_line_is_broken_within_a_word(columns: int, monkeypatch: pytest.Monke
     assert max(map(len, lines)) <= columns
     words = {word for line in lines for word in line.split()}
     assert "Qwen3-VL-4B-Instruct-4bit" in words
+
+
+def test_the_type_in_a_conversions_name_counts() -> None:
+    # The public config of the original says float32; the published conversion has 4.42 GB.
+    model = TABLE.find("mlx-community/Qwen2-VL-2B-Instruct-bf16")
+    assert model is not None
+    config = TABLE.config_of(model)
+    assert config is not None
+    assert 4.3e9 < weights_of_config(config).total < 4.6e9
