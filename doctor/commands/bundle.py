@@ -10,7 +10,7 @@ from pathlib import Path
 
 from doctor import bundle, deep, redaction, saved, smoke
 from doctor.commands import explain
-from doctor.commands.options import add_model, add_target, model_of, target_of
+from doctor.commands.options import add_model, add_purpose, add_target, model_of, target_of
 from doctor.errors import Refused
 from doctor.facts import Purpose
 from doctor.look import look
@@ -27,12 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_target(parser)
     add_model(parser)
-    parser.add_argument(
-        "--for",
-        dest="purpose",
-        choices=("image", "video", "server"),
-        help="what is to run: pictures (the default), videos, or mlx-vlm's server",
-    )
+    add_purpose(parser)
     parser.add_argument("--deep", action="store_true", help="look as check --deep does")
     parser.add_argument("--smoke", action="store_true", help="run a generation, for its result")
     parser.add_argument("--error", metavar="FILE", help="add an error (-: standard input)")

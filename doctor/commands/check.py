@@ -11,7 +11,7 @@ import msgspec
 
 from doctor import facts as facts_module
 from doctor import proof, registry, settings, unfinished
-from doctor.commands.options import add_model, add_target, model_of, target_of
+from doctor.commands.options import add_model, add_purpose, add_target, model_of, target_of
 from doctor.errors import Refused
 from doctor.facts import Facts, Purpose
 from doctor.findings import NotChecked
@@ -26,12 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add_target(parser)
     add_model(parser)
-    parser.add_argument(
-        "--for",
-        dest="purpose",
-        choices=("image", "video", "server"),
-        help="what is to run: pictures (the default), videos, or mlx-vlm's server",
-    )
+    add_purpose(parser)
     parser.add_argument(
         "--deep", action="store_true", help="compare the contents of files, and run a generation"
     )

@@ -27,6 +27,16 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_purpose(parser: argparse.ArgumentParser) -> None:
+    """The option that names what is to run."""
+    parser.add_argument(
+        "--for",
+        dest="purpose",
+        choices=("image", "video", "server"),
+        help="what is to run: pictures (the default), videos, or mlx-vlm's server",
+    )
+
+
 def target_of(options: argparse.Namespace) -> target.Target:
     """The environment that the options name, or the one that is found.
 
