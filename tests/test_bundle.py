@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -118,6 +119,40 @@ def test_facts_of_an_older_doctor_are_read(tmp_path: Path) -> None:
     path.write_text(json.dumps(document))
     with pytest.raises(Refused, match="newer doctor"):
         saved.read(path)
+
+
+# What the doctor that took them said of each: errors and warnings, by their codes.
+OLDER = {
+    "0.1.0-first-release": ["torchvision-missing"],
+    "0.1.0-first-release-model": [],
+    "0.1.0-incidents": ["files-damaged"],
+    "0.1.0-model-files": [],
+    "0.1.0-machine": ["releases-incompatible", "torchvision-missing"],
+}
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_facts_that_an_older_doctor_really_took_are_judged_as_it_did(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "facts.json"
+    path.write_bytes(gzip.decompress((RECORDED / "older" / f"{name}.json.gz").read_bytes()))
+
+    def said(*words: str) -> tuple[int, dict[str, Any]]:
+        code = cli.main([*words, "--facts", str(path), "--format", "json"])
+        return code, json.loads(capfd.readouterr().out)
+
+    code, report = said("check")
+    assert code == (1 if OLDER[name] else 0)
+    assert report["verdict"] == ("broken" if OLDER[name] else "healthy")
+    serious = [item["code"] for item in report["findings"] if item["severity"] != "note"]
+    assert sorted(serious) == OLDER[name]
+    assert not any(item["decides"] for item in report["not_checked"])
+    code, report = said("fix", "--dry-run")
+    assert code == 0
+    assert report["outcome"] == ("planned" if OLDER[name] else "nothing-to-do")
+    if name == "0.1.0-first-release-model":  # the one with least; it takes seconds
+        assert said("models")[0] == 0
 
 
 def test_a_path_that_is_no_text_can_be_saved(tmp_path: Path) -> None:
