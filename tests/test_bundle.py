@@ -159,7 +159,7 @@ def test_a_path_that_is_no_text_can_be_saved(tmp_path: Path) -> None:
     path = tmp_path / "facts.json"
     facts = replace(recorded("report"), variables={"PYTHONPATH": "/x/\udcff"})
     path.write_bytes(facts_module.encode(facts))
-    assert saved.read(path).variables == {"PYTHONPATH": "/x/?"}
+    assert saved.read(path).variables == {"PYTHONPATH": "/x/\\xff"}
 
 
 def zipped(*members: tuple[str, bytes], kind: int = zipfile.ZIP_DEFLATED) -> bytes:

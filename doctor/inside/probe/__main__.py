@@ -8,6 +8,7 @@ so that anything else on standard output does no harm. Standard library only, Py
 
 from __future__ import annotations
 
+import codecs
 import gc
 import json
 import os
@@ -143,13 +144,20 @@ def answer(question: dict) -> dict:
     return result
 
 
+def undecoded(error):
+    """The bytes of a name that are no UTF-8, as they are written within a text of JSON."""
+    letters = (ord(letter) - 0xDC00 for letter in error.object[error.start : error.end])
+    return "".join(f"\\\\x{byte:02x}" if byte >= 0x80 else "?" for byte in letters), error.end
+
+
 def main() -> int:
+    codecs.register_error("undecoded", undecoded)
     gc.disable()  # so short a life makes no garbage worth collecting
     marker, question = sys.argv[1], json.loads(sys.argv[2])
     text = json.dumps(answer(question), ensure_ascii=False)
     whole = "\n" + marker + "\n" + text + "\n" + marker + "\n"
-    # File names that are no text have to become some.
-    sys.stdout.buffer.write(whole.encode("utf-8", "replace"))
+    # File names that are no text have to become some, as everywhere: the byte as \xff.
+    sys.stdout.buffer.write(whole.encode("utf-8", "undecoded"))
     sys.stdout.flush()
     return 0
 
