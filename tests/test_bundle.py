@@ -236,6 +236,9 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "infinity": lambda: number("1e999"),
     "half a letter": lambda: FACTS.replace(b'"Linux"', b'"\\ud800"'),
     "a text without end": lambda: changed(lambda document: document.update(tool="x" * 3_000_000)),
+    "a Python without end": lambda: changed(
+        lambda document: document["environment"]["interpreter"].update(version="9" * 300)
+    ),
     "a version without end": lambda: changed(
         lambda document: document["environment"]["distributions"][0].update(version="1" * 9_999)
     ),
@@ -285,6 +288,9 @@ HARMLESS: dict[str, Callable[[], bytes]] = {
     "nesting in a marker": lambda: changed(deep),
     "paths of this machine": lambda: changed(
         lambda document: document["environment"]["interpreter"].update(prefix="/etc", scripts="/")
+    ),
+    "ends of lines that are none of ours": lambda: changed(
+        lambda document: document["machine"].update(chip="M2\u2028\u2029::error::x")
     ),
     "a key twice": lambda: FACTS.replace(b'"tool"', b'"tool": "x", "tool"', 1),
     "the largest number": lambda: number(str(2**63 - 1)),
