@@ -97,6 +97,19 @@ def fingerprint(facts: Facts) -> str:
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
+# The model's files that checks go by when they ask for other packages.
+SAID_BY = {
+    "model": ("config.json",),
+    "processor": ("config.json", "processor_config.json", "preprocessor_config.json"),
+    "preprocessor": (
+        "config.json",
+        "preprocessor_config.json",
+        "processor_config.json",
+        "video_preprocessor_config.json",
+    ),
+}
+
+
 def make(
     facts: Facts,
     findings: Iterable[Finding],
@@ -112,6 +125,10 @@ def make(
     the model lacks, as far as the Hub was asked. Raises ``Refused`` where no recipe fits.
     """
     findings = list(findings)
+    fetched = pull.action(facts, findings) if download else None
+    replaced = (
+        {file.path for file in fetched.fetched if file.why == "damaged"} if fetched else set()
+    )
     intents: list[Intent] = []
     for finding in findings:
         if finding.ignored is None:
@@ -119,7 +136,13 @@ def make(
                 "Callable[[Finding, Facts], Intents]",
                 importlib.import_module(f"fixes.{finding.check}").actions,
             )
-            intents += fix(finding, facts)
+            # What a file says that is fetched again, because it is damaged, asks for no packages.
+            moot = not replaced.isdisjoint(SAID_BY.get(finding.check, ()))
+            intents += [
+                intent
+                for intent in fix(finding, facts)
+                if not (moot and isinstance(intent, UseRecipe))
+            ]
     needs_recipe = everything_anew or recipe is not None
     needs_recipe = needs_recipe or any(isinstance(intent, UseRecipe) for intent in intents)
     actions: list[AnyAction] = []
@@ -149,7 +172,6 @@ def make(
         if wanted.changes or wanted.needed:
             actions += managed.advice(facts, wanted)
             refusal = managed.refusal(facts, wanted) or _harm(breaks, replaces)
-    fetched = pull.action(facts, findings) if download else None
     if fetched is not None:
         actions.append(fetched)
         intents = [intent for intent in intents if not _comes_with(fetched, intent, findings)]

@@ -51,7 +51,7 @@ from doctor.actions import (
 from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding
-from doctor.look import look
+from doctor.look import Ask, look
 from doctor.plan import Plan
 from doctor.probes.storage import digest
 from doctor.registry import Examination
@@ -147,7 +147,10 @@ class Repair:
         if self._request.may_fetch:
             ask = pull.ask
             self._say("Asking the Hub, and holding the model's files against what it has …")
-        return look(self._request.target, self._request.model, self._variables, ask=ask)
+        return self._look(self._request.model, ask)
+
+    def _look(self, model: str, ask: Ask | None = None) -> Facts:
+        return look(self._request.target, model, self._variables, ask=ask)
 
     def run_held(self, facts: Facts, prefix: str) -> FixReport:
         """The same, for who holds the lock on the environment."""
@@ -331,7 +334,7 @@ class Repair:
         What was installed by others while the plan was made, shown and agreed to is seen in the
         facts; what they do from the moment that the files are kept, in the files.
         """
-        now = look(self._request.target, self._request.model, self._variables)
+        now = self._look(self._request.model)
         if plan.fingerprint(now) != made.fingerprint or record.changed_by_others():
             raise Refused(
                 "The environment was changed by something else while the plan was made.",
@@ -381,8 +384,7 @@ class Repair:
         """Examine and prove what was applied, and return the facts. Raises ``Failed``."""
         self._stop.check()
         self._say("Checking again …")
-        model = self._overlay or self._request.model
-        facts = look(self._request.target, model, self._variables)
+        facts = self._look(self._overlay or self._request.model)
         examination = registry.examine(facts, registry.names())
         self._after = check_report(facts, examination, PlanReport(actions=()), 0.0)
         errors = remaining(examination)

@@ -11,7 +11,7 @@ from typing import Any
 from huggingface_hub import constants
 
 from doctor import look, registry
-from doctor.facts import Facts
+from doctor.facts import Facts, Hub, Model
 from doctor.probes import environment, hashing, machine, model
 from doctor.target import Target
 from tools.damage.kinds import KINDS
@@ -39,12 +39,16 @@ class Doctor:
         seen = model.look(place.model)
         if deep:
             seen = hashing.hashed(seen)
+        return self.facts_about(seen)
+
+    def facts_about(self, seen: Model, seen_hub: Hub | None = None) -> Facts:
+        """The facts of a model as it was seen."""
         question = look.question_of(self._target, seen, "image")
         key = json.dumps(question, sort_keys=True)
         if key not in self._answers:
             self._answers[key] = environment.Question(self._target, question).answer()
         return look.facts_of(
-            self._target, self._answers[key], self._machine, seen, os.environ, "image"
+            self._target, self._answers[key], self._machine, seen, os.environ, "image", seen_hub
         )
 
     def says(self, place: Place, deep: bool = False) -> dict[str, Any]:
