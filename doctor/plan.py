@@ -172,6 +172,10 @@ def make(
         if wanted.changes or wanted.needed:
             actions += managed.advice(facts, wanted)
             refusal = managed.refusal(facts, wanted) or _harm(breaks, replaces)
+    surplus = pull.surplus(facts, findings) if download else None
+    if surplus is not None:
+        actions.append(surplus)
+        intents = [intent for intent in intents if not _is_advice_to_fetch(intent, findings)]
     if fetched is not None:
         actions.append(fetched)
         intents = [intent for intent in intents if not _comes_with(fetched, intent, findings)]
@@ -232,7 +236,14 @@ def _working_copies(facts: Facts, changes: Iterable[Change]) -> list[str]:
 def _comes_with(fetched: Download, intent: Intent, findings: Iterable[Finding]) -> bool:
     """Whether a download does what this intent is about, or takes the file away under it."""
     if isinstance(intent, EditJson | PutFile):
-        return any(intent.path.endswith((f"/{file.path}", file.blob)) for file in fetched.fetched)
+        # A fetch has the reference name what it fetched.
+        return intent.path.endswith("/refs/main") or any(
+            intent.path.endswith((f"/{file.path}", file.blob)) for file in fetched.fetched
+        )
+    return _is_advice_to_fetch(intent, findings)
+
+
+def _is_advice_to_fetch(intent: Intent, findings: Iterable[Finding]) -> bool:
     fetches = {finding.code for finding in findings if finding.fix.id == "download"}
     return isinstance(intent, Advice) and intent.code in fetches
 

@@ -173,7 +173,9 @@ class Repair:
         errors = examination.errors()
         if self._request.may_fetch and facts.hub is not None and facts.hub.trouble is not None:
             raise Refused(*pull.of_trouble(facts.hub.trouble))
-        fetched = pull.action(facts, errors) if self._request.may_fetch else None
+        fetched = None
+        if self._request.may_fetch:
+            fetched = pull.action(facts, errors) or pull.surplus(facts, errors)
         by_hand = [
             finding
             for finding in errors
@@ -195,7 +197,8 @@ class Repair:
                     return self._report("declined", "you said no")
             else:
                 known = None if elsewhere else proof.recall(facts, prefix)
-                if (known is not None and known.unchanged) or self._request.dry_run:
+                proven = known is not None and known.unchanged and proof.is_of_model(facts, prefix)
+                if proven or self._request.dry_run:
                     return self._report("nothing-to-do", None)
             self._say("No check finds an error; proving it with a generation …")
             failure = self._prove(facts)

@@ -89,6 +89,19 @@ def is_wrong(says: dict[str, Any], happened: dict[str, Any]) -> str | None:
     return "unsure" if says["verdict"] == "unknown" else "missed"
 
 
+# What is also true of a file in the cache that was changed in place, or taken away.
+BESIDES = ("model-file-edited", "model-file-missing")
+
+
+def misnamed(says: dict[str, Any], expected: tuple[str, ...]) -> str | None:
+    """How the codes of errors differ from the expected: ``other``, or ``more`` than these."""
+    if not says["error"]:
+        return None
+    if not set(says["error"]) & set(expected):
+        return "other"
+    return "more" if set(says["error"]) - {*expected, *BESIDES} else None
+
+
 def judge(
     recipe: str, python: Path, base: Path, cases: Iterable[str], deep: bool = False
 ) -> dict[str, dict[str, Any]]:
@@ -107,6 +120,9 @@ def judge(
             "says": says,
             "happened": happened,
             "wrong": is_wrong(says, happened),
+            "misnamed": misnamed(says, KINDS[name].codes)
+            if happened["outcome"] != "same"
+            else None,
             "set_aside": KINDS[name].set_aside,
         }
     return told

@@ -142,7 +142,7 @@ class _Repair(Repair):
 
 
 def tree(folder: Path) -> Tree:
-    """Every path below a folder but the client's locks: where a link leads, a file's hash."""
+    """What is below a folder but the client's locks: where a link leads, a file's hash."""
     found: Tree = {}
     for parent, folders, files in os.walk(folder):
         if ".locks" in folders:
@@ -154,6 +154,4 @@ def tree(folder: Path) -> Tree:
                 found[key] = "link to " + os.readlink(path)
             elif os.path.isfile(path):
                 found[key] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-            else:
-                found[key] = "no file"
     return found

@@ -34,7 +34,7 @@ class Target:
 
     def _started(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [str(self._python), str(HERE / "generation.py"), str(ROOT / "doctor")],
+            [str(self._python), str(HERE / "generation.py"), str(ROOT / "doctor/pictures.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
