@@ -22,7 +22,7 @@ from doctor.errors import Failed
 from doctor.facts import Facts
 from doctor.look import Ask
 from doctor.plan import Plan
-from doctor.probes import hub, model
+from doctor.probes import model, reach
 from doctor.target import Target as Interpreter
 from doctor.transaction import journal, locking
 from doctor.transaction.repair import Repair, Request
@@ -123,7 +123,7 @@ class _Repair(Repair):
 
     def _look(self, model_name: str, ask: Ask | None = None) -> Facts:
         seen = model.look(model_name)
-        seen_hub = hub.look(seen, os.environ)
+        seen_hub = reach.look(seen, os.environ)
         if ask is not None and seen.found != "folder":
             remote, trouble, seen = ask(seen)
             seen_hub = msgspec.structs.replace(seen_hub, remote=remote, trouble=trouble)
