@@ -4,8 +4,8 @@ Every environment has a folder in the doctor's state folder (see ``locking`` for
 ``fixes/ID/`` is one journal: ``journal.json``, the list of files, and the files that are kept; and
 ``unfinished/ID`` says at a glance that this one has to be taken back.
 
-A journal goes through the states ``preparing`` (nothing is changed yet), ``started``, and ``done``
-(it can be undone) or ended (everything is as it was); an undo goes from ``done`` through
+A journal goes through the states ``preparing`` (nothing is changed, and nothing of it need be on
+the disk), ``started``, and ``done`` (it can be undone) or ended (everything is as it was); an undo goes from ``done`` through
 ``undoing`` to the end. Each state is on the disk before what it allows is begun, and all that was
 done is on the disk before the next. One that is ``started`` or ``undoing`` and has no owner was
 interrupted: whoever comes next takes it back.
@@ -32,9 +32,9 @@ from doctor import durable, locking, state
 from doctor.errors import CouldNot, Refused
 from doctor.facts import Struct
 from doctor.reports.undo import UndoEntry
-from doctor.snapshot import BESIDE, Damaged, Entry, Snapshot, entry, nearest
+from doctor.snapshot import BESIDE, Damaged, Entry, Snapshot, encoded, entry, nearest
 
-VERSION = 2
+VERSION = 3
 
 # How long a way back is kept, and how many of one environment: what is kept is as large as what a
 # fix replaced, hundreds of megabytes. A month is long enough to see whether a repair was one.
@@ -94,10 +94,20 @@ class Journal:
         ``roots`` are kept with all that is below them, ``alone`` by themselves. Raises ``CouldNot``
         where that does not work; nothing is changed then.
         """
-        try:
+        self.take_stock(prefix, summary, roots, alone)
+        self.keep()
+
+    def take_stock(
+        self, prefix: str, summary: str, roots: Sequence[str], alone: Sequence[str] = ()
+    ) -> None:
+        """The first half of ``begin``: list what is there, to be compared with.
+
+        There is no ``journal.json`` yet: what a crash leaves is cleared by whoever comes next.
+        """
+        with self._beginning():
             state.made(self.folder)
             stores = _stores(self.folder, prefix, [*roots, *alone])
-            head = Head(
+            self._head = Head(
                 status="preparing",
                 prefix=prefix,
                 summary=summary,
@@ -105,11 +115,23 @@ class Journal:
                 alone=tuple(alone),
                 stores=tuple(map(str, stores)),
             )
-            self._write(head)
-            self._snapshot = self._snapshot_of(head)
-            manifest = self._snapshot.take()
+            self._snapshot = self._snapshot_of(self._head)
+            self._snapshot.take_stock()
+
+    def keep(self) -> None:
+        """The second half of ``begin``: keep what was listed, and allow that it is changed."""
+        assert self._head is not None and self._snapshot is not None
+        with self._beginning():
+            manifest = self._snapshot.keep()
             self._mark()
-            self._write(msgspec.structs.replace(head, status="started", manifest=manifest))
+            self._snapshot.flush_kept()  # the mark is beside the list, and comes along
+            self._write(msgspec.structs.replace(self._head, status="started", manifest=manifest))
+
+    @contextlib.contextmanager
+    def _beginning(self) -> Iterator[None]:
+        """Turn what stops a journal from being begun into ``CouldNot``, with nothing left of it."""
+        try:
+            yield
         except OSError as error:
             self.discard()
             raise CouldNot(
@@ -150,9 +172,10 @@ class Journal:
         return self._head, self._snapshot
 
     def changed_by_others(self) -> list[str]:
-        """What changed since the journal was begun, compiled modules aside; before the fix does."""
+        """What changed since it was listed, compiled modules aside; before the fix changes it."""
         assert self._snapshot is not None
-        return [path for path in self._snapshot.changes() if not _is_compiled(path)]
+        changed = [*self._snapshot.vanished, *self._snapshot.moves()]
+        return [path for path in changed if not _is_compiled(path)]
 
     def take_back(self) -> int:
         """Put everything back as it was, forget the journal, and return how many paths changed.
@@ -214,12 +237,10 @@ class Journal:
         does not work; the journal can then be taken back.
         """
         assert self._head is not None and self._snapshot is not None
-        changes = self._snapshot.changes(times=True)
-        content = json.dumps(
-            {path: after.row() if after else None for path, after in changes.items()}
-        ).encode()
-        durable.write(self.folder / "changes.json", content)
-        self._snapshot.flush()
+        changes = self._snapshot.moves(times=True)
+        content = encoded(changes)
+        (self.folder / "changes.json").write_bytes(content)
+        self._snapshot.flush(self.folder)
         self._write(
             msgspec.structs.replace(
                 self._head,
@@ -347,12 +368,8 @@ def interrupted(prefix: str) -> list[Journal]:
     What was interrupted before anything was changed, or after all was done, is only tidied up.
     """
     marked = state.unfinished(prefix)
-    kept = []
-    for item in _all_of(_fixes(prefix)):
-        if item.status == "preparing":
-            item.discard()
-            continue
-        kept.append(item)
+    kept = _all_of(_fixes(prefix))
+    for item in kept:
         if item.status == "done":
             item.finish()
     _clear_all_but({item.id for item in kept}, prefix)

@@ -47,6 +47,52 @@ SECRET_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 Ask = Callable[[Model], tuple[Remote | None, HubTrouble | None, Model]]
 
 
+class Looking:
+    """A look that was begun: the target's interpreter works while the doctor does other things.
+
+    With ``ask`` the Hub is asked about the model; nothing else uses the network. Raises ``Refused``
+    where the target or the model cannot be examined. Used with ``with``, the interpreter is ended
+    where nobody waits for it any more.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        model_name: str,
+        variables: Mapping[str, str],
+        purpose: Purpose = "image",
+        ask: Ask | None = None,
+    ) -> None:
+        self._target, self._variables, self._purpose = target, variables, purpose
+        self._model = model.look(model_name)
+        self._hub = hub.look(self._model, variables)
+        if ask is not None and self._model.found != "folder":
+            remote, trouble, self._model = ask(self._model)
+            self._hub = msgspec.structs.replace(self._hub, remote=remote, trouble=trouble)
+        asked = question_of(target, self._model, purpose)
+        self._question = environment.Question(target, asked)
+
+    def __enter__(self) -> Looking:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._question.end()
+
+    def facts(self) -> Facts:
+        """What was seen, with the machine as it is now. Raises ``Refused`` or ``CouldNot``."""
+        seen_machine = machine.look()
+        answer = self._question.answer()
+        return facts_of(
+            self._target,
+            answer,
+            seen_machine,
+            self._model,
+            self._variables,
+            self._purpose,
+            self._hub,
+        )
+
+
 def look(
     target: Target,
     model_name: str,
@@ -54,23 +100,9 @@ def look(
     purpose: Purpose = "image",
     ask: Ask | None = None,
 ) -> Facts:
-    """All facts of one target, one model and this machine, for one purpose.
-
-    The target's interpreter works while the machine is looked at. With ``ask`` the Hub is asked
-    about the model; nothing else uses the network. Raises ``Refused`` where the target or the model
-    cannot be examined.
-    """
-    seen_model = model.look(model_name)
-    seen_hub = hub.look(seen_model, variables)
-    if ask is not None and seen_model.found != "folder":
-        remote, trouble, seen_model = ask(seen_model)
-        seen_hub = msgspec.structs.replace(seen_hub, remote=remote, trouble=trouble)
-    question = environment.Question(target, question_of(target, seen_model, purpose))
-    try:
-        seen_machine = machine.look()
-    finally:
-        answer = question.answer()
-    return facts_of(target, answer, seen_machine, seen_model, variables, purpose, seen_hub)
+    """All facts of one target, one model and this machine, for one purpose: a whole ``Looking``."""
+    with Looking(target, model_name, variables, purpose, ask) as begun:
+        return begun.facts()
 
 
 def question_of(target: Target, seen_model: Model, purpose: Purpose) -> dict[str, object]:

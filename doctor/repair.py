@@ -51,7 +51,7 @@ from doctor.actions import (
 from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding
-from doctor.look import look
+from doctor.look import Looking, look
 from doctor.plan import Plan
 from doctor.probes.storage import digest
 from doctor.registry import Examination
@@ -302,9 +302,9 @@ class Repair:
         record = self._open = journal.new(prefix)
         summary = "; ".join(step.summary for step in made.steps)
         try:
-            record.begin(prefix, summary, *kept(facts, made))
-            self._refuse_if_changed(record, made)
-            self._apply(made, facts)
+            record.take_stock(prefix, summary, *kept(facts, made))
+            self._keep(record, made)
+            self._apply(made)
             proven = self._check_again()
             # From here on it is too late to stop: what is proven is kept, not thrown away.
             self._stop.no_more()
@@ -325,20 +325,23 @@ class Repair:
         proof.remember(proven, prefix)
         return self._report("fixed", None)
 
-    def _refuse_if_changed(self, record: journal.Journal, made: Plan) -> None:
-        """Raise ``Refused`` where the environment is no longer the one that the plan was made for.
+    def _keep(self, record: journal.Journal, made: Plan) -> None:
+        """Keep what is there, and look once more whether it is what the plan was made for.
 
         What was installed by others while the plan was made, shown and agreed to is seen in the
-        facts; what they do from the moment that the files are kept, in the files.
+        facts; what they did from the moment that the files were listed, in the files. Raises
+        ``Refused`` where there is such a thing.
         """
-        now = look(self._request.target, self._request.model, self._variables)
+        with Looking(self._request.target, self._request.model, self._variables) as begun:
+            record.keep()
+            now = begun.facts()
         if plan.fingerprint(now) != made.fingerprint or record.changed_by_others():
             raise Refused(
                 "The environment was changed by something else while the plan was made.",
                 "Try again when nothing else installs into it.",
             )
 
-    def _apply(self, made: Plan, facts: Facts) -> None:
+    def _apply(self, made: Plan) -> None:
         python = self._request.target.python
         for action in made.steps:
             self._stop.check()
@@ -378,18 +381,23 @@ class Repair:
         model_files.replace(path, text.encode())
 
     def _check_again(self) -> Facts:
-        """Examine and prove what was applied, and return the facts. Raises ``Failed``."""
+        """Examine and prove what was applied, and return the facts. Raises ``Failed``.
+
+        The doctor's own model answers while the environment is looked at: both take seconds where
+        everything is new, and neither needs the other.
+        """
         self._stop.check()
-        self._say("Checking again …")
+        self._say("Checking again, and proving it with a generation …")
         model = self._overlay or self._request.model
-        facts = look(self._request.target, model, self._variables)
+        with Looking(self._request.target, model, self._variables) as begun:
+            proof_of_ours = self._generate()
+            facts = begun.facts()
         examination = registry.examine(facts, registry.names())
         self._after = check_report(facts, examination, PlanReport(actions=()), 0.0)
         errors = remaining(examination)
         if errors:
             raise Failed(f"after the fix there is still: {errors[0]}")
-        self._say("Proving it with a generation …")
-        failure = self._prove(facts)
+        failure = self._judge(proof_of_ours, facts)
         if failure is not None and self._smoke and smoke.compiler_is_missing(self._smoke):
             failure = NO_COMPILER
         if failure is not None:
@@ -423,9 +431,17 @@ class Repair:
 
     def _prove(self, facts: Facts) -> str | None:
         """Smoke the stand-in, then the real model if it is here; why it failed, or null."""
-        python = self._request.target.python
-        job = smoke.Job(model=None, model_id=stand_in.NAME)
-        self._smoke = smoke.run(python, job, target_report(facts))
+        return self._judge(self._generate(), facts)
+
+    def _generate(self) -> SmokeReport:
+        """Smoke the stand-in."""
+        return smoke.run(
+            self._request.target.python, smoke.Job(model=None, model_id=stand_in.NAME)
+        )
+
+    def _judge(self, generation: SmokeReport, facts: Facts) -> str | None:
+        """Judge the stand-in's, then smoke the real model if it is here; why it failed, or null."""
+        self._smoke = msgspec.structs.replace(generation, target=target_report(facts))
         if self._smoke.device is not None:
             prefix = os.path.expanduser(facts.environment.interpreter.prefix)
             device.remember(prefix, facts.machine, self._smoke.device)
@@ -694,10 +710,14 @@ def _linked_packages(folder: str) -> Iterator[str]:
 
 def _recorded(facts: Facts, made: Plan, prefix: str) -> Iterator[str]:
     """The real paths of all files of the distributions that a plan replaces or removes."""
+    real: dict[str, str] = {}
     for folder, rows in _records(facts, made, prefix):
         for row in rows:
-            path = os.path.normpath(os.path.join(folder, row[0]))
-            yield os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+            parent, name = os.path.split(row[0])
+            parent = os.path.join(folder, parent)
+            if parent not in real:
+                real[parent] = os.path.realpath(parent)
+            yield os.path.join(real[parent], name)
 
 
 def _records(facts: Facts, made: Plan, prefix: str) -> Iterator[tuple[str, list[list[str]]]]:

@@ -40,7 +40,10 @@ MODULES = (
 
 
 class Question:
-    """A probe that has been started: it runs while the doctor does other things."""
+    """A probe that has been started: it runs while the doctor does other things.
+
+    Its time is limited from when its answer is waited for.
+    """
 
     def __init__(self, target: Target, question: dict[str, object]) -> None:
         self._target = target
@@ -68,6 +71,14 @@ class Question:
                 f"{target.python} could not be started: {error.strerror}.",
                 "Is it a Python interpreter for this machine?",
             ) from None
+
+    def end(self) -> None:
+        """End the probe, unless it has ended."""
+        if self._process.poll() is None:
+            _end(self._process)
+        for stream in (self._process.stdout, self._process.stderr):
+            assert stream is not None
+            stream.close()
 
     def answer(self) -> dict[str, object]:
         """The probe's JSON; raises ``Refused`` where the interpreter gives no usable answer."""

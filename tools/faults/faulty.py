@@ -356,7 +356,7 @@ def _digest(lock: Path, name: str) -> str:
 
 
 BACK = (1, "rolled-back")
-STEPS = ("", "Keeping", "Install", "Resolved", "Installed", "Checking again", "Proving")
+STEPS = ("", "Keeping", "Install", "Resolved", "Installed", "Checking again")
 
 FAULTS = (
     Fault("uv is missing", lambda trials: trials.fix(instead="/nowhere/uv"), *BACK),
