@@ -28,7 +28,7 @@ from packaging.version import InvalidVersion, Version
 from checks import versions
 from doctor.facts import Distribution, Facts
 from doctor.findings import CheckResult, Evidence, Finding, Fix, Severity
-from doctor.requirements import on_the_way
+from doctor.packages.requirements import on_the_way
 
 CODES = ("metadata-duplicated", "install-leftover")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from doctor import __version__, device, state
+from doctor import __version__, state
 from doctor.errors import CouldNot
 from doctor.facts import (
     SCHEMA,
@@ -22,6 +22,7 @@ from doctor.facts import (
     Remote,
     portable,
 )
+from doctor.memory import device
 from doctor.probes import environment, hub, machine, model
 from doctor.target import Target
 
@@ -73,9 +74,11 @@ class Looking:
         self._question = environment.Question(target, asked)
 
     def __enter__(self) -> Looking:
+        """The look itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """End the interpreter, if it has not answered."""
         self._question.end()
 
     def facts(self) -> Facts:

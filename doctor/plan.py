@@ -11,7 +11,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from doctor import managed, pull, recipes
 from doctor.actions import (
     Advice,
     AnyAction,
@@ -26,10 +25,12 @@ from doctor.actions import (
 from doctor.errors import Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding
+from doctor.hub import pull
 from doctor.intents import Intent, Intents, RemoveBroken, UseRecipe
-from doctor.managed import Refusal, Wanted
-from doctor.recipes import Lock
-from doctor.requirements import active, installed, satisfied
+from doctor.packages import managed, recipes
+from doctor.packages.managed import Refusal, Wanted
+from doctor.packages.recipes import Lock
+from doctor.packages.requirements import active, installed, satisfied
 
 
 class Broken(Struct, frozen=True):

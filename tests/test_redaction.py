@@ -13,9 +13,10 @@ import msgspec
 import pytest
 
 from doctor import facts as facts_module
-from doctor import redaction, registry
+from doctor import registry
 from doctor.facts import Facts
-from doctor.redaction import Identity, Redactor
+from doctor.support import redaction
+from doctor.support.redaction import Identity, Redactor
 from tests.conftest import recorded
 
 # Every third: all of them take a minute, and were run when this was written.

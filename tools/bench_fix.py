@@ -24,12 +24,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from doctor import journal, plan, repair, smoke, stand_in, target
+from doctor import plan, target
 from doctor.facts import Facts
 from doctor.look import look
 from doctor.plan import Plan
 from doctor.probes import model
+from doctor.proving import smoke, stand_in
 from doctor.registry import examine, names
+from doctor.transaction import journal, repair
 from tools.faults.place import ROOT, UV, Place
 
 FOLDER = ROOT / ".cache" / "bench-fix"
@@ -51,6 +53,7 @@ class Cost:
         self.processor += _processor() - processor
 
     def __str__(self) -> str:
+        """Both, for people."""
         return f"{self.clock:.2f} s ({self.processor:.2f} s of processor)"
 
 

@@ -10,14 +10,16 @@ from pathlib import Path
 import msgspec
 
 from doctor import facts as facts_module
-from doctor import proof, registry, settings, unfinished
+from doctor import registry, settings
 from doctor.commands.options import add_model, add_purpose, add_target, model_of, target_of
 from doctor.errors import Refused
 from doctor.facts import Facts, Purpose
 from doctor.findings import NotChecked
 from doctor.look import look
 from doctor.probes import hub
+from doctor.proving import last_proof
 from doctor.reports.check import CheckReport, PlanReport, check_report, plan_report
+from doctor.transaction import unfinished
 
 VERDICT_EXIT = {"broken": 1, "unknown": 3, "degraded": 0, "healthy": 0}
 
@@ -51,7 +53,7 @@ def run(options: argparse.Namespace) -> tuple[CheckReport, int]:
             raise Refused("--online asks the Hub; it goes with no --facts.")
         if options.deep:
             raise Refused("--deep looks at an environment; it goes with no --facts.")
-        from doctor import saved
+        from doctor.support import saved
 
         facts = saved.read(path, options.model, options.purpose)
     else:
@@ -59,13 +61,13 @@ def run(options: argparse.Namespace) -> tuple[CheckReport, int]:
         ask = hub.ask if options.online else None
         facts = look(target_of(options), model_of(options), os.environ, purpose, ask)
         prefix = os.path.expanduser(facts.environment.interpreter.prefix)
-        known = proof.recall(facts, prefix)
+        known = last_proof.recall(facts, prefix)
         notice = unfinished.notice(prefix)
         if notice is not None:
             # A fix that was begun and did not end: what is there is in between.
             gaps.append(NotChecked(check="journal", reason=notice))
         if options.deep:
-            from doctor import deep  # only where it is asked for: it imports all that a smoke needs
+            from doctor.proving import deep
 
             facts = deep.deepen(facts)
     if options.save_facts is not None:
@@ -79,7 +81,7 @@ def run(options: argparse.Namespace) -> tuple[CheckReport, int]:
     seconds = time.perf_counter() - started
     report = check_report(facts, examination, plan, seconds, known, elsewhere=path is not None)
     if options.format == "html":
-        from doctor import drawn
+        from doctor.memory import drawn
 
         report = msgspec.structs.replace(report, memory=drawn.memory(facts))
     return report, VERDICT_EXIT[report.verdict]
@@ -89,7 +91,8 @@ def _plan(
     options: argparse.Namespace, facts: Facts, examination: registry.Examination
 ) -> PlanReport:
     """What ``fix`` would do; nothing where no recipe fits, which it then says itself."""
-    from doctor import plan, sources
+    from doctor import plan
+    from doctor.packages import sources
 
     try:
         made = plan.make(facts, examination.findings)

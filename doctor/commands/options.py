@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 
-from doctor import target, unfinished
+from doctor import target
 from doctor.probes import model
 from doctor.terminal import say
+from doctor.transaction import unfinished
 
 # The commands that tell of an interrupted fix in their own reports, or take it back.
 TELLING = ("check", "fix", "undo")

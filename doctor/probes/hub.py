@@ -19,9 +19,10 @@ from typing import Any, Literal
 import msgspec
 import psutil
 
-from doctor import __version__, fetch
+from doctor import __version__
 from doctor.errors import CouldNot
 from doctor.facts import Hub, HubTrouble, Model, Remote, RemoteFile, StoredFile, Trouble
+from doctor.hub import fetch
 from doctor.probes import hashing
 from doctor.probes import model as model_probe
 from doctor.probes import storage as storage_probe
