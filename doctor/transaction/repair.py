@@ -35,6 +35,7 @@ from doctor.hub import model_files, pull
 from doctor.look import Looking, look
 from doctor.memory import device, profile_file, profiles, watch
 from doctor.packages import recipes, sources, uv, wheels
+from doctor.packages.requirements import installed
 from doctor.plan import Plan
 from doctor.probes.storage import digest
 from doctor.proving import last_proof, smoke, stand_in
@@ -46,6 +47,7 @@ from doctor.reports.smoke import SmokeReport
 from doctor.stopping import Stop
 from doctor.target import Target
 from doctor.transaction import journal, locking, unfinished
+from doctor.transaction.meanwhile import REMOVED
 
 Progress = Callable[[str], None]
 
@@ -287,10 +289,11 @@ class Repair:
         record = self._open = journal.new(prefix)
         summary = "; ".join(step.summary for step in made.steps)
         try:
-            record.take_stock(prefix, summary, *kept(facts, made))
+            ours = [str(canonicalize_name(change.name)) for change in made.changes]
+            record.take_stock(prefix, summary, *kept(facts, made), ours)
             self._keep(record, made)
             self._apply(made)
-            proven = self._check_again()
+            proven = self._check_again(made)
             # From here on it is too late to stop: what is proven is kept, not thrown away.
             self._stop.no_more()
             record.done()
@@ -308,7 +311,7 @@ class Repair:
         for download in made.downloads:
             pull.settle(download)
         last_proof.remember(proven, prefix)
-        return self._report("fixed", None)
+        return self._report("fixed", _of_others(record.others, proven))
 
     def _keep(self, record: journal.Journal, made: Plan) -> None:
         """Keep what is there, and look once more whether it is what the plan was made for.
@@ -365,7 +368,7 @@ class Repair:
             self._say(f"The model's folder may not be written to; a repaired one: {self._overlay}")
         model_files.replace(path, text.encode())
 
-    def _check_again(self) -> Facts:
+    def _check_again(self, made: Plan) -> Facts:
         """Examine and prove what was applied, and return the facts. Raises ``Failed``.
 
         The doctor's own model answers while the environment is looked at: both take seconds where
@@ -382,6 +385,9 @@ class Repair:
         errors = remaining(examination)
         if errors:
             raise Failed(f"after the fix there is still: {errors[0]}")
+        unlike = _unlike(made, facts)
+        if unlike is not None:
+            raise Failed(f"something else changed what was installed: {unlike}")
         failure = self._judge(proof_of_ours, facts)
         if failure is not None and self._smoke and smoke.compiler_is_missing(self._smoke):
             failure = NO_COMPILER
@@ -475,6 +481,9 @@ class Repair:
             )
         if record.left_alone:
             reason += f"; something else wrote into {record.left_alone[0]}, which is left as it is"
+        if record.others:
+            names = ", ".join(record.others)
+            reason += f"; something else changed meanwhile, which is left as it is: {names}"
         return self._report(outcome, reason)
 
     def _report(self, outcome: Outcome, reason: str | None) -> FixReport:
@@ -601,6 +610,31 @@ def _python_for(recipe: str) -> str:
         f"There is no Python here that {recipe} is locked for ({wanted}).",
         "Install one, for example: uv python install 3.12",
     )
+
+
+def _unlike(made: Plan, facts: Facts) -> str | None:
+    """The first distribution that is not as the plan makes it; null where all are."""
+    there = installed(facts.environment)
+    for change in made.changes:
+        found = there.get(str(canonicalize_name(change.name)))
+        version = found.version if found is not None else None
+        if version is None or change.after is None:
+            same = version == change.after
+        else:
+            same = plan.same_version(version, change.after)
+        if not same:
+            return f"{change.name} is {version or 'absent'}, not {change.after or 'absent'}"
+    return None
+
+
+def _of_others(others: Sequence[str], proven: Facts) -> str | None:
+    """What to say of distributions that others installed while a fix was at work and holds."""
+    if not others:
+        return None
+    seen = {f"{name} {item.version}" for name, item in installed(proven.environment).items()}
+    words = f"something else changed meanwhile, which is left as it is: {', '.join(others)}"
+    late = [name for name in others if name not in seen and not name.endswith(REMOVED)]
+    return words + ("; it came after the proof: check again" if late else "")
 
 
 def failure_of(report: SmokeReport) -> str:
@@ -747,10 +781,10 @@ def recover(prefix: str, say: Progress) -> bool:
     say("An earlier fix was interrupted; putting everything back as it was …")
     with Stop() as stop:
         stop.no_more()
-        _, left_alone = journal.recover(prefix)
+        done = journal.recover(prefix)
         stop.again()
-    for path in left_alone:
-        say(f"Something else wrote into {path} meanwhile, which is left as it is.")
+    for words in done.words():
+        say(words)
     return True
 
 

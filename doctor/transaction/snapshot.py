@@ -21,7 +21,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -46,7 +46,7 @@ class Damaged(Exception):
     """A snapshot or journal is not as it was written; the message says what is wrong with it."""
 
 
-class Entry(Struct, frozen=True, gc=False):
+class Entry(Struct, frozen=True, array_like=True):
     """One path as it was. ``target`` is where a symbolic link points, null for all else.
 
     ``device`` is the number of its file system. ``attributes`` are a folder's extended attributes,
@@ -185,6 +185,14 @@ def _below(paths: Iterable[str], inside: Mapping[str, list[str]]) -> Iterator[st
         path = pending.pop()
         yield path
         pending += inside.get(path, [])
+
+
+def parents(path: str) -> Iterator[str]:
+    """The folders above a path, the nearest first."""
+    parent = os.path.dirname(path)
+    while parent != path:
+        yield parent
+        path, parent = parent, os.path.dirname(parent)
 
 
 class Snapshot:
@@ -344,15 +352,25 @@ class Snapshot:
         """Whether there was a folder at a path."""
         return path in self._entries and self._entries[path].is_folder
 
-    def restore(self, paths: Iterable[str] | None = None) -> int:
+    def kept_text(self, path: str) -> str | None:
+        """The text that a file had, null where there was none."""
+        try:
+            return Path(self._kept[path]).read_text(encoding="utf-8", errors="surrogateescape")
+        except (KeyError, OSError):
+            return None
+
+    def restore(
+        self, paths: Iterable[str] | None = None, others: Collection[str] = frozenset()
+    ) -> int:
         """Put back what changed (or only ``paths``), and return how many paths that were.
 
-        When it returns, everything is on the disk. Raises ``OSError`` where something could not be
-        put back.
+        What ``others`` changed stays as they left it. When it returns, everything is on the disk.
+        Raises ``OSError`` where something could not be put back.
         """
         # By path alone nothing may be asked: a folder may have become a link to somewhere else.
         now = {item.path: item for item in self._now()}
-        wanted = list(self._changes(now) if paths is None else paths)
+        changed = self._changes(now) if paths is None else paths
+        wanted = [path for path in changed if path not in others]
         self.left_alone = tuple(path for path in wanted if self._is_written_into(now.get(path)))
         ours = [path for path in wanted if path not in self.left_alone]
         # What is in the way goes first, the deepest before the folders that hold it: that makes
@@ -371,7 +389,7 @@ class Snapshot:
             self._entries if paths is None else {*ours, *map(os.path.dirname, ours)}
         )
         if paths is None:
-            fine = {*self.left_alone, *self._copied_back}
+            fine = {*self.left_alone, *self._copied_back, *others}
             left = [path for path in self.changes() if path not in fine]
             if left:
                 raise OSError(f"{len(left)} paths would not go back, such as {left[0]}")
