@@ -36,7 +36,7 @@ from doctor.hub import model_files, pull
 from doctor.look import Ask, look, looking
 from doctor.memory import device, profile_file, profiles, watch
 from doctor.packages import recipes, sources, uv, wheels
-from doctor.packages.requirements import installed
+from doctor.packages.requirements import installed, same_version
 from doctor.plan import Plan
 from doctor.probes.storage import digest
 from doctor.proving import last_proof, smoke, stand_in
@@ -633,7 +633,7 @@ def _unlike(made: Plan, facts: Facts) -> str | None:
         if version is None or change.after is None:
             same = version == change.after
         else:
-            same = plan.same_version(version, change.after)
+            same = same_version(version, change.after)
         if not same:
             return f"{change.name} is {version or 'absent'}, not {change.after or 'absent'}"
     return None
