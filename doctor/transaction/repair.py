@@ -32,7 +32,7 @@ from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding
 from doctor.hub import model_files, pull
-from doctor.look import look
+from doctor.look import Ask, look
 from doctor.memory import device, profile_file, profiles, watch
 from doctor.packages import recipes, sources, uv, wheels
 from doctor.plan import Plan
@@ -132,7 +132,10 @@ class Repair:
         if self._request.may_fetch:
             ask = pull.ask
             self._say("Asking the Hub, and holding the model's files against what it has …")
-        return look(self._request.target, self._request.model, self._variables, ask=ask)
+        return self._look(self._request.model, ask)
+
+    def _look(self, model: str, ask: Ask | None = None) -> Facts:
+        return look(self._request.target, model, self._variables, ask=ask)
 
     def run_held(self, facts: Facts, prefix: str) -> FixReport:
         """The same, for who holds the lock on the environment."""
@@ -155,7 +158,9 @@ class Repair:
         errors = examination.errors()
         if self._request.may_fetch and facts.hub is not None and facts.hub.trouble is not None:
             raise Refused(*pull.of_trouble(facts.hub.trouble))
-        fetched = pull.action(facts, errors) if self._request.may_fetch else None
+        fetched = None
+        if self._request.may_fetch:
+            fetched = pull.action(facts, errors) or pull.surplus(facts, errors)
         by_hand = [
             finding
             for finding in errors
@@ -177,7 +182,10 @@ class Repair:
                     return self._report("declined", "you said no")
             else:
                 known = None if elsewhere else last_proof.recall(facts, prefix)
-                if (known is not None and known.unchanged) or self._request.dry_run:
+                proven = (
+                    known is not None and known.unchanged and last_proof.is_of_model(facts, prefix)
+                )
+                if proven or self._request.dry_run:
                     return self._report("nothing-to-do", None)
             self._say("No check finds an error; proving it with a generation …")
             failure = self._prove(facts)
@@ -316,7 +324,7 @@ class Repair:
         What was installed by others while the plan was made, shown and agreed to is seen in the
         facts; what they do from the moment that the files are kept, in the files.
         """
-        now = look(self._request.target, self._request.model, self._variables)
+        now = self._look(self._request.model)
         if plan.fingerprint(now) != made.fingerprint or record.changed_by_others():
             raise Refused(
                 "The environment was changed by something else while the plan was made.",
@@ -366,8 +374,7 @@ class Repair:
         """Examine and prove what was applied, and return the facts. Raises ``Failed``."""
         self._stop.check()
         self._say("Checking again …")
-        model = self._overlay or self._request.model
-        facts = look(self._request.target, model, self._variables)
+        facts = self._look(self._overlay or self._request.model)
         examination = registry.examine(facts, registry.names())
         self._after = check_report(facts, examination, PlanReport(actions=()), 0.0)
         errors = remaining(examination)
