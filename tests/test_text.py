@@ -7,7 +7,9 @@ import io
 import pytest
 
 from doctor import registry, terminal, texts
+from doctor.findings import Fix
 from doctor.reports.check import PlanReport, check_report
+from doctor.texts import check
 from tests.conftest import recorded
 from tests.facts_of import distribution, replace, with_distributions
 
@@ -33,6 +35,30 @@ def test_a_broken_environment_ends_with_the_verdict_and_the_next_command() -> No
     lines = plain().splitlines()
     assert lines[-2].startswith("broken: ")
     assert lines[-1].startswith("Next: vlm-doctor fix --python ")
+
+
+def test_the_next_command_is_about_the_model_that_was_asked_about() -> None:
+    facts = recorded("report")
+    other = replace(facts, model=replace(facts.model, id="someone/another one"))
+    examination = registry.examine(other, registry.names())
+    report = check_report(other, examination, PlanReport(actions=()), 0.1)
+    command = check.next_command(report)
+    assert command is not None
+    assert command.startswith("vlm-doctor fix --model 'someone/another one' --python ")
+
+
+def test_an_ignored_error_asks_for_no_command() -> None:
+    facts = recorded("report")
+    found = registry.examine(facts, registry.names()).findings
+    error = next(one for one in found if one.code == "torchvision-missing")
+    by_hand = Fix(id="by-hand", summary="mend it", automatic=False)
+    findings = (
+        replace(error, fix=by_hand),
+        replace(error, ignored="it is used for text only"),
+    )
+    examination = registry.Examination(findings=findings, not_checked=(), verdict="broken")
+    report = check_report(facts, examination, PlanReport(actions=()), 0.1)
+    assert check.next_command(report) is None
 
 
 def test_every_finding_has_words_and_not_only_colours() -> None:

@@ -7,6 +7,7 @@ import shlex
 from doctor.actions import Advice, Download, Install, Remove
 from doctor.findings import Finding, Severity
 from doctor.hub import pull
+from doctor.probes.model import DEFAULT
 from doctor.reports.check import CheckReport, PlanReport
 from doctor.terminal import Paper
 from doctor.texts import SEVERITY_STYLE
@@ -103,12 +104,15 @@ def next_command(report: CheckReport) -> str | None:
     """The command that would mend what is broken; null where there is none."""
     if report.verdict != "broken":
         return None
-    errors = [one for one in report.findings if one.severity is Severity.ERROR]
+    errors = [
+        one for one in report.findings if one.severity is Severity.ERROR and one.ignored is None
+    ]
     # What lies in the Hub's cache (it has a revision) can be fetched from there again.
+    asked_for = f" --model {shlex.quote(report.model.id)}"
     if report.model.revision is not None and any(one.fix.id == "download" for one in errors):
-        return f"vlm-doctor fix --download --model {shlex.quote(report.model.id)}{named(report)}"
+        return f"vlm-doctor fix --download{asked_for}{named(report)}"
     if any(one.fix.automatic for one in errors) and report.plan.refused is None:
-        return f"vlm-doctor fix{named(report)}"
+        return f"vlm-doctor fix{'' if report.model.id == DEFAULT else asked_for}{named(report)}"
     return None
 
 
