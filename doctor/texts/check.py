@@ -108,7 +108,7 @@ def next_command(report: CheckReport) -> str | None:
         one for one in report.findings if one.severity is Severity.ERROR and one.ignored is None
     ]
     # What lies in the Hub's cache (it has a revision) can be fetched from there again.
-    asked_for = f" --model {shlex.quote(report.model.id)}"
+    asked_for = " " + shlex.join(("--model", report.model.id))
     if report.model.revision is not None and any(one.fix.id == "download" for one in errors):
         return f"vlm-doctor fix --download{asked_for}{named(report)}"
     if any(one.fix.automatic for one in errors) and report.plan.refused is None:
