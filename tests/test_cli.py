@@ -15,13 +15,15 @@ import msgspec
 import psutil
 import pytest
 
+from doctor import cli, registry
 from doctor import facts as facts_module
-from doctor import registry
 from doctor.facts import Model
 from tests.conftest import RECORDED, ROOT, Doctor, make_environment
 from tests.facts_of import replace
 from tools import write_schema
 
+# A name that no file can have: the limit is 255.
+LONG = "n" * 300
 REPORT, TORCH_FREE = (str(RECORDED / f"{name}.json") for name in ("report", "torch-free"))
 
 
@@ -90,6 +92,37 @@ def test_wrong_usage_is_one_line_and_2(doctor: Doctor, words: list[str]) -> None
     if "xml" not in words:
         assert document.code == 2
         assert document.report["exit_code"] == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["check", "--model", LONG],
+        ["check", "--venv", LONG],
+        ["bundle", LONG, "--facts", REPORT],
+        ["estimate", LONG],
+        ["fix", "--wheels", LONG],
+        ["fix", "--new-venv", "x", "--recipe", LONG],
+        ["recipes", "--recipe", LONG],
+        ["report", "--fleet", LONG],
+        ["undo", "--venv", LONG],
+        # What is empty, or no file, is not taken for something else.
+        ["fix", "--wheels", ""],
+        ["fix", "--profile", ""],
+        ["fix", "--profile", "/"],
+        ["recipes", "--recipe", ""],
+        # Options that have no effect together are not passed over.
+        ["models", "--model", "someone/something"],
+        ["fix", "--facts", REPORT, "--dry-run", "--wheels", "."],
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(words) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "failed" not in said.err
 
 
 def test_a_name_that_is_no_utf_8_is_escaped_in_the_document(doctor: Doctor, tmp_path: Path) -> None:

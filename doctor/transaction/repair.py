@@ -510,7 +510,7 @@ def fresh(
     if state.unfinished(str(path)):
         with locking.lock(str(path), say):
             recover(str(path), say)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
         raise Refused(f"{folder} is there already and not empty.", "Name a folder that is not.")
     recipe = request.recipe or recipes.DEFAULT
     python = _python_for(recipe)
