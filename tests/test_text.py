@@ -8,10 +8,12 @@ import pytest
 
 from doctor import registry, terminal, texts
 from doctor.findings import Fix
+from doctor.reports import SCHEMA, Tool
 from doctor.reports.check import PlanReport, check_report
+from doctor.reports.undo import UndoEntry, UndoReport
 from doctor.texts import check
 from tests.conftest import recorded
-from tests.facts_of import distribution, replace, with_distributions
+from tests.facts_of import distribution, on_machine, replace, with_distributions
 
 
 def plain(facts_name: str = "report", evil: str = "") -> str:
@@ -109,3 +111,46 @@ def test_a_stream_that_takes_only_ascii(monkeypatch: pytest.MonkeyPatch) -> None
     terminal.paper(stream).line("a → b")
     stream.flush()
     assert raw.getvalue() == b"a ? b\n"
+
+
+def test_memory_is_told_as_the_machine_is_sold() -> None:
+    facts = on_machine(recorded("report"), ram_total_bytes=8 * 2**30)
+    examination = registry.examine(facts, [])
+    stream = io.StringIO()
+    texts.render(
+        check_report(facts, examination, PlanReport(actions=()), 0.1), terminal.paper(stream)
+    )
+    assert ", 8 GiB of memory" in stream.getvalue()
+
+
+def entry(number: int, problem: str | None = None) -> UndoEntry:
+    return UndoEntry(
+        id=str(number), finished_at="2026-11-25", summary="s", bytes=1, problem=problem
+    )
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ((), "There is nothing to take back."),
+        ((entry(1),), "1 fix can be taken back."),
+        ((entry(1), entry(2)), "2 fixes can be taken back, the newest first."),
+        ((entry(1), entry(2, "what was kept is damaged")), "1 fix can be taken back."),
+        ((entry(1, "what was kept is damaged"),), "There is nothing to take back."),
+    ],
+)
+def test_ways_back_are_counted(entries: tuple[UndoEntry, ...], told: str) -> None:
+    report = UndoReport(
+        schema=SCHEMA,
+        command="undo",
+        tool=Tool(),
+        outcome="listed",
+        entries=entries,
+        restored=0,
+        seconds=0.1,
+    )
+    stream = io.StringIO()
+    texts.render(report, terminal.paper(stream))
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == told
+    assert len(lines) == 1 + len(entries)
