@@ -63,6 +63,8 @@ def run(options: argparse.Namespace) -> tuple[ModelsReport | PullReport, int]:
         return _pull(options)
     if options.yes or options.dry_run or options.drop_old:
         raise Refused("--yes, --dry-run and --drop-old go with --pull.")
+    if options.model is not None and options.plot is None:
+        raise Refused("--model goes with --plot.", "See: vlm-doctor estimate MODEL")
     if options.facts is None:
         facts = look(target_of(options), model.DEFAULT, os.environ)
         return _report(options, facts, started), 0

@@ -189,10 +189,7 @@ class Repair:
                     return self._report("declined", "you said no")
             else:
                 known = None if elsewhere else last_proof.recall(facts, prefix)
-                proven = (
-                    known is not None and known.unchanged and last_proof.is_of_model(facts, prefix)
-                )
-                if proven or self._request.dry_run:
+                if (known is not None and known.unchanged) or self._request.dry_run:
                     return self._report("nothing-to-do", None)
             self._say("No check finds an error; proving it with a generation …")
             failure = self._prove(facts)
@@ -541,7 +538,7 @@ def fresh(
     if state.unfinished(str(path)):
         with locking.lock(str(path), say):
             recover(str(path), say)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
         raise Refused(f"{folder} is there already and not empty.", "Name a folder that is not.")
     recipe = request.recipe or recipes.DEFAULT
     python = _python_for(recipe)
