@@ -14,10 +14,11 @@ from pathlib import Path
 import msgspec
 
 from doctor import facts as facts_module
-from doctor import proof, registry, settings
+from doctor import registry, settings
 from doctor.errors import Refused
 from doctor.facts import Facts
 from doctor.findings import NotChecked
+from doctor.proving import last_proof
 from doctor.reports.check import CheckReport, PlanReport, check_report, plan_report
 
 Chosen = tuple[list[str], frozenset[str]]
@@ -44,7 +45,7 @@ def report(
     path = None if options.facts is None else Path(options.facts)
     known = None
     if path is None:
-        known = proof.recall(facts, os.path.expanduser(facts.environment.interpreter.prefix))
+        known = last_proof.recall(facts, os.path.expanduser(facts.environment.interpreter.prefix))
     if options.save_facts is not None:
         _save(Path(options.save_facts), facts)
     ignores = settings.ignores(Path.cwd())
@@ -53,13 +54,13 @@ def report(
     if examination.errors() and path is None:
         plan = _plan(options, facts, examination)
     elif examination.errors() and path is not None:
-        from doctor import saved
+        from doctor.support import saved
 
         plan = saved.judged(path, lambda: _plan(options, facts, examination))
     seconds = time.perf_counter() - started
     made = check_report(facts, examination, plan, seconds, known, elsewhere=path is not None)
     if options.format == "html":
-        from doctor import drawn
+        from doctor.memory import drawn
 
         made = msgspec.structs.replace(made, memory=drawn.memory(facts))
     return made
@@ -69,7 +70,8 @@ def _plan(
     options: argparse.Namespace, facts: Facts, examination: registry.Examination
 ) -> PlanReport:
     """What ``fix`` would do; nothing where no recipe fits, which it then says itself."""
-    from doctor import plan, sources
+    from doctor import plan
+    from doctor.packages import sources
 
     try:
         made = plan.make(facts, examination.findings)

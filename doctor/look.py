@@ -109,7 +109,7 @@ def facts_of(
     seen_hub: Hub | None = None,
 ) -> Facts:
     """The facts, put together. Raises ``CouldNot`` where the probe's answer is none."""
-    from doctor import device
+    from doctor.memory import device
 
     interpreter = answer["interpreter"]
     assert isinstance(interpreter, dict)

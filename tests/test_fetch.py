@@ -23,9 +23,9 @@ NAME = "org/model"
 # huggingface-hub reads its settings when it is imported.
 FETCH = """
 import json, sys
-from doctor import fetch
+from doctor.hub import fetch
 
-from doctor import pull
+from doctor.hub import pull
 from doctor.probes import hub, model, reach
 
 class Watch:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from doctor.snapshot import Snapshot
+from doctor.transaction.snapshot import Snapshot
 
 # Any name that a file system takes: spaces, newlines, bytes that are no text, 255 bytes long.
 NAMES = st.binary(min_size=1, max_size=20).filter(

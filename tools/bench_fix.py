@@ -16,11 +16,13 @@ import sys
 import time
 from pathlib import Path
 
-from doctor import journal, plan, repair, smoke, stand_in, target
+from doctor import plan, target
 from doctor.look import look
 from doctor.plan import Plan
 from doctor.probes import model
+from doctor.proving import smoke, stand_in
 from doctor.registry import examine, names
+from doctor.transaction import journal, repair
 from tools.faults.place import ROOT, UV, Place
 
 FOLDER = ROOT / ".cache" / "bench-fix"

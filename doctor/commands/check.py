@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from doctor import unfinished
 from doctor.commands.options import add_model, add_purpose, add_target, model_of, target_of
 from doctor.errors import Refused
 from doctor.probes import environment
+from doctor.transaction import unfinished
 
 if TYPE_CHECKING:
     from doctor.facts import Facts, Purpose
@@ -81,7 +81,9 @@ def _look(options: argparse.Namespace) -> tuple[Facts, list[NotChecked]]:
         # A fix that was begun and did not end: what is there is in between.
         gaps.append(NotChecked(check="journal", reason=notice))
     if options.deep:
-        from doctor import deep  # only where it is asked for: it imports all that a smoke needs
+        from doctor.proving import (
+            deep,
+        )  # only where it is asked for: it imports all that a smoke needs
 
         facts = deep.deepen(facts)
     return facts, gaps
@@ -95,6 +97,6 @@ def _read(options: argparse.Namespace) -> Facts:
         raise Refused("--online asks the Hub; it goes with no --facts.")
     if options.deep:
         raise Refused("--deep looks at an environment; it goes with no --facts.")
-    from doctor import saved
+    from doctor.support import saved
 
     return saved.read(Path(options.facts), options.model, options.purpose)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 
-from doctor import target, unfinished
+from doctor import target
+from doctor.transaction import unfinished
 
 # The commands that tell of an interrupted fix in their own reports, or take it back.
 TELLING = ("check", "fix", "undo")

@@ -7,6 +7,7 @@ address, token, proxies, certificates.
 from __future__ import annotations
 
 import fnmatch
+import json
 import logging
 import os
 import re
@@ -18,9 +19,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from doctor import __version__, fetch
+from doctor import __version__
 from doctor.errors import CouldNot
 from doctor.facts import HubTrouble, Model, Remote, RemoteFile, StoredFile, Trouble
+from doctor.hub import fetch
 from doctor.probes import hashing
 from doctor.probes import model as model_probe
 from doctor.probes import storage as storage_probe
@@ -256,11 +258,33 @@ def _with_here(remote: Remote, model: Model, verify: bool) -> Remote:
     here = {file.name: file for file in model.storage.files} if model.storage else {}
     if model.revision != remote.commit:
         here = {}
-    files = tuple(_seen(file, here.get(file.path), home, verify) for file in remote.files)
+    folder = Path(os.path.expanduser(model.path or ""))
+    files = tuple(_seen(file, here.get(file.path), folder, home, verify) for file in remote.files)
     return msgspec.structs.replace(remote, files=files)
 
 
-def _seen(file: RemoteFile, stored: StoredFile | None, home: Path, verify: bool) -> RemoteFile:
+# What git leaves of a link on a system without links: where it led.
+_LINK_AS_TEXT = re.compile(rb"(\.\./)+blobs/[0-9a-f]{40,64}\s*")
+
+
+def _is_nobodys(path: Path) -> bool:
+    """Whether a small file is what nobody writes: JSON that is none, or the text of a link."""
+    try:
+        if path.stat().st_size > storage_probe.SMALL_BYTES:
+            return False
+        content = path.read_bytes()
+        if path.suffix == ".json":
+            json.loads(content)
+    except OSError:
+        return False
+    except (ValueError, RecursionError):
+        return True
+    return _LINK_AS_TEXT.fullmatch(content) is not None
+
+
+def _seen(
+    file: RemoteFile, stored: StoredFile | None, folder: Path, home: Path, verify: bool
+) -> RemoteFile:
     replace = msgspec.structs.replace
     leads = stored is not None and (stored.kind == "file" or stored.blob == file.blob)
     if stored is not None and leads and stored.kind in ("link", "file"):
@@ -270,11 +294,13 @@ def _seen(file: RemoteFile, stored: StoredFile | None, home: Path, verify: bool)
             return replace(file, here="whole" if stored.hash_is_right else None)
         # Without links every file lies in the snapshot itself; weights are nobody's own text.
         own = (home / "blobs" / file.blob).exists() or not file.path.endswith(".safetensors")
-        if stored.kind == "file" and own:
+        if stored.kind == "file" and own and not _is_nobodys(folder / file.path):
             return replace(file, here="edited")
         here: Literal["damaged", "missing"] = "damaged"
-    elif stored is not None and stored.kind in ("unreadable", "folder"):
+    elif stored is not None and stored.kind == "unreadable":
         return file
+    elif stored is not None and stored.kind == "folder":
+        here = "damaged"
     else:
         here = "missing"
     blob = home / "blobs" / file.blob

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from doctor import recipes
+from doctor.packages import recipes
 from tools.faults.place import UV, Place, differences
 
 # Where libfaketime is, if it is: it lets the clock of a program jump.
