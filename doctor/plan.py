@@ -329,7 +329,7 @@ def _install(facts: Facts, lock: Lock, reinstall: set[str]) -> Install:
     for name, wheel in sorted(lock.wheels.items()):
         found = everything.get(name)
         before = found.version if found else None
-        same = before is not None and _same(before, wheel.version) and counts[name] == 1
+        same = before is not None and same_version(before, wheel.version) and counts[name] == 1
         if same and name not in reinstall:
             continue
         change = Change(name=name, before=before, after=wheel.version)
@@ -349,7 +349,7 @@ def _install(facts: Facts, lock: Lock, reinstall: set[str]) -> Install:
     )
 
 
-def _same(before: str, after: str) -> bool:
+def same_version(before: str, after: str) -> bool:
     """Whether two versions are one; a local label (a build of one's own) makes another of it."""
     try:
         return Version(before) == Version(after)

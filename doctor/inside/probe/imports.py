@@ -15,6 +15,7 @@ import re
 import sys
 
 import source
+import statements
 from followed import FOLLOWED
 from modules import Finder
 from notes import Notes, read
@@ -39,6 +40,9 @@ MOST_MODULES = 4000
 
 # Functions by which a module makes names that it does not write down.
 MAKES_NAMES = re.compile(r"'(?:globals|locals|vars|setattr|exec)'")
+
+# Where a statement may begin that makes a function's names the module's; not in the midst of prose.
+GLOBAL = re.compile(r"(?:^|[;:])[ \t\f]*global\b", re.MULTILINE)
 
 # What transformers' `is_x_available` looks for, where it is not named like that.
 GATED_MODULES = {"vision": "PIL", "jinja": "jinja2"}
@@ -139,8 +143,8 @@ def summarise(text: str) -> dict:
         return summary
     defines: set[str] = set()
     _Body(summary, defines, constants=_constants(tree)).visit_all(tree.body, optional=False)
-    if "global " in text or ":=" in text:
-        for node in ast.walk(tree):
+    if GLOBAL.search(text) or ":=" in text:
+        for node in statements.all_of(tree):
             if isinstance(node, ast.Global):
                 defines.update(node.names)
             elif isinstance(node, ast.NamedExpr) and isinstance(node.target, ast.Name):
@@ -519,7 +523,7 @@ def _lazy_names(tree: ast.Module) -> dict[str, str]:
                 if isinstance(name, str):
                     lazy[name] = module
 
-    for node in ast.walk(tree):
+    for node in statements.all_of(tree):
         if isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values):
                 if key is not None and isinstance(value, (ast.List, ast.Tuple)):
@@ -869,7 +873,9 @@ class Tracer:
             return self._submodule(module, lazy[name]) or ""
         if closed and name not in summary["hints"]:
             return ""
-        return self._lazy_home(module, found["origin"], name)
+        if module == "transformers" and name.startswith("Auto") and name not in lazy:
+            return self._auto_home(found["origin"], name)
+        return None
 
     def _takes(self, importer: str, module: str, name: str) -> bool:
         """Whether a module imports the name from the other module."""
@@ -898,18 +904,17 @@ class Tracer:
         there = [name for name in submodules if self._submodule(module, name)]
         return len(there) > 0.8 * len(submodules)
 
-    def _lazy_home(self, module: str, origin: str, name: str) -> str | None:
+    def _auto_home(self, origin: str, name: str) -> str:
         """Where transformers takes an auto class from: it lists its models only when it runs."""
-        if module == "transformers" and name.startswith("Auto"):
-            folder = os.path.join(os.path.dirname(origin), "models", "auto")
-            for file in sorted(self._finder.names(folder)):
-                if file.endswith(".py"):
-                    summary = self._notes.of(os.path.join(folder, file), summarise)
-                    if summary and name in summary["defines"]:
-                        defined = read(os.path.join(folder, file)) or ""
-                        if re.search(r"^class " + name + r"\b", defined, re.MULTILINE):
-                            return "transformers.models.auto." + file[: -len(".py")]
-        return None
+        folder = os.path.join(os.path.dirname(origin), "models", "auto")
+        for file in sorted(self._finder.names(folder)):
+            if file.endswith(".py"):
+                summary = self._notes.of(os.path.join(folder, file), summarise)
+                if summary and name in summary["defines"]:
+                    defined = read(os.path.join(folder, file)) or ""
+                    if re.search(r"^class " + name + r"\b", defined, re.MULTILINE):
+                        return "transformers.models.auto." + file[: -len(".py")]
+        return ""
 
     def _is_standard(self, name: str) -> bool:
         """Whether a module belongs to Python itself."""
