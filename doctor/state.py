@@ -50,6 +50,14 @@ def of_target(prefix: str) -> Path:
     return folder() / "targets" / f"{Path(real).name or 'root'}-{name_of(real)}"
 
 
+def targets() -> list[Path]:
+    """The folders of all environments that anything is remembered of."""
+    try:
+        return sorted((folder() / "targets").iterdir())
+    except OSError:
+        return []
+
+
 def unfinished(prefix: str) -> set[str]:
     """The names of the journals of an environment that have to be taken back; mostly none."""
     try:

@@ -41,13 +41,13 @@ def add_purpose(parser: argparse.ArgumentParser) -> None:
 def target_of(options: argparse.Namespace) -> target.Target:
     """The environment that the options name, or the one that is found.
 
-    Where a fix of it was interrupted, this says so, whatever the command is.
+    Where a fix of it or of another was interrupted, this says so, whatever the command is.
     """
     found = target.find(options.python, options.venv, os.environ)
-    if options.command not in TELLING:
-        notice = unfinished.notice(target.prefix_of(found.python))
-        if notice is not None:
-            say(notice[0].upper() + notice[1:])
+    prefix = target.prefix_of(found.python)
+    notice = None if options.command in TELLING else unfinished.notice(prefix)
+    for words in (*filter(None, [notice]), *unfinished.notices(but=prefix)):
+        say(words[0].upper() + words[1:])
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from doctor.language import counted
 from doctor.reports.undo import UndoReport
 from doctor.terminal import Paper
 
@@ -12,9 +13,15 @@ def render(report: UndoReport, out: Paper) -> None:
         "undone": f"The last fix was taken back ({report.restored} paths put back).",
         "recovered": f"An interrupted fix was taken back ({report.restored} paths put back).",
         "nothing-to-undo": "There is nothing to take back.",
-        "listed": f"{len(report.entries)} fixes can be taken back, the newest first.",
+        "listed": counted(
+            len(report.entries),
+            "{} fix can be taken back.",
+            "{} fixes can be taken back, the newest first.",
+        ),
         "cleared": "The ways back were given up, and their space with them.",
     }
+    if report.environment is not None:
+        out.line(("Environment ", "bold"), report.environment)
     nothing = report.outcome == "listed" and not report.entries
     out.line(words["nothing-to-undo" if nothing else report.outcome])
     for entry in report.entries:
