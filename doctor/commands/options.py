@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterable
 
 from doctor import target
+from doctor.errors import Refused
 from doctor.probes import model
 from doctor.terminal import say
 from doctor.transaction import unfinished
@@ -43,12 +45,20 @@ def target_of(options: argparse.Namespace) -> target.Target:
 
     Where a fix of it or of another was interrupted, this says so, whatever the command is.
     """
-    found = target.find(options.python, options.venv, os.environ)
+    try:
+        found = target.find(options.python, options.venv, os.environ)
+    except Refused:
+        _tell(unfinished.notices())  # it may not be whole just because a fix was interrupted
+        raise
     prefix = target.prefix_of(found.python)
     notice = None if options.command in TELLING else unfinished.notice(prefix)
-    for words in (*filter(None, [notice]), *unfinished.notices(but=prefix)):
-        say(words[0].upper() + words[1:])
+    _tell([*filter(None, [notice]), *unfinished.notices(but=prefix)])
     return found
+
+
+def _tell(notices: Iterable[str]) -> None:
+    for words in notices:
+        say(words[0].upper() + words[1:])
 
 
 def model_of(options: argparse.Namespace) -> str:
