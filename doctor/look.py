@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 
-from doctor import __version__, state
+from doctor import __version__
 from doctor.errors import CouldNot
 from doctor.facts import (
     SCHEMA,
@@ -22,8 +24,7 @@ from doctor.facts import (
     Remote,
     portable,
 )
-from doctor.memory import device
-from doctor.probes import environment, hub, machine, model
+from doctor.probes import environment, model
 from doctor.target import Target
 
 # The environment variables that change what a generation does. Of secrets only their presence.
@@ -48,52 +49,38 @@ SECRET_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 Ask = Callable[[Model], tuple[Remote | None, HubTrouble | None, Model]]
 
 
-class Looking:
-    """A look that was begun: the target's interpreter works while the doctor does other things.
+@contextmanager
+def looking(
+    target: Target,
+    model_name: str,
+    variables: Mapping[str, str],
+    purpose: Purpose = "image",
+    ask: Ask | None = None,
+    probe: environment.Probe | None = None,
+) -> Iterator[Callable[[], Facts]]:
+    """Begin to look; what is given waits for the facts, with the machine as it is then.
 
-    With ``ask`` the Hub is asked about the model; nothing else uses the network. Raises ``Refused``
-    where the target or the model cannot be examined. Used with ``with``, the interpreter is ended
-    where nobody waits for it any more.
+    The target's interpreter works while the ``with`` block does other things, and is ended where
+    nobody waits for it. ``probe`` is it, where it has been started already. With ``ask`` the Hub is
+    asked about the model; nothing else uses the network. Raises ``Refused`` where the target or the
+    model cannot be examined.
     """
+    with probe or environment.probe(target) as begun:
+        seen_model = model.look(model_name)
+        told: dict[str, Any] = {}
+        if ask is not None and seen_model.found != "folder":
+            told["remote"], told["trouble"], seen_model = ask(seen_model)
+        begun.ask(question_of(seen_model, purpose))
 
-    def __init__(
-        self,
-        target: Target,
-        model_name: str,
-        variables: Mapping[str, str],
-        purpose: Purpose = "image",
-        ask: Ask | None = None,
-    ) -> None:
-        self._target, self._variables, self._purpose = target, variables, purpose
-        self._model = model.look(model_name)
-        self._hub = hub.look(self._model, variables)
-        if ask is not None and self._model.found != "folder":
-            remote, trouble, self._model = ask(self._model)
-            self._hub = msgspec.structs.replace(self._hub, remote=remote, trouble=trouble)
-        asked = question_of(target, self._model, purpose)
-        self._question = environment.Question(target, asked)
+        def facts() -> Facts:
+            from doctor.probes import machine, reach  # while the target's interpreter works
 
-    def __enter__(self) -> Looking:
-        """The look itself."""
-        return self
+            seen_hub = msgspec.structs.replace(reach.look(seen_model, variables), **told)
+            seen_machine = machine.look()
+            answer = begun.answer()
+            return facts_of(target, answer, seen_machine, seen_model, variables, purpose, seen_hub)
 
-    def __exit__(self, *_: object) -> None:
-        """End the interpreter, if it has not answered."""
-        self._question.end()
-
-    def facts(self) -> Facts:
-        """What was seen, with the machine as it is now. Raises ``Refused`` or ``CouldNot``."""
-        seen_machine = machine.look()
-        answer = self._question.answer()
-        return facts_of(
-            self._target,
-            answer,
-            seen_machine,
-            self._model,
-            self._variables,
-            self._purpose,
-            self._hub,
-        )
+        yield facts
 
 
 def look(
@@ -103,13 +90,13 @@ def look(
     purpose: Purpose = "image",
     ask: Ask | None = None,
 ) -> Facts:
-    """All facts of one target, one model and this machine, for one purpose: a whole ``Looking``."""
-    with Looking(target, model_name, variables, purpose, ask) as begun:
-        return begun.facts()
+    """All facts of one target, one model and this machine, for one purpose. See ``looking``."""
+    with looking(target, model_name, variables, purpose, ask) as facts:
+        return facts()
 
 
-def question_of(target: Target, seen_model: Model, purpose: Purpose) -> dict[str, object]:
-    """What the probe is asked about the target, for one model."""
+def question_of(seen_model: Model, purpose: Purpose) -> dict[str, object]:
+    """What the probe is asked, for one model."""
     return {
         "model_type": seen_model.type,
         "processor_class": seen_model.processor_class,
@@ -124,7 +111,6 @@ def question_of(target: Target, seen_model: Model, purpose: Purpose) -> dict[str
         "config": model.configuration(seen_model),
         "modules": environment.MODULES,
         "folder": os.getcwd(),
-        "notes": str(state.cache() / "notes" / state.name_of(target.python)),
     }
 
 
@@ -138,6 +124,8 @@ def facts_of(
     seen_hub: Hub | None = None,
 ) -> Facts:
     """The facts, put together. Raises ``CouldNot`` where the probe's answer is none."""
+    from doctor.memory import device
+
     interpreter = answer["interpreter"]
     assert isinstance(interpreter, dict)
     home = os.path.expanduser("~")

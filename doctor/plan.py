@@ -113,6 +113,19 @@ def fingerprint(facts: Facts) -> str:
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
+# The model's files that checks go by when they ask for other packages.
+SAID_BY = {
+    "model": ("config.json",),
+    "processor": ("config.json", "processor_config.json", "preprocessor_config.json"),
+    "preprocessor": (
+        "config.json",
+        "preprocessor_config.json",
+        "processor_config.json",
+        "video_preprocessor_config.json",
+    ),
+}
+
+
 def make(
     facts: Facts,
     findings: Iterable[Finding],
@@ -128,6 +141,10 @@ def make(
     the model lacks, as far as the Hub was asked. Raises ``Refused`` where no recipe fits.
     """
     findings = list(findings)
+    fetched = pull.action(facts, findings) if download else None
+    replaced = (
+        {file.path for file in fetched.fetched if file.why == "damaged"} if fetched else set()
+    )
     intents: list[Intent] = []
     for finding in findings:
         if finding.ignored is None:
@@ -135,7 +152,13 @@ def make(
                 "Callable[[Finding, Facts], Intents]",
                 importlib.import_module(f"fixes.{finding.check}").actions,
             )
-            intents += fix(finding, facts)
+            # What a file says that is fetched again, because it is damaged, asks for no packages.
+            moot = not replaced.isdisjoint(SAID_BY.get(finding.check, ()))
+            intents += [
+                intent
+                for intent in fix(finding, facts)
+                if not (moot and isinstance(intent, UseRecipe))
+            ]
     needs_recipe = everything_anew or recipe is not None
     needs_recipe = needs_recipe or any(isinstance(intent, UseRecipe) for intent in intents)
     actions: list[AnyAction] = []
@@ -165,7 +188,10 @@ def make(
         if wanted.changes or wanted.needed:
             actions += managed.advice(facts, wanted)
             refusal = managed.refusal(facts, wanted) or _harm(breaks, replaces)
-    fetched = pull.action(facts, findings) if download else None
+    surplus = pull.surplus(facts, findings) if download else None
+    if surplus is not None:
+        actions.append(surplus)
+        intents = [intent for intent in intents if not _is_advice_to_fetch(intent, findings)]
     if fetched is not None:
         actions.append(fetched)
         intents = [intent for intent in intents if not _comes_with(fetched, intent, findings)]
@@ -226,7 +252,14 @@ def _working_copies(facts: Facts, changes: Iterable[Change]) -> list[str]:
 def _comes_with(fetched: Download, intent: Intent, findings: Iterable[Finding]) -> bool:
     """Whether a download does what this intent is about, or takes the file away under it."""
     if isinstance(intent, EditJson | PutFile):
-        return any(intent.path.endswith((f"/{file.path}", file.blob)) for file in fetched.fetched)
+        # A fetch has the reference name what it fetched.
+        return intent.path.endswith("/refs/main") or any(
+            intent.path.endswith((f"/{file.path}", file.blob)) for file in fetched.fetched
+        )
+    return _is_advice_to_fetch(intent, findings)
+
+
+def _is_advice_to_fetch(intent: Intent, findings: Iterable[Finding]) -> bool:
     fetches = {finding.code for finding in findings if finding.fix.id == "download"}
     return isinstance(intent, Advice) and intent.code in fetches
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable
@@ -41,9 +42,10 @@ class Ignore(Struct, frozen=True):
     reason: str
 
 
-def names() -> list[str]:
+@functools.cache
+def names() -> tuple[str, ...]:
     """The names of all checks: the modules in ``checks``."""
-    return sorted(module.name for module in pkgutil.iter_modules(checks.__path__))
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(checks.__path__)))
 
 
 def module(name: str) -> ModuleType:

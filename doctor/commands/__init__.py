@@ -44,10 +44,11 @@ def run(options: argparse.Namespace) -> tuple[Report, int]:
     ``options.target_of``.
     """
     if not hasattr(options, "python"):
-        from doctor.terminal import say
         from doctor.transaction import unfinished
 
         for notice in unfinished.notices():
+            from doctor.terminal import say
+
             say(notice[0].upper() + notice[1:])
     command = cast(
         "Callable[[argparse.Namespace], tuple[Report, int]]", module(options.command).run

@@ -8,8 +8,6 @@ from collections.abc import Iterable
 
 from doctor import target
 from doctor.errors import Refused
-from doctor.probes import model
-from doctor.terminal import say
 from doctor.transaction import unfinished
 
 # The commands that tell of an interrupted fix in their own reports, or take it back.
@@ -58,9 +56,13 @@ def target_of(options: argparse.Namespace) -> target.Target:
 
 def _tell(notices: Iterable[str]) -> None:
     for words in notices:
+        from doctor.terminal import say  # only where there is something to say
+
         say(words[0].upper() + words[1:])
 
 
 def model_of(options: argparse.Namespace) -> str:
     """The model that the options name, or the default."""
+    from doctor.probes import model
+
     return model.DEFAULT if options.model is None else str(options.model)

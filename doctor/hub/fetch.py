@@ -20,6 +20,7 @@ from typing import IO, Any, Protocol
 
 from doctor.errors import CouldNot
 from doctor.facts import HubTrouble, RemoteFile
+from doctor.hub.model_files import put_in_place
 from doctor.probes.storage import digest
 from doctor.transaction.snapshot import TEMPORARY
 
@@ -246,7 +247,7 @@ def place(home: Path, commit: str, files: Iterable[RemoteFile]) -> None:
                 os.link(source, temporary)
             except OSError:
                 os.replace(source, temporary)
-            os.replace(temporary, blob)
+            put_in_place(str(temporary), str(blob))
         pointer.parent.mkdir(parents=True, exist_ok=True)
         _point(pointer, lying.get(file.blob, blob))
         if not pointer.is_symlink():
@@ -264,10 +265,10 @@ def _point(pointer: Path, blob: Path) -> None:
         os.symlink(target, temporary)
     except OSError:
         if blob.parent.name == "blobs":
-            os.replace(blob, pointer)
+            put_in_place(str(blob), str(pointer))
             return
         shutil.copyfile(blob, temporary)
-    os.replace(temporary, pointer)
+    put_in_place(str(temporary), str(pointer))
 
 
 def forget(home: Path, files: Iterable[RemoteFile]) -> None:
@@ -280,11 +281,11 @@ def refer(home: Path, commit: str) -> None:
     """Have ``main`` name this commit."""
     ref = home / "refs" / "main"
     ref.parent.mkdir(parents=True, exist_ok=True)
-    if ref.exists() and ref.read_text() == commit:
+    if ref.is_file() and ref.read_text() == commit:
         return
     temporary = ref.with_name(TEMPORARY)
     temporary.write_text(commit)
-    os.replace(temporary, ref)
+    put_in_place(str(temporary), str(ref))
 
 
 class _Enough(Exception):

@@ -13,6 +13,7 @@ still gets the damaged one.
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from doctor import state
@@ -29,7 +30,17 @@ def replace(path: str, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(temporary, path)
+    put_in_place(temporary, path)
+
+
+def put_in_place(finished: str, path: str) -> None:
+    """Give a finished file or link the name ``path``; a folder of that name goes.
+
+    Raises ``OSError``.
+    """
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    os.replace(finished, path)
 
 
 def move(source: str, path: str) -> None:
@@ -42,7 +53,7 @@ def move(source: str, path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    os.replace(source, path)
+    put_in_place(source, path)
 
 
 def temporary_of(path: str) -> str:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from doctor import terminal
-from doctor.actions import Download, Fetched
+from doctor.actions import Download, Fetched, RemoveFiles
 from doctor.errors import CouldNot, Failed, Refused
 from doctor.facts import Facts, HubTrouble, Model, Remote, RemoteFile
 from doctor.findings import Finding, Severity
 from doctor.hub import fetch, removable
 from doctor.hub.fetch import FetchFailed, Watch
-from doctor.probes import hub
+from doctor.probes import hub, reach
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -58,6 +58,34 @@ def wanted(facts: Facts, findings: Iterable[Finding] = ()) -> tuple[RemoteFile, 
         for file in facts.hub.remote.files
         if file.here in ("missing", "damaged")
         or (file.here == "edited" and any(path.endswith(f"/{file.path}") for path in named))
+    )
+
+
+def surplus(facts: Facts, findings: Iterable[Finding]) -> RemoveFiles | None:
+    """Files beside the model's own that errors name, and that the Hub's model does not have.
+
+    Nothing can be fetched in their place: the model runs without them. Null where there are none.
+    """
+    remote = facts.hub.remote if facts.hub else None
+    model = facts.model
+    if remote is None or model.path is None or model.revision != remote.commit:
+        return None
+    named, known = named_by(findings), {file.path for file in remote.files}
+    found = [
+        file
+        for file in (model.storage.files if model.storage else ())
+        if f"{model.path}/{file.name}" in named
+        and hub.is_fetched(file.name)
+        and file.name not in known
+        and file.kind in ("file", "link", "dangling")
+    ]
+    if not found:
+        return None
+    names = ", ".join(file.name for file in found)
+    return RemoveFiles(
+        summary=f"take away what {model.id} does not have on the Hub, and fails of here: {names}",
+        paths=tuple(f"{model.path}/{file.name}" for file in found),
+        freed_bytes=sum(file.bytes or 0 for file in found),
     )
 
 
@@ -101,7 +129,7 @@ def lacking(facts: Facts, findings: Iterable[Finding]) -> list[str]:
 def action(facts: Facts, findings: Iterable[Finding] = ()) -> Download | None:
     """What would be fetched for these facts; null where nothing is missing or nothing is known."""
     files = wanted(facts, findings)
-    home = hub.home_of(facts.model)
+    home = reach.home_of(facts.model)
     if not files or home is None:
         return None
     assert facts.hub is not None

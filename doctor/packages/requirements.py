@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ParamSpec, TypeVar
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
@@ -11,6 +13,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from doctor.facts import Distribution, Environment, Struct
+
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
 
 # What a generation with pictures starts from. The rest is on the way because these require it.
 ROOTS = ("mlx-vlm",)
@@ -29,7 +34,28 @@ class Unmet(Struct, frozen=True):
     installed: Distribution | None
 
 
-def installed(environment: Environment) -> dict[str, Distribution]:
+def _of_the_last(function: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
+    """A function that remembers its last answer: all checks ask about the same environment.
+
+    Nobody changes what it gives. An environment is the same one only where it is that very object.
+    """
+    last: list[tuple[tuple[object, ...], Answer]] = []
+
+    @functools.wraps(function)
+    def remembering(*asked: Asked.args, **named: Asked.kwargs) -> Answer:
+        about = (*asked, *named.values())
+        for before, answer in last:
+            if len(before) == len(about) and all(map(operator.is_, before, about)):
+                return answer
+        answer = function(*asked, **named)
+        last[:] = [(about, answer)]
+        return answer
+
+    return remembering
+
+
+@_of_the_last
+def installed(environment: Environment) -> Mapping[str, Distribution]:
     """The distributions by canonical name; of duplicates the one that Python reads."""
     result: dict[str, Distribution] = {}
     for distribution in environment.distributions:
@@ -44,12 +70,7 @@ def active(
 
     What its author wrote so that no tool can read it requires nothing.
     """
-    for text in distribution.requires:
-        marker_text = text.partition(";")[2]
-        on_extra = "extra" in marker_text and " or " not in marker_text
-        if on_extra and not any(extra in marker_text for extra in extras):
-            # Reading markers on extras that nobody asked for costs most of the time.
-            continue
+    for text in _asked_for(distribution.requires, extras):
         try:
             requirement = _read(text)
             marker = requirement.marker
@@ -59,6 +80,21 @@ def active(
                 yield requirement
         except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):
             continue
+
+
+@functools.lru_cache(maxsize=20_000)
+def _asked_for(requires: tuple[str, ...], extras: frozenset[str]) -> tuple[str, ...]:
+    """Requirements without those that hold only for extras which nobody asked for.
+
+    Reading the markers of those would cost most of the time. Many environments have the same.
+    """
+    kept = []
+    for text in requires:
+        marker = text.partition(";")[2]
+        on_extra = "extra" in marker and " or " not in marker
+        if not on_extra or any(extra in marker for extra in extras):
+            kept.append(text)
+    return tuple(kept)
 
 
 @functools.lru_cache(maxsize=50_000)
@@ -85,9 +121,10 @@ def satisfied(requirement: Requirement, version: str | None) -> bool:
         return False
 
 
+@_of_the_last
 def on_the_way(
     environment: Environment, roots: tuple[str, ...] = ROOTS
-) -> tuple[dict[str, Distribution], list[Unmet]]:
+) -> tuple[Mapping[str, Distribution], Sequence[Unmet]]:
     """The distributions that the roots need, directly or not, and the requirements not met."""
     everything = installed(environment)
     markers = environment.interpreter.markers

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
+
+import msgspec
 
 from doctor import state
 from doctor.facts import Facts
@@ -19,6 +22,7 @@ def remember(facts: Facts, prefix: str) -> None:
             "proven_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "python": facts.environment.interpreter.version,
             "versions": _versions(facts),
+            "model": _model(facts),
         }
     )
     try:
@@ -26,6 +30,17 @@ def remember(facts: Facts, prefix: str) -> None:
         (folder / "proof.json").write_text(text)
     except OSError:
         return
+
+
+def is_of_model(facts: Facts, prefix: str) -> bool:
+    """Whether the last proof was one of this model as it lies here; of one not here, of any."""
+    if facts.model.path is None:
+        return True
+    try:
+        proof = json.loads((state.of_target(prefix) / "proof.json").read_text())
+        return bool(proof["model"] == _model(facts))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def recall(facts: Facts, prefix: str) -> Proof | None:
@@ -46,6 +61,17 @@ def recall(facts: Facts, prefix: str) -> Proof | None:
         if before.get(name) != now.get(name)
     )
     return Proof(proven_at=proven_at, unchanged=not changes, changes=changes)
+
+
+def _model(facts: Facts) -> str | None:
+    """A digest of what was seen of the model's files; null where it is not here."""
+    model = facts.model
+    if model.path is None:
+        return None
+    files = model.storage.files if model.storage else ()
+    sizes = sorted((file.name, file.bytes) for file in files if file.bytes is not None)
+    seen = (model.path, model.values, model.tokenizer, model.weights, model.quantisation, sizes)
+    return hashlib.sha256(msgspec.json.encode(seen)).hexdigest()
 
 
 def _versions(facts: Facts) -> dict[str, str | None]:

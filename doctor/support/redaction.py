@@ -15,24 +15,22 @@ knowledge alone: somebody may be called like a package. Such a name is only take
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
 import functools
 import ipaddress
-import json
 import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
-from urllib.parse import quote, unquote
+from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import msgspec
 
 import doctor
 from doctor.facts import Facts, Struct
+from doctor.support import encodings
 
 Value = TypeVar("Value", bound=msgspec.Struct)
 
@@ -43,7 +41,7 @@ GENERIC = frozenset(
     "bin sbin opt var tmp mnt srv etc data private python conda venv env envs src app".split()
 )
 
-# A word shorter than this says too little to be looked for where it is not a folder of a home.
+# A word shorter than this says too little: it is only taken out where the name of a user stands.
 SHORTEST_NAME = 3
 # From here on a name is also taken out where it is a part of a longer word.
 SHORTEST_PART = 5
@@ -77,55 +75,89 @@ _PRIVATE_KEY = re.compile(
 # What the issuers of tokens say that theirs look like.
 _TOKEN = re.compile(
     r"(?<![A-Za-z0-9])(?:"
-    # Short ones only where no name looks like them: HF_ENDPOINT is a variable, ghp_import a module.
-    r"(?-i:hf_(?=[A-Za-z0-9]*(?:\d|[a-z][A-Z]|[A-Z][a-z]))[A-Za-z0-9]{6,})|hf_[A-Za-z0-9]{16,}"
+    # Short ones only where no name looks like them: ghp_import is a module.
+    r"(?P<hub>hf_[A-Za-z0-9]{6,})"
     r"|api_org_[A-Za-z0-9]{16,}|gh[oprsu]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}"
-    r"|sk-(?=[\w-]*\d)[\w-]{16,}|xox[a-z]-[\w-]{10,}|(?:AKIA|ASIA)[0-9A-Z]{12,}"
-    r"|AIza[\w-]{20,}|ya29\.[\w.-]{16,}|pypi-AgE[\w-]{10,}|npm_[A-Za-z0-9]{20,}|dckr_pat_[\w-]{16,}"
+    r"|sk-(?=[\w-]*\d)[\w-]{16,}|[sr]k_(?:live|test)_\w{10,}|xox[a-z]-[\w-]{10,}"
+    r"|(?:AKIA|ASIA)[0-9A-Z]{12,}|AIza[\w-]{20,}|ya29\.[\w.-]{16,}|pypi-AgE[\w-]{10,}"
+    r"|npm_[A-Za-z0-9]{20,}|dckr_pat_[\w-]{16,}|nvapi-[\w-]{16,}|gsk_[A-Za-z0-9]{16,}"
+    r"|r8_[A-Za-z0-9]{16,}|SG\.[\w-]{16,}\.[\w-]{16,}|ATATT3x[\w-]{16,}|hv[sb]\.[\w-]{16,}"
+    r"|(?<=hooks\.slack\.com/services/)[\w/]{16,}|AAAA[BCE][A-Za-z0-9+/]{20,}={0,2}"
     r"|eyJ[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]*)?"
     r")",
     re.IGNORECASE,
 )
-_BEARER = re.compile(r"\b(?:Bearer|Basic|Digest)[ =:]+([\w.~+/=-]{6,})", re.IGNORECASE)
+_BEARER = re.compile(r"\b(?:Bearer|Basic|Digest)[ =:]+(?P<bare>[\w.~+/=-]{6,})", re.IGNORECASE)
+# What is called so holds a secret; ``key`` alone only in capitals: elsewhere it is one of a table.
 _CALLED = (
-    r"(?:[A-Za-z0-9]+[_-])*(?:token|secret|passw(?:or)?d|passphrase|credentials?|api_?key"
-    r"|access_?key|signature|authorization)"
+    r"(?:[A-Za-z0-9]*[_-])*(?:[a-z]*token|[a-z]*secret|passw(?:or)?d|passphrase|credentials?"
+    r"|(?:api|access|account|private|secret|signing|encryption|shared_?access)[_-]?key|signature"
+    r"|sig|authorization|(?-i:(?:[A-Z0-9]+_)*(?:KEY|PASS|AUTH|PWD|COOKIE|PAT)))"
+)
+# A quoted value goes to the same quote, which may be escaped; another one to what ends a word.
+_HELD = (
+    r"(?:\\*(?P<quote>['\"])(?P<quoted>.{3,}?)\\*(?P=quote)|(?P<bare>[^\s'\",;&()<>\[\]{}\\]{4,}))"
 )
 _ASSIGNED = re.compile(
-    rf"(?<![A-Za-z0-9]){_CALLED}['\"]?\s*[=:]\s*['\"]?([^\s'\",;&()<>\[\]{{}}]{{6,}})",
+    rf"(?<![A-Za-z0-9])(?P<called>{_CALLED})(?:\\*['\"])?\s*[=:]\s*{_HELD}", re.IGNORECASE
+)
+_OPTION = re.compile(rf"--(?P<called>{_CALLED})[\s=]+(?!-){_HELD}", re.IGNORECASE)
+# A line of .netrc, and an option that is written like one.
+_NETRC = re.compile(rf"\b(?:login|account|(?P<called>password))\s+(?=\S*\d){_HELD}", re.IGNORECASE)
+# In small letters a key is also what sorts a list, or names a value.
+_KEY = re.compile(
+    r"(?<![\w.-])(?P<called>(?:\w+_key(?==)|key(?==(?=\w*\d[a-z])\w*[a-z]\d)))="
+    r"(?P<bare>[^\s'\",;&()<>\[\]{}\\]{6,})",
     re.IGNORECASE,
 )
-_OPTION = re.compile(rf"--{_CALLED}[\s=]+['\"]?([^\s'\"-][^\s'\"]{{5,}})", re.IGNORECASE)
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^\s/?#'\"<>@]*)@([^\s'\"<>,;)\]]*)")
+_COOKIE = re.compile(r"\b(?:set-)?cookie:\s*(?P<bare>\S[^\r\n'\"]{3,})", re.IGNORECASE)
+_AUTH = re.compile(r"(?<![A-Za-z0-9])(?:pass|auth)=(?P<bare>[^\s'\",;&()<>]{4,})", re.IGNORECASE)
+_URL = re.compile(
+    # A password may have what ends a host, a port may not.
+    r"([A-Za-z][A-Za-z0-9+.-]*)://([^\s/?#'\"<>@]*|[^\s/?#'\"<>@:]+:(?!\d+/)[^\s'\"<>@]*)"
+    r"@([^\s'\"<>,;)\]]*)"
+)
+# The same without its scheme.
+_LOGIN = re.compile(r"(?<![\w.+-])[\w.+-]+:[^\s'\"<>@/:]{3,}@[\w.-]+\.[^\W\d_]{2,}[^\s'\"<>,;)\]]*")
 _MAIL = re.compile(
-    r"(?<![\w.+-])[\w.+-]+@(?:[^\W_][\w-]*\.)+[^\W\d_]{2,}(?![\w-])",
+    r"(?<![\w.+-])[\w.+-]+@(?:[^\W_][\w-]*\.)+(?:xn--[\w-]+|[^\W\d_]{2,})(?![^\W_]|-)",
 )
-_MAC = re.compile(r"(?<![\w:-])[0-9a-f]{2}([:-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}(?![\w:-])", re.I)
-_IPV4 = re.compile(r"(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\d)")
-_IPV6 = re.compile(r"(?<![\w:.])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:%\w+)?(?![\w:])", re.I)
-_HOME = re.compile(
-    r"((?:^|(?<=[^\w]))(?:/(?:var/|export/|usr/|mnt/[a-z]/)?(?:home|Users)/|[a-z]:[\\/]+Users[\\/]+))"
-    r"([^/\\:;,'\"<>|\s]+)",
+_MAC = re.compile(
+    r"(?<![0-9A-Za-z:-])[0-9a-f]{2}([:-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}(?![0-9A-Za-z:-])"
+    r"|(?<![\w.])(?=[0-9.]*[a-f])[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}(?![\w.])",
     re.IGNORECASE,
 )
-_MAC_TEMPORARY = re.compile(r"(?<=/var/folders/)([^/\s]+/[^/\s]+)")
-_PATH = re.compile(r"(?<![\w.~/-])[~/][^\s'\",;:]*/[^\s'\",;:]*")
+_UUID = re.compile(
+    r"(?<![0-9A-Za-z])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9A-Za-z])", re.I
+)
+_IPV4 = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?!\d|\.\d)")
+# As clouds name their machines.
+_IPV4_NAME = re.compile(r"(?<![0-9A-Za-z])(?:ip|ec2|host)-(?:\d{1,3}-){3}\d{1,3}(?!\d)", re.I)
+_IPV6 = re.compile(
+    r"(?<![0-9A-Za-z:.])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:%\w+)?(?![0-9A-Za-z:])", re.I
+)
+_LETTERS = r"[^/\\:;,'\"<>|\s]+"
+# The folder of a user, wherever the homes are: /Users, /nfs/home, C:\Users, \\Users (in JSON).
+# With spaces in it only where another folder follows; what is within a URL is none.
+_HOME = re.compile(
+    rf"((?:(?<![\w.~-])(?<!:/)(?!(?<=:)//)|(?<![A-Za-z])[a-z]:)[/\\]+(?:{_LETTERS}[/\\]+){{0,5}}?"
+    rf"(?:homes?\d?|Users)[/\\]+(?:\.[/\\]+)?)"
+    rf"({_LETTERS}(?: {_LETTERS}){{1,2}}(?=[/\\])|{_LETTERS})",
+    re.IGNORECASE,
+)
+# The home of a user by name; an installer leaves folders that begin so beside packages.
+_TILDE = re.compile(r"(?<![\w/\\~])~([^\W\d][\w.-]*)(?=/)")
+_MAC_TEMPORARY = re.compile(r"(?<=/var/folders/)([^/\s]+/[^/\s]+)", re.IGNORECASE)
+_PATH = re.compile(r"(?<![\w.~-])(?<!:/)[~/][^\s'\",;:]*/[^\s'\",;:]*")
 # Behind this, a path is about packages.
 _PACKAGES = re.compile(r"/(?:site-packages|dist-packages|python\d\.\d+|conda-meta)(?:/|$)")
 
+# What may stand behind a name that says that it is secret.
+_VALUES = (_BEARER, _ASSIGNED, _OPTION, _NETRC, _KEY, _COOKIE, _AUTH)
 _WORD = re.compile(r"[^\W_]+")
-_PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
-_ESCAPE = re.compile(
-    r"\\u\{?([0-9A-Fa-f]{4})\}?|\\x([0-9A-Fa-f]{2})|&#x([0-9A-Fa-f]{1,6});|&#(\d{1,7});"
-)
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{7,}={0,2}")
-# Null characters, and the marks that text in UTF-16 begins with, also as bytes one by one.
-_MARKS = re.compile("\0|\ufeff|\ufffe|\xff\xfe|\xfe\xff")
-# Pieces of it, between what may be separators: as base64 is written usually, or for URLs.
-_PIECES = tuple(re.compile(piece) for piece in (r"[^/]+", r"[^-_/]+", r"[^+/]+"))
-_HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{2}){5,}(?![0-9A-Za-z])")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
-_QUAD = re.compile(r"\d+(?:\.\d+){3}")
+_RELEASE = re.compile(r"(?:\d+!)?(\d+(?:\.\d+){3})(?![.\d])")
+_SPECIFIED = re.compile(r"[<>=!~]=?\s*(\d+(?:\.\d+){3})(?!\.?\d)")
 
 
 class Identity(Struct, frozen=True):
@@ -219,6 +251,7 @@ class Redactor:
         self._public = vocabulary()
         self._homes = sorted(known.homes, key=len, reverse=True)
         self._names: set[str] = set()
+        self._short: set[str] = set()
         self._secrets: set[str] = set()
         self._done: dict[str, str] = {}
         texts = list(dict.fromkeys(_texts(about)))
@@ -232,8 +265,8 @@ class Redactor:
                 self._learn_secret(value)
         self._compile()
         learnt = -1
-        while learnt != len(self._names) + len(self._secrets):
-            learnt = len(self._names) + len(self._secrets)
+        while learnt != self._learnt():
+            learnt = self._learnt()
             for text in texts:
                 self._learn(text)
             self._compile()
@@ -286,8 +319,11 @@ class Redactor:
 
     def _learn_name(self, name: str) -> None:
         name = unicodedata.normalize("NFC", name).strip().casefold()
-        if len(name) >= SHORTEST_NAME and name not in GENERIC and not name.isdigit():
-            self._names.add(name)
+        if name and name not in GENERIC and not name.isdigit():
+            (self._names if len(name) >= SHORTEST_NAME else self._short).add(name)
+
+    def _learnt(self) -> int:
+        return len(self._names) + len(self._short) + len(self._secrets)
 
     def _learn_secret(self, secret: str) -> None:
         if len(secret) >= SHORTEST_SECRET and secret.casefold() not in self._public:
@@ -303,22 +339,31 @@ class Redactor:
                     self._learn_secret(secret)
         if "/" in text or "\\" in text:
             for found in _HOME.finditer(text):
-                self._learn_name(found[2])
-        for pattern, group in ((_TOKEN, 0), (_BEARER, 1), (_ASSIGNED, 1), (_OPTION, 1)):
+                if _is_home(found):
+                    self._learn_name(found[2])
+                    self._learn_name(found[2].split()[0])
+            for found in _TILDE.finditer(text):
+                self._learn_name(found[1])
+        for found in _TOKEN.finditer(text):
+            if self._is_token(found):
+                self._learn_secret(found[0])
+        for pattern in _VALUES:
             for found in pattern.finditer(text):
-                if _is_value(found[group]):
-                    self._learn_secret(found[group])
+                if self._is_value(found):
+                    self._learn_secret(found[_held(found)])
         if depth < DEEPEST:
-            for _, _, inner in _inner(text):
+            for _, _, inner in encodings.inner(text):
                 self._learn(inner, depth + 1)
 
     def _compile(self) -> None:
         self._done.clear()
-        forms = {form for secret in self._secrets for form in _forms(secret)}
+        forms = {form for secret in self._secrets for form in encodings.forms(secret)}
         self._secret_pattern = _alternatives(forms)
         self._of_form = {
-            form.casefold(): secret for secret in self._secrets for form in _forms(secret)
+            form.casefold(): secret for secret in self._secrets for form in encodings.forms(secret)
         }
+        self._folder_words = self._short | (self._names & self._public)
+        self._short_pattern = _short_pattern(self._short)
         names = {form for name in self._names for form in _spellings(name)}
         pattern = "|".join(sorted((_name_pattern(name) for name in names), key=len, reverse=True))
         self._name_pattern = (
@@ -337,43 +382,81 @@ class Redactor:
             )
         if "://" in text:
             text = _URL.sub(self._url, text)
-        text = _TOKEN.sub(lambda found: self._instead("secret", found[0]), text)
-        for pattern in (_BEARER, _ASSIGNED, _OPTION):
+        text = _TOKEN.sub(self._token, text)
+        for pattern in _VALUES:
             text = pattern.sub(self._assigned, text)
         if "@" in text:
+            text = _LOGIN.sub(lambda found: self._instead("url", found[0]), text)
             text = _MAIL.sub(self._mail, text)
         text = self._addresses(text)
         text = self._places(text)
+        if self._short_pattern is not None:
+            text = self._short_pattern.sub(self._named, text)
         if self._name_pattern is not None:
             text = self._name_pattern.sub(self._name, text)
         return text
 
     def _mail(self, found: re.Match[str]) -> str:
-        """An e-mail address; what looks like one in ``git@host`` is everybody's."""
-        return found[0] if found[0].startswith("git@") else self._instead("mail", found[0])
+        """An e-mail address; what looks like one in ``git@host`` may be everybody's."""
+        user, _, host = found[0].partition("@")
+        if user == "git" and host.casefold() in _EVERYBODYS_HOSTS:
+            return found[0]
+        return self._instead("mail", found[0])
 
     def _url(self, found: re.Match[str]) -> str:
         """A URL with credentials: its host and path are as private as they are."""
-        if found[1].lower() in ("ssh", "git+ssh") and found[2] == "git":
+        everybodys = _host(found[3]).casefold() in _EVERYBODYS_HOSTS
+        if found[1].lower() in ("ssh", "git+ssh") and found[2] == "git" and everybodys:
             return found[0]
         return f"{found[1]}://{self._instead('url', found[2] + '@' + found[3])}"
 
+    def _token(self, found: re.Match[str]) -> str:
+        return self._instead("secret", found[0]) if self._is_token(found) else found[0]
+
+    def _is_token(self, found: re.Match[str]) -> bool:
+        """Whether what begins like a token is one: ``hf_transfer`` and ``HF_HOME`` are names."""
+        if found["hub"] is None:
+            return True
+        word = found["hub"].partition("_")[2]
+        if word.casefold() in self._public:
+            return False
+        if len(word) >= 16 or any(letter.isdigit() for letter in word):
+            return True
+        within = found.string[found.end() :].startswith("_")
+        mixed = not (word.islower() or word.isupper())
+        return mixed or (len(word) >= 10 and not within)
+
     def _assigned(self, found: re.Match[str]) -> str:
-        value = found[1]
-        if not _is_value(value):
+        if not self._is_value(found):
             return found[0]
-        start = found.start(1) - found.start(0)
-        return found[0][:start] + self._instead("secret", value) + found[0][start + len(value) :]
+        group = _held(found)
+        start, end = found.start(group) - found.start(), found.end(group) - found.start()
+        return found[0][:start] + self._instead("secret", found[group]) + found[0][end:]
+
+    def _is_value(self, found: re.Match[str]) -> bool:
+        """Whether what stands behind ``token=`` is a token and not code or a word."""
+        value = found[_held(found)]
+        if value.startswith("redacted-"):
+            return False
+        called = (found.groupdict().get("called") or "").casefold()
+        if "passw" in called and value.isdigit():
+            return True
+        # The number of a token is not a secret: pad_token=151643.
+        if _NO_SECRET.fullmatch(value) or (called.endswith("token") and value.isdigit()):
+            return False
+        words = [word.casefold() for word in _WORD.findall(value)]
+        named = value.islower() and all(word in self._public for word in words)
+        return any(letter.isdigit() for letter in value) or not named
 
     def _addresses(self, text: str) -> str:
         if text.count(".") >= 3:
             text = _IPV4.sub(self._address, text)
         if text.count(":") >= 2:
             text = _IPV6.sub(self._address, text)
-            text = _MAC.sub(lambda found: self._instead("address", found[0]), text)
-        elif text.count("-") >= 5:
-            text = _MAC.sub(lambda found: self._instead("address", found[0]), text)
-        return text
+        if text.count("-") >= 4:
+            text = _IPV4_NAME.sub(lambda found: self._instead("address", found[0]), text)
+            text = _UUID.sub(lambda found: self._instead("id", found[0]), text)
+        return _MAC.sub(lambda found: self._instead("address", found[0]), text)
 
     def _address(self, found: re.Match[str]) -> str:
         words = found[0]
@@ -395,33 +478,43 @@ class Redactor:
                 pattern = rf"(?<![\w.~-]){re.escape(home)}(?![\w.-])"
                 text = re.sub(pattern, "~", text)
         text = _HOME.sub(self._home, text)
-        if "/var/folders/" in text:
+        if "/var/folders/" in text.lower():
             text = _MAC_TEMPORARY.sub(lambda found: self._instead("folder", found[0]), text)
-        common = self._names & self._public
-        if common and _PATH.search(text):
-            text = _PATH.sub(lambda found: self._folders(found[0], common), text)
+        text = _TILDE.sub(self._tilde, text)
+        if self._folder_words and _PATH.search(text):
+            text = _PATH.sub(lambda found: self._folders(found[0]), text)
         return text
 
     def _home(self, found: re.Match[str]) -> str:
-        name = found[2]
-        if name.startswith("redacted-") or name.casefold() == "shared":
-            return found[0]
-        return found[1] + self._instead("name", name)
+        return found[1] + self._instead("name", found[2]) if _is_home(found) else found[0]
 
-    def _folders(self, path: str, names: set[str]) -> str:
+    def _tilde(self, found: re.Match[str]) -> str:
+        name = found[1]
+        return found[0] if name.startswith("redacted-") else "~" + self._instead("name", name)
+
+    def _named(self, found: re.Match[str]) -> str:
+        return self._instead("name", found[0])
+
+    def _folders(self, path: str) -> str:
         """A path without folders that are called like the user, as long as it is about no package.
 
         The last part stays: it may be a module, of which checks speak by its name alone.
         """
+        start, between, end_of_it = path.rpartition("//")
+        if between:  # two paths, one put behind the other
+            return f"{self._folders(start)}/{self._folders('/' + end_of_it)}"
         packages = _PACKAGES.search(path)
         end = packages.start() if packages else path.rfind("/")
-        parts = path[:end].split("/")
-        return (
-            "/".join(
-                self._instead("name", part) if part.casefold() in names else part for part in parts
-            )
-            + path[end:]
-        )
+        return re.sub(r"(?<=/)[^/]+", self._folder, path[:end]) + path[end:]
+
+    def _folder(self, found: re.Match[str]) -> str:
+        folded = found[0].casefold()
+        if folded in self._folder_words:
+            return self._instead("name", folded)
+        first, *rest = re.split(r"(?<=[-_. ])", folded, maxsplit=1)
+        if rest and first[:-1] in self._short:
+            return self._instead("name", first[:-1]) + found[0][len(first) - 1 :]
+        return found[0]
 
     def _name(self, found: re.Match[str]) -> str:
         word = unicodedata.normalize("NFC", found[0]).casefold()
@@ -437,7 +530,7 @@ class Redactor:
         if depth >= DEEPEST:
             return text
         result, end = [], 0
-        for start, stop, inner in _inner(text):
+        for start, stop, inner in encodings.inner(text):
             if start < end:
                 continue
             plain = self._plain(self._decoded(inner, depth + 1))
@@ -447,80 +540,22 @@ class Redactor:
         return "".join([*result, text[end:]])
 
 
-@functools.lru_cache(maxsize=200_000)
-def _inner(text: str) -> tuple[tuple[int, int, str], ...]:
-    """What parts of a text (from, to) are when they are decoded; longer parts first."""
-    return tuple(_parts(text))
-
-
-def _parts(text: str) -> Iterator[tuple[int, int, str]]:
-    if "\0" in text:
-        yield 0, len(text), _MARKS.sub("", text)
-    if "%" in text and _PERCENT.search(text):
-        yield 0, len(text), unquote(text, errors="replace")
-    if ("\\" in text or "&#" in text) and _ESCAPE.search(text):
-        yield 0, len(text), _ESCAPE.sub(_unescaped, text)
-    if len(text) < 7:
-        return
-    for found in _HEX.finditer(text):
-        decoded = _readable(bytes.fromhex(found[0]))
-        if decoded is not None:
-            yield found.start(), found.end(), decoded
-    for found in _BASE64.finditer(text):
-        if found[0].islower() and found[0].isalpha():
-            continue  # a word: in base64, letters make capitals and digits
-        yield from _from_base64(found.start(), found[0])
-
-
-def _from_base64(start: int, run: str) -> Iterator[tuple[int, int, str]]:
-    """What a run of letters is as base64; also a part of it, between what may be separators."""
-    pieces = {(0, len(run))}
-    for pieces_between in _PIECES:
-        pieces |= {found.span() for found in pieces_between.finditer(run)}
-    for first, last in sorted(pieces, key=lambda piece: piece[0] - piece[1]):
-        piece = run[first:last].rstrip("=").replace("-", "+").replace("_", "/")
-        if len(piece) < 6 or len(piece) % 4 == 1:
-            continue
-        with contextlib.suppress(ValueError, binascii.Error):
-            decoded = _readable(base64.b64decode(piece + "=" * (-len(piece) % 4)))
-            if decoded is not None:
-                yield start + first, start + last, decoded
-
-
-def _readable(data: bytes) -> str | None:
-    """The text that these bytes are, if they are one."""
-    encodings = ["utf-8"]
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        encodings = ["utf-16"]
-    elif len(data) >= 8 and data[1::2].count(0) > len(data) // 3:
-        encodings = ["utf-16-le"]
-    elif len(data) >= 8 and data[::2].count(0) > len(data) // 3:
-        encodings = ["utf-16-be"]
-    for encoding in encodings:
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if all(letter.isprintable() or letter in "\r\n\t" for letter in text):
-            return text
-    return None
-
-
 def _tidy(text: str) -> str:
     return " ".join(text.split()) if not text.isprintable() else text
 
 
-def _unescaped(found: re.Match[str]) -> str:
-    digits = found[1] or found[2] or found[3]
-    number = int(digits, 16) if digits else int(found[4])
-    return chr(number) if number < 0x110000 and not 0xD800 <= number < 0xE000 else found[0]
+def _held(found: re.Match[str]) -> str:
+    """The group that has the value."""
+    return "quoted" if found.groupdict().get("quoted") is not None else "bare"
 
 
-def _is_value(text: str) -> bool:
-    """Whether what stands behind ``token=`` is a token rather than code or a word of a sentence."""
-    if text.startswith("redacted-") or _NO_SECRET.fullmatch(text):
-        return False
-    return any(letter.isdigit() for letter in text) or not text.islower()
+def _is_home(found: re.Match[str]) -> bool:
+    """Whether what looks like somebody's home is one, and not everybody's or in a package."""
+    return not (
+        found[2].startswith("redacted-")
+        or found[2].casefold() == "shared"
+        or _PACKAGES.search(found[1])
+    )
 
 
 def _of_url(found: re.Match[str]) -> list[str]:
@@ -530,36 +565,15 @@ def _of_url(found: re.Match[str]) -> list[str]:
     """
     parts = [part for part in found[2].split(":") if part not in _EVERYBODYS_USERS]
     secrets = [form for part in parts for form in (part, unquote(part)) if form]
-    host = re.split(r"[/?#:]", found[3], maxsplit=1)[0]
+    host = _host(found[3])
     if host and host.lower() not in _EVERYBODYS_HOSTS:
         secrets.append(host)
     return list(dict.fromkeys(secrets))
 
 
-def _forms(secret: str) -> set[str]:
-    """The ways to write a secret that are found as they stand, whatever stands around them."""
-    forms = {
-        secret,
-        quote(secret, safe="", errors="surrogatepass"),
-        json.dumps(secret)[1:-1],
-        "".join(f"\\u{ord(letter):04x}" for letter in secret),
-        "\0".join(secret),
-        secret[::-1],
-    }
-    for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
-        data = secret.encode(encoding, "surrogatepass")
-        forms.add("".join(f"%{byte:02x}" for byte in data))
-        forms.add(data.hex())
-        for shift in range(3):
-            # The letters of base64 that depend on nothing before or behind the secret.
-            encoded = base64.b64encode(bytes(shift) + data).decode()
-            first = -(-shift * 8 // 6)
-            last = (shift + len(data)) * 8 // 6
-            forms |= {
-                encoded[first:last],
-                encoded[first:last].replace("+", "-").replace("/", "_"),
-            }
-    return forms
+def _host(rest: str) -> str:
+    """The host of a URL, from what stands behind its credentials."""
+    return re.split(r"[/?#:]", rest, maxsplit=1)[0]
 
 
 def _alternatives(forms: Iterable[str]) -> re.Pattern[str] | None:
@@ -570,6 +584,18 @@ def _alternatives(forms: Iterable[str]) -> re.Pattern[str] | None:
 def _spellings(name: str) -> set[str]:
     """A name composed and decomposed: file systems differ in how they write letters with marks."""
     return {unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)}
+
+
+def _short_pattern(names: Iterable[str]) -> re.Pattern[str] | None:
+    """Names too short to be looked for anywhere, where only a user's name can be meant."""
+    any_of = "|".join(map(re.escape, sorted(names)))
+    if not any_of:
+        return None
+    return re.compile(
+        rf"(?:(?<=~)|(?<=\b(?:user|host)[=:])|(?<=\b(?:login|owner)[=:]))(?:{any_of})(?!\w)"
+        rf"|(?<![\w.])(?:{any_of})(?=@\w)",
+        re.IGNORECASE,
+    )
 
 
 def _name_pattern(name: str) -> str:
@@ -616,8 +642,7 @@ def _packages(value: object) -> tuple[frozenset[str], frozenset[str]]:
         if isinstance(item, Mapping):
             if {"name", "version", "requires"} <= item.keys() and _NAME.fullmatch(item["name"]):
                 words.update(_WORD.findall(str(item["name"]).casefold()))
-                for text in (item["version"], *(item["requires"] or ())):
-                    quads.update(_QUAD.findall(str(text)))
+                quads.update(_quads(item))
             if isinstance(item.get("modules"), Mapping):
                 for name in item["modules"]:
                     if _NAME.fullmatch(name):
@@ -630,6 +655,20 @@ def _packages(value: object) -> tuple[frozenset[str], frozenset[str]]:
 
     add(value)
     return frozenset(words), frozenset(quads)
+
+
+def _quads(distribution: Mapping[str, Any]) -> Iterator[str]:
+    """The versions that look like addresses, where they are versions by what else is there.
+
+    The folder of a distribution's metadata is called after its version too; a requirement has it
+    behind a comparison.
+    """
+    folder = str(distribution.get("metadata") or "").rpartition("/")[2]
+    version = _RELEASE.match(str(distribution["version"]))
+    if version is not None and f"-{version[0]}" in folder:
+        yield version[1]
+    for requirement in distribution["requires"] or ():
+        yield from _SPECIFIED.findall(str(requirement).partition(";")[0].partition(" @ ")[0])
 
 
 def redactor(facts: Facts, known: Identity, *more: msgspec.Struct) -> Redactor:

@@ -1,7 +1,8 @@
 """Saved facts: a file of facts, or a bundle, from somebody else's machine. Hostile until read.
 
 A bundle is a zip of a few JSON files (see ``doctor/support/bundle.py``). It is read in memory and
-never unpacked: no name in it becomes a path. What is too much for facts is refused before it is judged.
+never unpacked: no name in it becomes a path. What is too much for facts is refused before it is
+judged.
 """
 
 from __future__ import annotations

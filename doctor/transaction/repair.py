@@ -10,6 +10,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
@@ -32,7 +33,7 @@ from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding
 from doctor.hub import model_files, pull
-from doctor.look import Looking, look
+from doctor.look import Ask, look, looking
 from doctor.memory import device, profile_file, profiles, watch
 from doctor.packages import recipes, sources, uv, wheels
 from doctor.packages.requirements import installed
@@ -138,7 +139,14 @@ class Repair:
         if self._request.may_fetch:
             ask = pull.ask
             self._say("Asking the Hub, and holding the model's files against what it has …")
-        return look(self._request.target, self._request.model, self._variables, ask=ask)
+        with self._looking(self._request.model, ask) as seen:
+            return seen()
+
+    def _looking(
+        self, model: str, ask: Ask | None = None
+    ) -> AbstractContextManager[Callable[[], Facts]]:
+        """Begin to look; see ``look.looking``."""
+        return looking(self._request.target, model, self._variables, ask=ask)
 
     def run_held(self, facts: Facts, prefix: str) -> FixReport:
         """The same, for who holds the lock on the environment."""
@@ -161,7 +169,9 @@ class Repair:
         errors = examination.errors()
         if self._request.may_fetch and facts.hub is not None and facts.hub.trouble is not None:
             raise Refused(*pull.of_trouble(facts.hub.trouble))
-        fetched = pull.action(facts, errors) if self._request.may_fetch else None
+        fetched = None
+        if self._request.may_fetch:
+            fetched = pull.action(facts, errors) or pull.surplus(facts, errors)
         by_hand = [
             finding
             for finding in errors
@@ -183,7 +193,10 @@ class Repair:
                     return self._report("declined", "you said no")
             else:
                 known = None if elsewhere else last_proof.recall(facts, prefix)
-                if (known is not None and known.unchanged) or self._request.dry_run:
+                proven = (
+                    known is not None and known.unchanged and last_proof.is_of_model(facts, prefix)
+                )
+                if proven or self._request.dry_run:
                     return self._report("nothing-to-do", None)
             self._say("No check finds an error; proving it with a generation …")
             failure = self._prove(facts)
@@ -334,9 +347,9 @@ class Repair:
         facts; what they did from the moment that the files were listed, in the files. Raises
         ``Refused`` where there is such a thing.
         """
-        with Looking(self._request.target, self._request.model, self._variables) as begun:
+        with self._looking(self._request.model) as seen:
             record.keep()
-            now = begun.facts()
+            now = seen()
         if plan.fingerprint(now) != made.fingerprint or record.changed_by_others():
             raise Refused(
                 "The environment was changed by something else while the plan was made.",
@@ -391,10 +404,9 @@ class Repair:
         """
         self._stop.check()
         self._say("Checking again, and proving it with a generation …")
-        model = self._overlay or self._request.model
-        with Looking(self._request.target, model, self._variables) as begun:
+        with self._looking(self._overlay or self._request.model) as seen:
             proof_of_ours = self._generate()
-            facts = begun.facts()
+            facts = seen()
         examination = registry.examine(facts, registry.names())
         self._after = check_report(facts, examination, PlanReport(actions=()), 0.0)
         errors = remaining(examination)

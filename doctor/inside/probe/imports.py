@@ -16,10 +16,9 @@ import sys
 
 import source
 import statements
+from followed import FOLLOWED
 from modules import Finder
 from notes import Notes, read
-
-FOLLOWED = frozenset({"mlx", "mlx_lm", "mlx_vlm", "transformers", "huggingface_hub", "tokenizers"})
 
 # Of these only the package's own file is followed: torch imports some two thousand modules.
 SHALLOW = frozenset({"torch"})
@@ -71,6 +70,10 @@ class Doubt:
         self.tops = {name.partition(".")[0] for name in modules}
         self._paths = set(modules.values())
 
+    def described(self) -> list:
+        """What it is about, as something that JSON can hold."""
+        return [self.modules, sorted(self.whole), sorted(self.around)]
+
     def about(self, importer: str, module: str, name: str | None) -> bool:
         """Whether a problem is one that these modules make."""
         return (
@@ -105,7 +108,9 @@ def follow(
     ``incomplete`` are further top-level modules to follow into, ``closed`` those that are there and
     that transformers takes for absent.
     """
-    tracer = Tracer(finder, notes, FOLLOWED | set(incomplete), doubt or Doubt({}), closed)
+    doubt = doubt or Doubt({})
+    tracer = Tracer(finder, notes, FOLLOWED | set(incomplete), doubt, closed)
+    tracer.asked = [starts, sorted(incomplete), sorted(closed), *doubt.described()]
     for start in starts:
         tracer.load(start, ("the doctor", 0))
     return tracer
@@ -587,6 +592,7 @@ class Tracer:
         self._surely_followed = followed
         self._followed = followed | doubt.around
         self._doubt = doubt
+        self.asked: list = []  # what it was made to follow
         self._files_around: set[str] = set()
         self._loaded: dict[str, dict | None] = {}
         self._standard: dict[str, bool] = {}
@@ -609,11 +615,10 @@ class Tracer:
         return {f"{module}.{name}" for module, name in self._named}
 
     def summary(self) -> dict:
-        """``{"reached", "problems", "unknown", "modules", "attempted", "taken"}``.
+        """``{"reached", "problems", "unknown", "modules", "attempted"}``.
 
-        ``modules`` gives the files of all modules that are loaded, ``taken`` the names that are
-        imported from them, as ``module.name``. With a doubt, ``attempted`` has the modules whose
-        failure would be caught.
+        ``modules`` gives the files of all modules that are loaded. With a doubt, ``attempted`` has
+        the modules whose failure would be caught.
         """
         return {
             "reached": sorted(self.reached),
@@ -621,7 +626,6 @@ class Tracer:
             "unknown": self.unknown,
             "modules": self.modules(),
             "attempted": sorted(self.attempted),
-            "taken": self.taken(),
         }
 
     def has(self, module: str) -> bool:
@@ -776,7 +780,7 @@ class Tracer:
         if any("*" in (names or ()) for _, _, _, names, *_ in stub["imports"]):
             return False
         return not any(
-            os.path.exists(os.path.join(folder, name + end)) for end in (".pyi", "/__init__.pyi")
+            self._notes.watch(os.path.join(folder, name + end)) for end in (".pyi", "/__init__.pyi")
         )
 
     def _is_made(self, name: str) -> bool:
@@ -808,8 +812,10 @@ class Tracer:
 
     def _text(self, module: str) -> str:
         found = self._finder.find(module)
-        source_file = found is not None and found["origin"].endswith(".py")
-        return (read(found["origin"]) if found and source_file else None) or ""
+        if found is None or not found["origin"].endswith(".py"):
+            return ""
+        self._notes.watch(found["origin"])
+        return read(found["origin"]) or ""
 
     def take(self, module: str, name: str, place: tuple[str, int]) -> None:
         """Import one name from a module that is there."""
@@ -900,11 +906,7 @@ class Tracer:
         """Where transformers takes an auto class from: it lists its models only when it runs."""
         if module == "transformers" and name.startswith("Auto"):
             folder = os.path.join(os.path.dirname(origin), "models", "auto")
-            try:
-                files = sorted(os.listdir(folder))
-            except OSError:
-                return None
-            for file in files:
+            for file in sorted(self._finder.names(folder)):
                 if file.endswith(".py"):
                     summary = self._notes.of(os.path.join(folder, file), summarise)
                     if summary and name in summary["defines"]:
