@@ -149,6 +149,8 @@ def plan(report: PlanReport, out: Paper) -> None:
             )
     for source in report.sources:
         out.line(f"From {source.line()}", indent=2)
+    for build in report.builds:
+        out.line(f"Built from source, by its own programs: {build.line()}", indent=2)
     if report.download_bytes:
         out.line(f"To fetch: {report.download_bytes / 1e6:.0f} MB at most", indent=2)
     if report.disk_bytes:
