@@ -19,9 +19,8 @@ from doctor.estimate.speed import tokens_per_second
 from doctor.estimate.tape import CPU, METAL_LARGE, METAL_SMALL, Evaluator, Tape
 from doctor.estimate.terms import Estimate, Job, Library, NotEstimable, Phases, WeightSizes
 
-# A prompt is cut into chunks of 2,048 tokens since mlx-vlm 0.3.10 where it is longer, and since
-# 0.7.0 always, so that the words' scores of the prompt are no longer worked out.
-CHUNK = 2_048
+# A prompt is cut into chunks since mlx-vlm 0.3.10 where it is longer than one, and since 0.7.0 always,
+# so that the words' scores of the prompt are no longer worked out.
 CHUNKS_SINCE, CHUNKS_ALWAYS_SINCE = (0, 3, 10), (0, 7, 0)
 # Before, Gemma 3 loaded a head that lies beside its tied table (measured with 0.6.3 and 0.7.10).
 HEAD_DROPPED_SINCE = (0, 7, 0)
@@ -98,7 +97,7 @@ def predict(
     # Pictures go through the tower one after another: the largest sets the peak.
     largest = max(sights, key=lambda sight: sight.sequences * sight.patches, default=None)
     vision = 0.0 if largest is None else _vision(setting, largest, pixels)
-    prefill = _prefill(setting, tokens, pixels, width)
+    prefill = _prefill(setting, job.prefill_step_size, tokens, pixels, width)
     most = tokens + job.max_tokens
     bits = job.kv_bits if most > job.quantized_kv_start else None
     cache = cache_bytes(setting, most, width, bits)
@@ -164,19 +163,19 @@ def _vision(setting: Setting, sight: Sight, pixels: float) -> float:
     return tape.peak()
 
 
-def _prefill(setting: Setting, tokens: int, pixels: float, width: int) -> float:
+def _prefill(setting: Setting, step: int, tokens: int, pixels: float, width: int) -> float:
     """The higher of the first and the last chunk of the prompt."""
     text, weights, family_ = setting.architecture.text, setting.weights, setting.family
     always = setting.mlx_vlm >= CHUNKS_ALWAYS_SINCE and not family_.whole_prompt
-    cut = always or (setting.mlx_vlm >= CHUNKS_SINCE and tokens > CHUNK)
+    cut = always or (setting.mlx_vlm >= CHUNKS_SINCE and tokens > step)
     cut = cut and not family_.whole_prompt and tokens > 1
     chunks = [(tokens, 0)]
     if cut:
         most = tokens - 1
-        last = (most - 1) // CHUNK * CHUNK
-        chunks = [(min(CHUNK, most), 0), (most - last, last)]
-        if last >= CHUNK:
-            chunks.append((CHUNK, last - CHUNK))
+        last = (most - 1) // step * step
+        chunks = [(min(step, most), 0), (most - last, last)]
+        if last >= step:
+            chunks.append((step, last - step))
     peaks = []
     for count, before in chunks:
         held = cache_bytes(setting, before, width, None) if before else 0
