@@ -26,7 +26,10 @@ class Text:
     """The language model. ``kinds`` says of each layer ``full``, ``sliding`` or ``state``.
 
     ``state`` layers (linear attention, convolutions) keep a state of fixed size in place of a KV
-    cache. ``kv_width`` is what one token adds to the cache of one layer, in elements.
+    cache: ``state_bytes`` each. Where they are gated delta networks, ``delta_keys`` and
+    ``delta_values`` are the widths of their keys (as of their queries) and values, else 0.
+    ``kv_width`` is what one token adds to the cache of one layer, in elements; ``query_gates`` tells
+    that the queries' matrix makes a gate beside each.
     """
 
     type: str
@@ -43,6 +46,10 @@ class Text:
     window: int | None
     kv_width: int
     query_norms: bool
+    query_gates: bool
+    delta_keys: int
+    delta_values: int
+    state_bytes: int
     experts: int
     experts_used: int
     expert_intermediate: int
@@ -197,6 +204,7 @@ def _text(config: Config) -> Text:
     if rank:
         nope = number(merged, ("qk_nope_head_dim",), MOST_WIDTH, 0) or head_dim
         head_dim = nope + rotary
+    keys, values, state = _delta(merged)
     return Text(
         type=kind,
         layers=layers,
@@ -212,12 +220,31 @@ def _text(config: Config) -> Text:
         window=number(merged, ("sliding_window",), 2**40, 0) or None,
         kv_width=rank + rotary if rank else 2 * kv_heads * head_dim,
         query_norms=kind.startswith(("qwen3", "gemma3", "gemma4", "glm4v_moe_text")),
+        query_gates=keys > 0 and merged.get("attn_output_gate") is not False,
+        delta_keys=keys,
+        delta_values=values,
+        state_bytes=state or heads * head_dim * 128 * 2,
         experts=(experts or 0) if (used or experts) else 0,
         experts_used=used or 0,
         expert_intermediate=expert or intermediate,
         shared_intermediate=shared,
         dense_layers=min(dense or 0, layers),
     )
+
+
+def _delta(merged: Config) -> tuple[int, int, int]:
+    """A gated delta network's widths of keys and of values, and its state in bytes; else zeros.
+
+    The state is a float32 matrix for each head of values (mlx_vlm/models/qwen3_5/gated_delta.py);
+    the few inputs that its convolution keeps are as nothing beside it.
+    """
+    heads = number(merged, ("linear_num_value_heads",), MOST_EXPERTS) or 0
+    size = number(merged, ("linear_value_head_dim",), MOST_WIDTH) or 0
+    key_heads = number(merged, ("linear_num_key_heads",), MOST_EXPERTS) or 0
+    key_size = number(merged, ("linear_key_head_dim",), MOST_WIDTH) or 0
+    if not (heads and size and key_heads and key_size):
+        return 0, 0, 0
+    return key_heads * key_size, heads * size, heads * size * key_size * 4
 
 
 def _largest(value: object) -> object:

@@ -24,6 +24,11 @@ def bits_of(config: Mapping[str, object]) -> float | None:
     return bits + extra / group
 
 
+def mode_of(config: Mapping[str, object]) -> str:
+    """MLX's mode of quantisation; ``affine`` where none is named."""
+    return word(section(config, "quantization", "quantization_config"), "mode") or "affine"
+
+
 def weights_of_config(config: Mapping[str, object], quantised_vision: bool = False) -> WeightSizes:
     """The weights that a model of this config has. Raises ``NotEstimable`` as ``read`` does."""
     architecture = read(config)
@@ -59,10 +64,12 @@ def _dense(text: Text) -> float:
     total = 0.0
     size = text.heads * text.head_dim
     for layer, kind in enumerate(text.kinds):
-        if kind == "state":
+        if kind == "state" and text.delta_keys:
+            total += text.hidden * (2 * text.delta_keys + 3 * text.delta_values)
+        elif kind == "state":
             total += 4 * text.hidden * size
         else:
-            total += text.hidden * (2 * size + text.kv_width)
+            total += text.hidden * ((3 if text.query_gates else 2) * size + text.kv_width)
         if text.experts and layer >= text.dense_layers:
             total += text.hidden * (text.experts + 3 * text.shared_intermediate)
         else:

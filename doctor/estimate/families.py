@@ -40,7 +40,7 @@ FAMILIES: dict[str, Family] = {
     "qwen3_5": Family(QWEN, by_hand=True),
     "qwen3_5_moe": Family(QWEN, by_hand=True),
     "glm4v": Family(replace(QWEN, mean=False, bias=False), by_hand=True),
-    "glm4v_moe": Family(replace(QWEN, mean=False, bias=False), by_hand=True),
+    "glm4v_moe": Family(replace(QWEN, mean=False, bias=False, unfused=True), by_hand=True),
     "kimi_vl": Family(replace(QWEN, mask=True), wide_vision=True, wide_text=True),
     "gemma3": Family(SIGLIP),
     "paligemma": Family(SIGLIP, wide_text=True, softcap=True, whole_prompt=True),

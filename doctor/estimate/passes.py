@@ -23,7 +23,8 @@ class Tower:
     keys and values come from one matrix, ``mean`` that its norms take the mean off, ``bias`` that
     its matrices have one. ``padded`` tells that narrow heads are widened for the fused kernel,
     ``mask`` that there is a dense mask of all patches, ``mask_each`` that every layer makes one,
-    ``unfused`` that its attention writes out its scores wherever it runs.
+    ``unfused`` that its attention writes out its scores wherever it runs: by hand, or by a mask that one
+    picture fills whole, of which MLX makes a copy for each head (a broadcast has no rows of its own).
     """
 
     rotary: int = 0
@@ -152,7 +153,10 @@ def text_pass(
             mixed = _attend(kernels, text, normed, tokens, before, layer, by_hand, last, caches)
         if last:
             break
-        out = kernels.linear(mixed, tokens, text.heads * text.head_dim, text.hidden)
+        inner = text.heads * text.head_dim
+        if text.kinds[layer] == "state" and text.delta_keys:
+            inner = text.delta_values
+        out = kernels.linear(mixed, tokens, inner, text.hidden)
         x = tape.reuse(out, x)
         normed = kernels.norm(x, tokens, text.hidden)
         down = (
@@ -185,7 +189,8 @@ def _attend(
 ) -> int:
     tape = kernels.tape
     size, kv = text.heads * text.head_dim, text.kv_width / 2
-    query = normed if last else kernels.linear(normed, tokens, text.hidden, size)
+    gates = 2 if text.query_gates else 1
+    query = normed if last else kernels.linear(normed, tokens, text.hidden, gates * size)
     key = kernels.linear(normed, tokens, text.hidden, int(kv))
     value = kernels.linear(normed, tokens, text.hidden, int(kv))
     for array in (query, key, value):
@@ -228,18 +233,29 @@ def _attend(
 
 
 def _state(kernels: Kernels, text: Text, normed: int, tokens: int) -> int:
-    """A layer that keeps a state: as wide as attention's queries, keys and values together.
+    """A layer that keeps a state in place of a cache.
 
-    A gated delta rule works on float32 queries and keys (``gated_delta.py``).
+    A gated delta network as mlx_vlm/models/qwen3_5/language.py writes it; anything else is taken
+    to be as wide as attention's queries, keys and values together.
     """
-    run = kernels.tape.run
-    size = tokens * text.heads * text.head_dim
-    mixed = kernels.linear(normed, tokens, text.hidden, 3 * text.heads * text.head_dim)
-    mixed = run(mixed, elements=3 * size, width=kernels.width)
-    query = run(mixed, elements=size, width=4)
-    key = run(mixed, elements=size, width=4)
-    out = run(query, key, mixed, elements=size, width=4)
-    return run(out, elements=size, width=kernels.width)
+    run, width = kernels.tape.run, kernels.width
+    if not text.delta_keys:
+        size = tokens * text.heads * text.head_dim
+        mixed = kernels.linear(normed, tokens, text.hidden, 3 * text.heads * text.head_dim)
+        mixed = run(mixed, elements=3 * size, width=width)
+        return run(mixed, elements=size, width=width)
+    keys, values = text.delta_keys, text.delta_values
+    mixed = kernels.linear(normed, tokens, text.hidden, 2 * keys + values)
+    gate = kernels.linear(normed, tokens, text.hidden, values)
+    mixed = run(mixed, elements=tokens * (2 * keys + values), width=width)  # joined to the last
+    mixed = run(mixed, elements=tokens * (2 * keys + values), width=width)  # the convolution
+    mixed = kernels.tape.reuse(mixed)
+    query = run(mixed, elements=tokens * keys, width=width, dispatches=6)
+    key = run(mixed, elements=tokens * keys, width=width, dispatches=6)
+    value = run(mixed, elements=tokens * values, width=width)
+    out = run(query, key, value, elements=tokens * values, width=width)
+    out = run(out, elements=tokens * values, width=width)
+    return kernels.tape.reuse(out, gate)
 
 
 def _feed_forward(kernels: Kernels, text: Text, x: int, tokens: int, width: int) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from doctor.estimate.architecture import Architecture, read
-from doctor.estimate.counting import bits_of
+from doctor.estimate.counting import bits_of, mode_of
 from doctor.estimate.families import EXACT, Family, family
 from doctor.estimate.kernels import Kernels
 from doctor.estimate.passes import MOST_ON_TAPE, cache_tokens, text_pass, vision_pass
@@ -21,6 +21,7 @@ from doctor.estimate.terms import Estimate, Job, Library, NotEstimable, Phases, 
 
 # A prompt is cut into chunks since mlx-vlm 0.3.10 where it is longer than one, and since 0.7.0 always,
 # so that the words' scores of the prompt are no longer worked out.
+JOINED_SINCE, JOINED_UNTIL = (0, 6, 0), (0, 7, 0)
 CHUNKS_SINCE, CHUNKS_ALWAYS_SINCE = (0, 3, 10), (0, 7, 0)
 # Before, Gemma 3 loaded a head that lies beside its tied table (measured with 0.6.3 and 0.7.10).
 HEAD_DROPPED_SINCE = (0, 7, 0)
@@ -41,6 +42,7 @@ class Setting:
     fused: bool
     mlx: tuple[int, ...]
     mlx_vlm: tuple[int, ...]
+    affine: bool
 
 
 def release(version: str | None) -> tuple[int, ...]:
@@ -78,6 +80,7 @@ def estimate(
         fused=library.backend != "cpu",
         mlx=release(library.mlx),
         mlx_vlm=mlx_vlm,
+        affine=mode_of(config) == "affine",
     )
     seen = [see(architecture, preprocessor or {}, *size) for size in job.images]
     sights = [sight for sight, _ in seen]
@@ -103,7 +106,7 @@ def predict(
     cache = cache_bytes(setting, most, width, bits)
     rest = tokens * text.hidden * width + pixels
     # One cache after another is copied into a larger one, and both are there for a moment.
-    decode = weights.total + rest + cache + cache / max(1, text.layers)
+    decode = weights.total + rest + cache + cache / max(1, text.layers) + _joined(setting)
     phases = Phases(
         load=weights.total,
         vision=int(max(vision, weights.total)),
@@ -214,6 +217,24 @@ def _weight_width(weights: WeightSizes) -> float:
     return weights.width if weights.bits is None else weights.bits / 8
 
 
+def _joined(setting: Setting) -> float:
+    """What decoding makes of the inward matrices of gated delta networks, in bytes.
+
+    ``_decode_quantized_linears_fused`` (mlx_vlm/models/qwen3_5/language.py) joins them layer by
+    layer, and keeps the result beside the weights; only those of the affine mode have offsets.
+    """
+    text, bits = setting.architecture.text, setting.weights.bits
+    if (
+        not text.delta_keys
+        or bits is None
+        or not setting.affine
+        or not JOINED_SINCE <= setting.mlx_vlm < JOINED_UNTIL
+    ):
+        return 0
+    width = 2 * text.delta_keys + 2 * text.delta_values
+    return text.kinds.count("state") * text.hidden * width * bits / 8
+
+
 def cache_bytes(setting: Setting, tokens: int, width: int, bits: int | None) -> float:
     """The KV cache for so many tokens."""
     text = setting.architecture.text
@@ -227,7 +248,7 @@ def cache_bytes(setting: Setting, tokens: int, width: int, bits: int | None) -> 
         elif kind == "sliding":
             held += min(cache_tokens(tokens), text.window or tokens) * text.kv_width
         else:
-            held += text.heads * text.head_dim * 128
+            held += text.state_bytes / element
     return held * element
 
 
