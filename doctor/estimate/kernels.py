@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from doctor.estimate.tape import Tape
 
+# The weights that share a scale where nothing else is said (``mx.quantize``).
+GROUP = 64
 # Widths of heads with a fused kernel that is also used, for more than eight queries
 # (mlx/backend/metal/scaled_dot_product_attention.cpp, ``has_fused_kernel`` and ``use_fallback``),
 # and the release of MLX that brought the later ones.
@@ -24,8 +26,8 @@ class Kernels:
     """How operations run here.
 
     ``fused`` is true on a GPU. ``mlx`` is MLX's release. ``width`` is the size of an activation,
-    ``weight_width`` that of a weight in bytes: quantised weights have less than two. WeightSizes
-    narrower than the activations, but not quantised, are copied to the wider type when read.
+    ``weight_width`` that of a weight in bytes: quantised weights have less than two. Weights narrower
+    than the activations are copied to the wider type when read; of quantised ones, their scales.
     """
 
     tape: Tape
@@ -33,6 +35,11 @@ class Kernels:
     mlx: tuple[int, ...]
     width: int
     weight_width: float
+
+    @property
+    def widens(self) -> bool:
+        """Whether what is read of the model is copied to a wider type first."""
+        return self.weight_width < self.width and self.width > 2
 
     def array(self, elements: float, width: float | None = None) -> int:
         """A new array that nothing is read for."""
@@ -43,9 +50,13 @@ class Kernels:
         weights = inputs * outputs
         packed = weights * self.weight_width / 4 if self.weight_width < 2 else weights
         read = [x]
-        if 2 <= self.weight_width < self.width:
+        if self.widens and self.weight_width < 2:  # scales and offsets
+            read += [self.array(weights / GROUP) for _ in range(2)]
+        elif self.widens:
             read.append(self.tape.run(elements=weights, width=self.width, weights=weights))
             packed = 0
+        if self.widens and bias:
+            read.append(self.array(outputs))
         return self.tape.run(
             *read,
             elements=rows * outputs,
@@ -58,7 +69,8 @@ class Kernels:
         """A norm over the last axis: root mean square, or with the mean taken off first."""
         run, width = self.tape.run, self.width
         if self.fused:
-            return run(x, elements=rows * size, width=width, weights=size)
+            wider = [self.array(size) for _ in range(2 if mean else 1)] if self.widens else []
+            return run(x, *wider, elements=rows * size, width=width, weights=size)
         if mean:
             average = run(x, elements=rows, width=4, dispatches=4)
             x = run(x, average, elements=rows * size, width=width, dispatches=3)
