@@ -28,7 +28,8 @@ class Text:
     ``state`` layers (linear attention, convolutions) keep a state of fixed size in place of a KV
     cache: ``state_bytes`` each. Where they are gated delta networks, ``delta_keys`` and
     ``delta_values`` are the widths of their keys (as of their queries) and values, else 0.
-    ``kv_width`` is what one token adds to the cache of one layer, in elements; ``query_gates`` tells
+    ``kv_width`` is what one token adds to the cache of one layer, in elements; ``biased`` tells that
+    the matrices of queries, keys and values have biases, ``query_gates`` tells
     that the queries' matrix makes a gate beside each.
     """
 
@@ -45,6 +46,7 @@ class Text:
     kinds: tuple[str, ...]
     window: int | None
     kv_width: int
+    biased: bool
     query_norms: bool
     query_gates: bool
     delta_keys: int
@@ -219,6 +221,7 @@ def _text(config: Config) -> Text:
         kinds=kinds,
         window=number(merged, ("sliding_window",), 2**40, 0) or None,
         kv_width=rank + rotary if rank else 2 * kv_heads * head_dim,
+        biased=merged.get("attention_bias") is True or "qwen2" in kind or kind == "llava_bunny",
         query_norms=kind.startswith(("qwen3", "gemma3", "gemma4", "glm4v_moe_text")),
         query_gates=keys > 0 and merged.get("attn_output_gate") is not False,
         delta_keys=keys,

@@ -57,13 +57,16 @@ class Kernels:
             packed = 0
         if self.widens and bias:
             read.append(self.array(outputs))
-        return self.tape.run(
+        out = self.tape.run(
             *read,
             elements=rows * outputs,
             width=self.width,
             weights=packed,
             dispatches=8 if bias else 5,
         )
+        if bias and self.weight_width < 2:  # ``nn.QuantizedLinear`` adds it afterwards
+            out = self.tape.reuse(out)
+        return out
 
     def norm(self, x: int, rows: float, size: int, mean: bool = False) -> int:
         """A norm over the last axis: root mean square, or with the mean taken off first."""
@@ -164,9 +167,7 @@ class Kernels:
         if mask is not None and self.fused:
             # Metal keeps the scores beside those that the mask has gone over (measured: two models
             # of heads of 256, with 2,048 and 4,096 tokens at a time).
-            scores = run(
-                scores, mask, elements=sequences * heads * queries * keys, width=width
-            )
+            scores = run(scores, mask, elements=sequences * heads * queries * keys, width=width)
         elif mask is not None:
             scores = self.tape.reuse(scores, mask, dispatches=5)
         scores = self.tape.reuse(scores)

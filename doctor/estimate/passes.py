@@ -190,9 +190,11 @@ def _attend(
     tape = kernels.tape
     size, kv = text.heads * text.head_dim, text.kv_width / 2
     gates = 2 if text.query_gates else 1
-    query = normed if last else kernels.linear(normed, tokens, text.hidden, gates * size)
-    key = kernels.linear(normed, tokens, text.hidden, int(kv))
-    value = kernels.linear(normed, tokens, text.hidden, int(kv))
+    query = (
+        normed if last else kernels.linear(normed, tokens, text.hidden, gates * size, text.biased)
+    )
+    key = kernels.linear(normed, tokens, text.hidden, int(kv), text.biased)
+    value = kernels.linear(normed, tokens, text.hidden, int(kv), text.biased)
     for array in (query, key, value):
         tape.view(array, 2)
     if text.query_norms:
