@@ -16,7 +16,11 @@ from doctor.estimate.passes import Tower
 
 @dataclass(frozen=True)
 class Family:
-    """A family's ways. ``by_hand`` tells that the language model's rotation is written out."""
+    """A family's ways.
+
+    ``by_hand`` tells that the language model's rotation is written out, ``gathers`` that every
+    token of a picture gathers the features of all its patches, and adds them to as many words.
+    """
 
     tower: Tower
     by_hand: bool = False
@@ -24,12 +28,14 @@ class Family:
     wide_text: bool = False
     softcap: bool = False
     whole_prompt: bool = False
-    holds_tower: bool = False
+    gathers: bool = False
     pixel_copies: int = 1
 
 
 QWEN = Tower(rotary=4, joined=True)
 SIGLIP = Tower()
+# Attention in matrix products, with its softmax in float32.
+BY_HAND = Tower(unfused=True, wide_scores=True)
 PIXTRAL = Tower(rotary=2, mean=False, bias=False, mask=True, unfused=True)
 
 FAMILIES: dict[str, Family] = {
@@ -56,8 +62,9 @@ FAMILIES: dict[str, Family] = {
     "internvl_chat": Family(replace(SIGLIP, joined=True)),
     "lfm2_vl": Family(SIGLIP),
     "lfm2-vl": Family(SIGLIP),
-    "molmo": Family(replace(SIGLIP, unfused=True), holds_tower=True, wide_vision=True),
-    "molmo_point": Family(SIGLIP, wide_text=True),
+    "molmo": Family(SIGLIP, wide_vision=True, gathers=True),
+    "molmo2": Family(BY_HAND),
+    "molmo_point": Family(BY_HAND, wide_text=True),
     "phi3_v": Family(SIGLIP),
 }
 GENERAL = Family(SIGLIP)
@@ -88,4 +95,6 @@ def family(kind: str, mlx_vlm: tuple[int, ...]) -> Family:
         tower = replace(tower, padded=True)
     # Their prompts were not cut into chunks before 0.6.11, whatever their length.
     whole = found.whole_prompt or (kind in ("idefics3", "smolvlm") and mlx_vlm < (0, 6, 11))
-    return replace(found, tower=tower, whole_prompt=whole)
+    # ``molmo.py`` put the features of all patches in the place of each before 0.6.10.
+    gathers = found.gathers and mlx_vlm < (0, 6, 10)
+    return replace(found, tower=tower, whole_prompt=whole, gathers=gathers)

@@ -144,11 +144,12 @@ class Kernels:
         causal: bool,
         sliced: bool = False,
         unfused: bool = False,
+        wide_scores: bool = False,
     ) -> int:
         """Attention of all heads, and its result in the order of the tokens.
 
         ``sliced`` tells that keys and values are parts of a larger cache, which a matrix product
-        on the CPU copies first.
+        on the CPU copies first. ``wide_scores`` tells that the softmax is taken in float32.
         """
         run, width = self.tape.run, self.width
         size = sequences * queries * heads * head_dim
@@ -170,7 +171,12 @@ class Kernels:
             scores = run(scores, mask, elements=sequences * heads * queries * keys, width=width)
         elif mask is not None:
             scores = self.tape.reuse(scores, mask, dispatches=5)
-        scores = self.tape.reuse(scores)
+        if wide_scores and width < 4:
+            wide = run(scores, elements=sequences * heads * queries * keys, width=4)
+            wide = self.tape.reuse(wide)
+            scores = run(wide, elements=sequences * heads * queries * keys, width=width)
+        else:
+            scores = self.tape.reuse(scores)
         if sliced and not self.fused:
             value = run(value, elements=copy, width=width, dispatches=1)
         out = run(scores, value, elements=size, width=width)

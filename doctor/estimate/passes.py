@@ -25,6 +25,7 @@ class Tower:
     ``mask`` that there is a dense mask of all patches, ``mask_each`` that every layer makes one,
     ``unfused`` that its attention writes out its scores wherever it runs: by hand, or by a mask that one
     picture fills whole, of which MLX makes a copy for each head (a broadcast has no rows of its own).
+    ``wide_scores`` tells that it works them out in float32.
     """
 
     rotary: int = 0
@@ -35,6 +36,7 @@ class Tower:
     mask: bool = False
     mask_each: bool = False
     unfused: bool = False
+    wide_scores: bool = False
 
 
 def cache_tokens(tokens: float) -> int:
@@ -91,6 +93,7 @@ def vision_pass(
             head_dim=head_dim,
             causal=False,
             unfused=tower.unfused,
+            wide_scores=tower.wide_scores,
         )
         for mask in masks:
             tape.view(mask)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -150,10 +149,12 @@ def _vision(setting: Setting, sight: Sight, pixels: float) -> float:
     if vision is None:
         return 0
     weights = setting.weights
-    evaluator = setting.evaluator
-    if setting.family.holds_tower:
-        evaluator = dataclasses.replace(evaluator, holds=True)
-    tape = Tape(evaluator, weights.total + pixels * setting.family.pixel_copies)
+    resident = weights.total + pixels * setting.family.pixel_copies
+    if setting.family.gathers:
+        pooled = sight.sequences * sight.patches // 4
+        hidden = setting.architecture.text.hidden
+        resident += 2 * sight.tokens * pooled * hidden * weights.width
+    tape = Tape(setting.evaluator, resident)
     wide = setting.family.wide_vision
     kernels = Kernels(
         tape=tape,

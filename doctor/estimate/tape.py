@@ -18,14 +18,10 @@ GROUPS_UNDER_WAY = 10
 
 @dataclass(frozen=True)
 class Evaluator:
-    """When a group of work is full: after so many operations, or so many elements.
-
-    ``holds`` is for a graph that is kept whole: nothing is given back and nothing reused.
-    """
+    """When a group of work is full: after so many operations, or so many elements."""
 
     operations: int
     elements: int | None
-    holds: bool = False
 
 
 # Apple's base and Pro chips, Max and Ultra chips, and MLX's CPU backend. CUDA graphs are cut by
@@ -82,9 +78,6 @@ class Tape:
 
     def reuse(self, array: int, *inputs: int, dispatches: int = 2) -> int:
         """An operation whose result takes the place of the array that only it reads."""
-        if self.evaluator.holds:
-            width = self._sizes[array] / max(1.0, self._elements[array])
-            return self.run(array, *inputs, elements=self._elements[array], width=width)
         self._step(Step((array, *inputs), None, 0, 1, dispatches))
         return array
 
@@ -141,7 +134,7 @@ class Tape:
         held = most = self.resident
         done = -1
         for group, step in zip(groups, self._steps, strict=True):
-            while not self.evaluator.holds and done < group - GROUPS_UNDER_WAY - 1:
+            while done < group - GROUPS_UNDER_WAY - 1:
                 done += 1
                 held -= released.pop(done, 0)
             if step.made is not None:
