@@ -326,7 +326,7 @@ def _vision(config: Config, kind: str) -> Vision | None:
         or number(config, ("spatial_merge_size", "scale_factor", "downsample_factor"), 16)
         or 1,
         image_size=number(part, ("image_size", "img_size"), 65_536) or 0,
-        gated=word(part, "hidden_act") in ("silu", "swish") and kind in GATED_TOWERS,
+        gated=kind in GATED_TOWERS,
         window=number(part, ("window_size",), 65_536, 0) or 0,
         full_layers=tuple(item for item in full if type(item) is int)
         if isinstance(full, list)

@@ -144,17 +144,23 @@ class Kernels:
         causal: bool,
         sliced: bool = False,
         unfused: bool = False,
+        filled: int = 0,
         wide_scores: bool = False,
     ) -> int:
         """Attention of all heads, and its result in the order of the tokens.
 
         ``sliced`` tells that keys and values are parts of a larger cache, which a matrix product
-        on the CPU copies first. ``wide_scores`` tells that the softmax is taken in float32.
+        on the CPU copies first. ``filled`` is the width of a mask that is copied for each head (0: none),
+        ``wide_scores`` tells that the softmax is taken in float32.
         """
         run, width = self.tape.run, self.width
         size = sequences * queries * heads * head_dim
         if not unfused and self.is_fused(head_dim, queries):
-            return run(query, key, value, elements=size, width=width)
+            masks = []
+            if filled:
+                copies = sequences * heads * queries * keys
+                masks = [self.tape.scratch(copies, min(filled, width))]
+            return run(query, key, value, *masks, elements=size, width=width)
         mask = None
         if causal:
             mask = run(elements=queries * keys, width=1, dispatches=9)

@@ -22,10 +22,11 @@ class Tower:
     ``rotary`` is the width of the cosines of its rotation (0: none). ``joined`` tells that queries,
     keys and values come from one matrix, ``mean`` that its norms take the mean off, ``bias`` that
     its matrices have one. ``padded`` tells that narrow heads are widened for the fused kernel,
-    ``mask`` that there is a dense mask of all patches, ``mask_each`` that every layer makes one,
-    ``unfused`` that its attention writes out its scores wherever it runs: by hand, or by a mask that one
-    picture fills whole, of which MLX makes a copy for each head (a broadcast has no rows of its own).
-    ``wide_scores`` tells that it works them out in float32.
+    ``mask`` that there is a dense mask of all patches.
+    ``filled`` is the width of a mask that one picture fills whole: assigning to all of it leaves a
+    broadcast, which has no rows of its own, and Metal's attention copies that for each head
+    (``copy_unless`` in scaled_dot_product_attention.cpp). ``unfused`` tells that attention writes
+    out its scores wherever it runs, ``wide_scores`` that its softmax is in float32.
     """
 
     rotary: int = 0
@@ -34,7 +35,7 @@ class Tower:
     bias: bool = True
     padded: bool = False
     mask: bool = False
-    mask_each: bool = False
+    filled: int = 0
     unfused: bool = False
     wide_scores: bool = False
 
@@ -77,8 +78,6 @@ def vision_pass(
             query = tape.run(query, elements=padded, width=kernels.width, dispatches=3)
             key = tape.run(key, elements=padded, width=kernels.width, dispatches=3)
             value = tape.run(value, elements=padded, width=kernels.width, dispatches=3)
-        if tower.mask_each:
-            masks = (kernels.array(sight.patches**2),)
         whole = not windows or layer in vision.full_layers
         length = sight.patches if whole else min(windows, sight.patches)
         out = kernels.attention(
@@ -93,6 +92,7 @@ def vision_pass(
             head_dim=head_dim,
             causal=False,
             unfused=tower.unfused,
+            filled=0 if windows and not whole else tower.filled,
             wide_scores=tower.wide_scores,
         )
         for mask in masks:

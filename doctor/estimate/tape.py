@@ -69,11 +69,16 @@ class Tape:
         ``weights`` are the elements that it reads of the model. ``dispatches`` are those of the CPU
         backend: by default the work and the release of what it read.
         """
+        array = self.scratch(elements, width)
+        self._step(Step(inputs, array, weights, 1, dispatches or 2))
+        return array
+
+    def scratch(self, elements: float, width: float) -> int:
+        """An array that the operation which reads it makes for itself."""
         array = len(self._sizes)
         self._sizes.append(elements * width)
         self._elements.append(elements)
         self._last.append(0)
-        self._step(Step(inputs, array, weights, 1, dispatches or 2))
         return array
 
     def reuse(self, array: int, *inputs: int, dispatches: int = 2) -> int:
@@ -128,6 +133,7 @@ class Tape:
     def peak(self) -> float:
         """The most that is held at once, in bytes."""
         groups = self._groups()
+        made: set[int] = set()
         released: dict[int, float] = {}
         for array, last in enumerate(self._last):
             released[groups[last]] = released.get(groups[last], 0) + self._sizes[array]
@@ -137,7 +143,9 @@ class Tape:
             while done < group - GROUPS_UNDER_WAY - 1:
                 done += 1
                 held -= released.pop(done, 0)
-            if step.made is not None:
-                held += self._sizes[step.made]
-                most = max(most, held)
+            for array in step.inputs if step.made is None else (*step.inputs, step.made):
+                if array not in made:
+                    made.add(array)
+                    held += self._sizes[array]
+            most = max(most, held)
         return most
