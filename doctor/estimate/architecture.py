@@ -28,9 +28,11 @@ class Text:
     ``state`` layers (linear attention, convolutions) keep a state of fixed size in place of a KV
     cache: ``state_bytes`` each. Where they are gated delta networks, ``delta_keys`` and
     ``delta_values`` are the widths of their keys (as of their queries) and values, else 0.
-    ``kv_width`` is what one token adds to the cache of one layer, in elements; ``biased`` tells that
-    the matrices of queries, keys and values have biases, ``query_gates`` tells
-    that the queries' matrix makes a gate beside each.
+    ``kv_width`` is what one token adds to the cache of one layer, in elements. ``biased`` tells that
+    the matrices of queries, keys and values have biases, ``query_gates`` that the queries' makes a
+    gate beside each. ``more_experts`` is the width of experts of another kind in all (ERNIE's, for
+    pictures), ``layer_inputs`` the parameters of a table that gives each layer an input of its own
+    (Gemma 3n and 4).
     """
 
     type: str
@@ -55,19 +57,23 @@ class Text:
     experts: int
     experts_used: int
     expert_intermediate: int
+    more_experts: int
     shared_intermediate: int
     dense_layers: int
+    layer_inputs: int
 
 
 @dataclass(frozen=True)
 class Vision:
     """The vision tower.
 
+    ``name`` is its architecture's, where the config gives one (a timm model's).
     ``patch`` and ``image_size`` are pixels, ``merge`` is the side of the square of patches that
     becomes one token.
     """
 
     type: str
+    name: str
     layers: int
     hidden: int
     heads: int
@@ -149,7 +155,7 @@ def _text(config: Config) -> Text:
     part = section(config, "text_config", "llm_config", "language_config", "thinker_config")
     part = section(part, "text_config") or part
     # Older configs keep the language model's numbers at the top, beside a part of other things.
-    merged = {**{key: value for key, value in config.items() if key not in part}, **part}
+    merged: Config = {**{key: value for key, value in config.items() if key not in part}, **part}
     kind = word(part, "model_type") or word(config, "model_type")
     layers = needed(
         merged, "language model", ("num_hidden_layers", "n_layers", "num_layers"), MOST_LAYERS
@@ -168,6 +174,7 @@ def _text(config: Config) -> Text:
         )
         or 4 * hidden
     )
+    merged, more = _first_experts(merged)
     experts = number(
         merged,
         ("num_experts", "n_routed_experts", "num_local_experts", "moe_num_experts"),
@@ -230,9 +237,30 @@ def _text(config: Config) -> Text:
         experts=(experts or 0) if (used or experts) else 0,
         experts_used=used or 0,
         expert_intermediate=expert or intermediate,
+        more_experts=more,
         shared_intermediate=shared,
         dense_layers=min(dense or 0, layers),
+        layer_inputs=layers
+        * (number(merged, ("hidden_size_per_layer_input",), MOST_WIDTH, 0) or 0)
+        * (number(merged, ("vocab_size_per_layer_input",), MOST_VOCABULARY, 0) or 0),
     )
+
+
+def _first_experts(merged: Config) -> tuple[Config, int]:
+    """A config with its first kind of experts alone, and the width of the others in all."""
+    counts, widths = merged.get("moe_num_experts"), merged.get("moe_intermediate_size")
+    if not isinstance(counts, list) or not isinstance(widths, list):
+        return merged, 0
+    pairs = [
+        (
+            number({"moe_num_experts": count}, ("moe_num_experts",), MOST_EXPERTS, 0) or 0,
+            number({"moe_intermediate_size": width}, ("moe_intermediate_size",), MOST_WIDTH, 0)
+            or 0,
+        )
+        for count, width in zip(counts[:8], widths[:8], strict=False)
+    ]
+    first = {"moe_num_experts": counts[0], "moe_intermediate_size": widths[0]} if pairs else {}
+    return {**merged, **first}, sum(count * width for count, width in pairs[1:])
 
 
 def _delta(merged: Config) -> tuple[int, int, int]:
@@ -315,6 +343,7 @@ def _vision(config: Config, kind: str) -> Vision | None:
     deep = part.get("deepstack_visual_indexes")
     return Vision(
         type=word(part, "model_type") or kind,
+        name=word(part, "architecture"),
         layers=layers or 24,
         hidden=width,
         heads=heads,

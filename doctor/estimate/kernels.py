@@ -26,8 +26,9 @@ class Kernels:
     """How operations run here.
 
     ``fused`` is true on a GPU. ``mlx`` is MLX's release. ``width`` is the size of an activation,
-    ``weight_width`` that of a weight in bytes: quantised weights have less than two. Weights narrower
-    than the activations are copied to the wider type when read; of quantised ones, their scales.
+    ``weight_width`` that of a weight in bytes: quantised weights have less than two. What is
+    narrower than the activations is copied to their type when read; of quantised weights, the
+    scales.
     """
 
     tape: Tape
@@ -150,8 +151,8 @@ class Kernels:
         """Attention of all heads, and its result in the order of the tokens.
 
         ``sliced`` tells that keys and values are parts of a larger cache, which a matrix product
-        on the CPU copies first. ``filled`` is the width of a mask that is copied for each head (0: none),
-        ``wide_scores`` tells that the softmax is taken in float32.
+        on the CPU copies first. ``filled`` is the width of a mask that is copied for each head
+        (0: none), ``wide_scores`` tells that the softmax is taken in float32.
         """
         run, width = self.tape.run, self.width
         size = sequences * queries * heads * head_dim

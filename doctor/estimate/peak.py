@@ -18,9 +18,9 @@ from doctor.estimate.speed import tokens_per_second
 from doctor.estimate.tape import CPU, METAL_LARGE, METAL_SMALL, Evaluator, Tape
 from doctor.estimate.terms import Estimate, Job, Library, NotEstimable, Phases, WeightSizes
 
-# A prompt is cut into chunks since mlx-vlm 0.3.10 where it is longer than one, and since 0.7.0 always,
-# so that the words' scores of the prompt are no longer worked out.
 JOINED_SINCE, JOINED_UNTIL = (0, 6, 0), (0, 7, 0)
+# A prompt is cut into chunks since mlx-vlm 0.3.10 where it is longer than one, and since 0.7.0
+# always, so that the words' scores of the prompt are no longer worked out.
 CHUNKS_SINCE, CHUNKS_ALWAYS_SINCE = (0, 3, 10), (0, 7, 0)
 # Before, Gemma 3 loaded a head that lies beside its tied table (measured with 0.6.3 and 0.7.10).
 HEAD_DROPPED_SINCE = (0, 7, 0)

@@ -32,7 +32,8 @@ CONFIGS = Path(__file__).parent / "configs.json"
 WIDTHS = (64, 128, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048, 2560, 3072, 4096, 6000)
 # A chat template and a short question.
 LEAST_TEXT = 12
-# A rule that says so much more tokens than there were may be wrong by a row; beyond, the picture is.
+# A rule that says so many more tokens than there were may be wrong by a row; beyond, the recorded
+# picture is another one.
 OFF = 0.1
 # Metal's share of RAM, on macOS 26 (MEMORY.md's table), for simulated machines.
 SIMULATED = {8: 0.667, 16: 0.74, 24: 0.74, 32: 0.78, 48: 0.8, 64: 0.81}
