@@ -28,11 +28,11 @@ class Text:
     ``state`` layers (linear attention, convolutions) keep a state of fixed size in place of a KV
     cache: ``state_bytes`` each. Where they are gated delta networks, ``delta_keys`` and
     ``delta_values`` are the widths of their keys (as of their queries) and values, else 0.
-    ``kv_width`` is what one token adds to the cache of one layer, in elements. ``biased`` tells that
-    the matrices of queries, keys and values have biases, ``query_gates`` that the queries' makes a
-    gate beside each. ``more_experts`` is the width of experts of another kind in all (ERNIE's, for
-    pictures), ``layer_inputs`` the parameters of a table that gives each layer an input of its own
-    (Gemma 3n and 4).
+    ``kv_width`` is what one token adds to the cache of one layer, in elements. ``biased`` tells
+    that the matrices of queries, keys and values have biases, ``query_gates`` that the queries'
+    makes a gate beside each. ``more_experts`` is the width of experts of another kind in all
+    (ERNIE's, for pictures), ``layer_inputs`` the parameters of a table that gives each layer an
+    input of its own (Gemma 3n and 4).
     """
 
     type: str
