@@ -25,6 +25,7 @@ from doctor import (
     profiles,
     proof,
     pull,
+    readiness,
     recipes,
     registry,
     smoke,
@@ -448,10 +449,12 @@ class Repair:
             shaped = msgspec.structs.replace(job, profile=self._wanted.profile)
             self._real_smoke = smoke.run(python, shaped, target, watch.Unseen())
             if self._real_smoke.passed:
+                self._real_smoke = readiness.judged(self._real_smoke, facts)
                 return None
             self._say(f"It does not run as the profile says: {failure_of(self._real_smoke)}")
             self._wanted = None
         self._real_smoke = smoke.run(python, job, target, watch.Unseen())
+        self._real_smoke = readiness.judged(self._real_smoke, facts)
         if self._real_smoke.passed:
             return None
         return f"{facts.model.id}: {failure_of(self._real_smoke)}"

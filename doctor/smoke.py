@@ -118,6 +118,7 @@ def run(
                     "examination": job.examination,
                     "pictures": pictures.__file__,
                     "generation": job.settings,
+                    "watch": screen is not None,
                 }
             )
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from doctor import device, live, profile, proof, repair
+from doctor import device, live, profile, proof, readiness, repair
 from doctor import smoke as generation
 from doctor.commands.options import add_model, add_target, model_of, target_of
 from doctor.errors import Refused
@@ -61,6 +61,7 @@ def run(options: argparse.Namespace) -> tuple[SmokeReport, int]:
         target_report(facts),
         live.screen(sys.stderr) if options.watch else None,
     )
+    report = readiness.judged(report, facts)
     if report.device is not None:
         device.remember(prefix, facts.machine, report.device)
     if report.passed:
