@@ -168,7 +168,7 @@ def _vision(setting: Setting, sight: Sight, pixels: float) -> float:
 
 
 def _prefill(setting: Setting, step: int, tokens: int, pixels: float, width: int) -> float:
-    """The higher of the first and the last chunk of the prompt."""
+    """The higher of the last two chunks of the prompt: those before see less of it."""
     text, weights, family_ = setting.architecture.text, setting.weights, setting.family
     always = setting.mlx_vlm >= CHUNKS_ALWAYS_SINCE and not family_.whole_prompt
     cut = always or (setting.mlx_vlm >= CHUNKS_SINCE and tokens > step)
@@ -177,8 +177,8 @@ def _prefill(setting: Setting, step: int, tokens: int, pixels: float, width: int
     if cut:
         most = tokens - 1
         last = (most - 1) // step * step
-        chunks = [(min(step, most), 0), (most - last, last)]
-        if last >= step:
+        chunks = [(most - last, last)]
+        if last:
             chunks.append((step, last - step))
     peaks = []
     for count, before in chunks:
