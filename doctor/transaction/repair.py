@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 from packaging.utils import canonicalize_name
 
-from doctor import plan, registry, state
+from doctor import plan, readiness, registry, state
 from doctor.actions import (
     AnyAction,
     Download,
@@ -477,10 +477,12 @@ class Repair:
             shaped = msgspec.structs.replace(job, profile=self._wanted.profile)
             self._real_smoke = smoke.run(python, shaped, target, watch.Unseen())
             if self._real_smoke.passed:
+                self._real_smoke = readiness.judged(self._real_smoke, facts)
                 return None
             self._say(f"It does not run as the profile says: {failure_of(self._real_smoke)}")
             self._wanted = None
         self._real_smoke = smoke.run(python, job, target, watch.Unseen())
+        self._real_smoke = readiness.judged(self._real_smoke, facts)
         if self._real_smoke.passed:
             return None
         return f"{facts.model.id}: {failure_of(self._real_smoke)}"
