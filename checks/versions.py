@@ -42,7 +42,7 @@ from packaging.utils import canonicalize_name
 
 from doctor.facts import Distribution, EnforcedRequirement, Facts
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
-from doctor.requirements import Unmet, installed, on_the_way, satisfied
+from doctor.packages.requirements import Unmet, installed, on_the_way, satisfied
 
 CODES = (
     "versions-conflict",

@@ -12,10 +12,11 @@ from typing import cast
 import msgspec
 
 import checks
-from doctor import confirmation, naming
 from doctor.errors import Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import CheckResult, Finding, NotChecked, Severity, Verdict, verdict
+from doctor.known import naming
+from doctor.proving import confirmation
 
 
 class Examination(Struct, frozen=True):

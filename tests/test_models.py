@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from doctor import facts as facts_module
-from doctor import popular
 from doctor.facts import Facts
+from doctor.memory import popular
 from tests.conftest import Doctor
 from tests.test_profiles import on_a_mac
 
@@ -69,6 +69,7 @@ def test_the_drawing(doctor: Doctor, tmp_path: Path) -> None:
     ("words", "said"),
     [
         (("--plot", "none/x.svg"), "could not be written"),
+        (("--plot", "x.png"), "written as SVG"),
         (("--plot", "x.svg", "--model", "nobody/nothing"), "not in the table"),
         (("--python", "/bin/python"), "goes with no --python"),
     ],

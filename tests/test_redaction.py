@@ -16,11 +16,12 @@ import pytest
 from hypothesis import strategies
 
 from doctor import facts as facts_module
-from doctor import redaction, registry
+from doctor import registry
 from doctor.facts import Facts
-from doctor.redaction import Identity, Redactor
 from doctor.reports.explain import ExplainReport
 from doctor.reports.smoke import SmokeReport
+from doctor.support import redaction
+from doctor.support.redaction import Identity, Redactor
 from tests import planting
 
 # Every third: all of them take a minute, and were run when this was written.
