@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -48,21 +49,21 @@ SECRET_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 Ask = Callable[[Model], tuple[Remote | None, HubTrouble | None, Model]]
 
 
-def look(
+@contextmanager
+def looking(
     target: Target,
     model_name: str,
     variables: Mapping[str, str],
     purpose: Purpose = "image",
     ask: Ask | None = None,
     probe: environment.Probe | None = None,
-    meanwhile: Callable[[], object] | None = None,
-) -> Facts:
-    """All facts of one target, one model and this machine, for one purpose.
+) -> Iterator[Callable[[], Facts]]:
+    """Begin to look; what is given waits for the facts, with the machine as it is then.
 
-    The target's interpreter works while the model and the machine are looked at; ``probe`` is it,
-    where it has been started already, and ``meanwhile`` is done while it works. With ``ask`` the
-    Hub is asked about the model; nothing else uses the network. Raises ``Refused`` where the target
-    or the model cannot be examined.
+    The target's interpreter works while the ``with`` block does other things, and is ended where
+    nobody waits for it. ``probe`` is it, where it has been started already. With ``ask`` the Hub is
+    asked about the model; nothing else uses the network. Raises ``Refused`` where the target or the
+    model cannot be examined.
     """
     with probe or environment.probe(target) as begun:
         seen_model = model.look(model_name)
@@ -70,14 +71,28 @@ def look(
         if ask is not None and seen_model.found != "folder":
             told["remote"], told["trouble"], seen_model = ask(seen_model)
         begun.ask(question_of(seen_model, purpose))
-        from doctor.probes import machine, reach  # while the target's interpreter works
 
-        seen_hub = msgspec.structs.replace(reach.look(seen_model, variables), **told)
-        seen_machine = machine.look()
-        if meanwhile is not None:
-            meanwhile()
-        answer = begun.answer()
-    return facts_of(target, answer, seen_machine, seen_model, variables, purpose, seen_hub)
+        def facts() -> Facts:
+            from doctor.probes import machine, reach  # while the target's interpreter works
+
+            seen_hub = msgspec.structs.replace(reach.look(seen_model, variables), **told)
+            seen_machine = machine.look()
+            answer = begun.answer()
+            return facts_of(target, answer, seen_machine, seen_model, variables, purpose, seen_hub)
+
+        yield facts
+
+
+def look(
+    target: Target,
+    model_name: str,
+    variables: Mapping[str, str],
+    purpose: Purpose = "image",
+    ask: Ask | None = None,
+) -> Facts:
+    """All facts of one target, one model and this machine, for one purpose. See ``looking``."""
+    with looking(target, model_name, variables, purpose, ask) as facts:
+        return facts()
 
 
 def question_of(seen_model: Model, purpose: Purpose) -> dict[str, object]:

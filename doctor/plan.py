@@ -9,7 +9,6 @@ from typing import cast
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from doctor.actions import (
     Advice,
@@ -30,7 +29,7 @@ from doctor.intents import Intent, Intents, RemoveBroken, UseRecipe
 from doctor.packages import managed, recipes
 from doctor.packages.managed import Refusal, Wanted
 from doctor.packages.recipes import Lock
-from doctor.packages.requirements import active, installed, satisfied
+from doctor.packages.requirements import active, installed, same_version, satisfied
 
 
 class Broken(Struct, frozen=True):
@@ -329,7 +328,7 @@ def _install(facts: Facts, lock: Lock, reinstall: set[str]) -> Install:
     for name, wheel in sorted(lock.wheels.items()):
         found = everything.get(name)
         before = found.version if found else None
-        same = before is not None and _same(before, wheel.version) and counts[name] == 1
+        same = before is not None and same_version(before, wheel.version) and counts[name] == 1
         if same and name not in reinstall:
             continue
         change = Change(name=name, before=before, after=wheel.version)
@@ -347,14 +346,6 @@ def _install(facts: Facts, lock: Lock, reinstall: set[str]) -> Install:
         installed_bytes=_sum(wheel.installed_bytes for wheel in wheels),
         left=tuple(left),
     )
-
-
-def _same(before: str, after: str) -> bool:
-    """Whether two versions are one; a local label (a build of one's own) makes another of it."""
-    try:
-        return Version(before) == Version(after)
-    except InvalidVersion:
-        return before == after
 
 
 def _sum(sizes: Iterable[int | None]) -> int | None:

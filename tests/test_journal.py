@@ -219,7 +219,7 @@ def newer(folder: Path) -> None:
 
 
 def cut_list(folder: Path) -> None:
-    path = folder / "manifest.jsonl"
+    path = folder / "manifest.json"
     path.write_bytes(path.read_bytes()[:-30])
 
 

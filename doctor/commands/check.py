@@ -58,12 +58,7 @@ def _look(options: argparse.Namespace) -> tuple[Facts, list[NotChecked]]:
     """
     target = target_of(options)
     with environment.probe(target) as probe:
-        from doctor.look import look
-
-        def meanwhile() -> None:
-            from doctor import checkup
-
-            checkup.chosen(options)
+        from doctor.look import looking
 
         ask: Ask | None = None
         if options.online:
@@ -71,8 +66,11 @@ def _look(options: argparse.Namespace) -> tuple[Facts, list[NotChecked]]:
 
             ask = hub.ask
         purpose: Purpose = options.purpose or "image"
-        model = model_of(options)
-        facts = look(target, model, os.environ, purpose, ask, probe, meanwhile)
+        with looking(target, model_of(options), os.environ, purpose, ask, probe) as seen:
+            from doctor import checkup
+
+            checkup.chosen(options)
+            facts = seen()
     gaps: list[NotChecked] = []
     notice = unfinished.notice(os.path.expanduser(facts.environment.interpreter.prefix))
     if notice is not None:

@@ -46,8 +46,8 @@ def run(options: argparse.Namespace) -> tuple[UndoReport, int]:
                 done = journal.undo(prefix)
             outcome = done.outcome
         entries = [item.entry() for item in journal.undoable(prefix)]
-    for path in done.left_alone:
-        say(f"Something else wrote into {path}, which is left as it is.")
+    for words in done.words():
+        say(words)
     journal.tidy()
     report = msgspec.convert(
         {

@@ -10,11 +10,14 @@ those that lack something that they require; of others it looks at the module th
 from __future__ import annotations
 
 import ast
+import contextlib
+import operator
 import os
 import re
 import sys
 
 import source
+import statements
 from followed import FOLLOWED
 from modules import Finder
 from notes import Notes, read
@@ -40,8 +43,20 @@ MOST_MODULES = 4000
 # Functions by which a module makes names that it does not write down.
 MAKES_NAMES = re.compile(r"'(?:globals|locals|vars|setattr|exec)'")
 
+# Where a statement may begin that makes a function's names the module's; not in the midst of prose.
+GLOBAL = re.compile(r"(?:^|[;:])[ \t\f]*global\b", re.MULTILINE)
+
 # What transformers' `is_x_available` looks for, where it is not named like that.
 GATED_MODULES = {"vision": "PIL", "jinja": "jinja2"}
+
+COMPARISONS: dict = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
 
 ABSENCE_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
@@ -125,22 +140,27 @@ def summarise(text: str) -> dict:
     names that it only mentions, in its ``__getattr__`` or for type checkers; ``calls`` tells that
     it calls into another followed package at once; ``error`` is why its import always fails.
     """
-    summary = _empty()
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError) as error:
-        summary["error"] = getattr(error, "msg", None) or str(error)
-        return summary
+        return {**_empty(), "error": getattr(error, "msg", None) or str(error)}
     except (RecursionError, MemoryError):
-        summary["dynamic"] = True
-        return summary
+        return {**_empty(), "dynamic": True}
+    try:
+        return _summary(tree, text)
+    except RecursionError:  # Python may well import what is too deep to be followed
+        return {**_empty(), "dynamic": True}
+
+
+def _summary(tree: ast.Module, text: str) -> dict:
+    summary = _empty()
     if any(isinstance(statement, ast.Raise) for statement in tree.body):
         summary["error"] = "it raises an error whenever it is imported"
         return summary
     defines: set[str] = set()
     _Body(summary, defines, constants=_constants(tree)).visit_all(tree.body, optional=False)
-    if "global " in text or ":=" in text:
-        for node in ast.walk(tree):
+    if GLOBAL.search(text) or ":=" in text:
+        for node in statements.all_of(tree):
             if isinstance(node, ast.Global):
                 defines.update(node.names)
             elif isinstance(node, ast.NamedExpr) and isinstance(node.target, ast.Name):
@@ -462,15 +482,9 @@ def condition(test: ast.expr) -> bool | None:
             }.get(owner)
         if known is None or type(known) is not type(right):
             return None
-        operation = type(test.ops[0]).__name__
-        return {
-            "Eq": lambda: known == right,
-            "NotEq": lambda: known != right,
-            "Lt": lambda: known < right,  # type: ignore[operator]
-            "LtE": lambda: known <= right,  # type: ignore[operator]
-            "Gt": lambda: known > right,  # type: ignore[operator]
-            "GtE": lambda: known >= right,  # type: ignore[operator]
-        }.get(operation, lambda: None)()
+        compare = COMPARISONS.get(type(test.ops[0]))
+        with contextlib.suppress(TypeError):  # a number against a word
+            return compare(known, right) if compare else None
     return None
 
 
@@ -519,7 +533,7 @@ def _lazy_names(tree: ast.Module) -> dict[str, str]:
                 if isinstance(name, str):
                     lazy[name] = module
 
-    for node in ast.walk(tree):
+    for node in statements.all_of(tree):
         if isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values):
                 if key is not None and isinstance(value, (ast.List, ast.Tuple)):
@@ -728,7 +742,7 @@ class Tracer:
     def _binds(self, path: str, name: str) -> bool:
         """Whether a module that takes a name of its own may have it from anywhere else."""
         summary = self._notes.of(path, summarise)
-        if summary["dynamic"]:
+        if summary["dynamic"] or name == "*":
             return True
         bound = rf"^\s*(?:def|class|async def)\s+{name}\b|^\s*{name}\b[^\n]*=|\bas {name}\b"
         others = sum(name in (names or ()) for _, _, _, names, *_ in summary["imports"])
@@ -788,6 +802,7 @@ class Tracer:
         parent, _, last = name.rpartition(".")
         # The name of an alias, or the end of names that are put together.
         end = "_" + last.rpartition("_")[2]
+        last, end = re.escape(last), re.escape(end)
         written = re.compile(rf"\.{last}['\"]|['\"]{last}['\"]: ['\"]|[)}}]{end}\b")
         while parent:
             above = self._finder.find(parent)
