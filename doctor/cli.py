@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from types import FrameType
 from typing import IO, TYPE_CHECKING, NoReturn
 
-from doctor import __version__, commands, formats, language
+from doctor import __version__, commands, formats, language, undecoded
 from doctor.commands import SUMMARIES
 from doctor.errors import CouldNot, DoctorError, Interrupted, Refused
 
@@ -152,7 +152,7 @@ def _print(report: Report, format_name: str) -> None:
         elif format_name in formats.DOCUMENTS:
             document = formats.render(report, format_name)
             # Files of these formats are UTF-8, wherever they are made.
-            sys.stdout.buffer.write(document.encode("utf-8", "backslashreplace") + b"\n")
+            sys.stdout.buffer.write(undecoded.shown(document).encode() + b"\n")
         else:
             from doctor import terminal, texts
 

@@ -130,10 +130,28 @@ def test_a_name_that_is_no_utf_8_is_escaped_in_the_document(doctor: Doctor, tmp_
     os.mkdir(folder)
     refused = doctor("check", "--venv", folder, "--format", "json")
     assert (refused.code, refused.report["exit_code"]) == (2, 2)
-    assert "caf\\udce9" in refused.report["error"]["message"]
+    assert "caf\\xe9" in refused.report["error"]["message"]
     bundle = doctor("bundle", f"{folder}/b.zip", "--python", sys.executable, "--format", "json")
     assert bundle.code == 0
-    assert "caf\\udce9" in bundle.report["path"]
+    assert "caf\\xe9" in bundle.report["path"]
+
+
+def test_a_name_that_is_no_utf_8_looks_the_same_everywhere(
+    doctor: Doctor, empty_environment: Path, tmp_path: Path
+) -> None:
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    os.rename(empty_environment.parent.parent, folder)
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    stray = os.fsencode(f"{folder}/lib/{version}/site-packages")
+    os.mkdir(stray + b"/stra\xdfe-1.0.dist-info")  # metadata that only the probe sees
+    for form in ("text", "markdown", "html", "json"):
+        run = doctor("check", "--venv", folder, "--format", form, "--save-facts", f"{form}.json")
+        shown = run.out.replace("\\\\", "\\")
+        assert "caf\\xe9" in shown, form
+        assert not re.search(r"caf(?!\\xe9)|udc|\ufffd", shown), form
+    facts = (doctor.folder / "text.json").read_text()
+    assert "caf\\\\xe9" in facts
+    assert "stra\\\\xdfe-1.0.dist-info" in facts
 
 
 def test_a_smoke_says_that_the_named_model_is_not_the_one_that_runs(doctor: Doctor) -> None:

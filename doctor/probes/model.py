@@ -21,7 +21,6 @@ from doctor.facts import (
     ModuleQuantisation,
     Quantisation,
     Value,
-    WeightSizes,
 )
 from doctor.probes import safetensors, storage, tokenizer
 
@@ -157,7 +156,6 @@ def read(
         ),
         None,
     )
-    sizes, problem = _weights(folder)
     weights = safetensors.look(folder)
     return Model(
         id=name,
@@ -170,9 +168,7 @@ def read(
         or _text(preprocessor.get("image_processor_type")),
         image_processor_named_by=named_by,
         files=files,
-        weights_bytes=sizes.total
-        if sizes
-        else sum(file.bytes or 0 for file in weights.files) or None,
+        weights_bytes=sum(file.bytes or 0 for file in weights.files) or None,
         cache=str(cache),
         remote_processor=remote_processor,
         remote_config="AutoConfig" in _mapped(config),
@@ -183,8 +179,6 @@ def read(
         values={file: _values(head) for file, head in heads.items() if head},
         config=numbers(config),
         preprocessor=numbers({**preprocessor, **nested}),
-        weight_sizes=sizes,
-        weights_problem=problem,
     )
 
 
@@ -277,17 +271,6 @@ def _head(path: Path) -> tuple[ModelFile, dict[str, Any]]:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) <= 200 else None
-
-
-def _weights(folder: Path) -> tuple[WeightSizes | None, str | None]:
-    """What the headers of the safetensors files add up to, or why they do not."""
-    from doctor.estimate.headers import read_weights  # only where the model is here
-    from doctor.estimate.terms import NotEstimable
-
-    try:
-        return read_weights(folder), None
-    except NotEstimable as error:
-        return None, str(error)
 
 
 # A file's plain values that are kept. Real ones have two hundred at most, and a mixed quantisation

@@ -12,7 +12,6 @@ from importlib.machinery import EXTENSION_SUFFIXES
 
 from distributions import MOST_DIGITS, canonical
 from followed import FOLLOWED
-from imports import FOLLOWED
 from modules import Finder
 from notes import Notes, read
 

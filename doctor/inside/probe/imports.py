@@ -884,7 +884,9 @@ class Tracer:
             return self._submodule(module, lazy[name]) or ""
         if closed and name not in summary["hints"]:
             return ""
-        return self._lazy_home(module, found["origin"], name)
+        if module == "transformers" and name.startswith("Auto") and name not in lazy:
+            return self._auto_home(found["origin"], name)
+        return None
 
     def _takes(self, importer: str, module: str, name: str) -> bool:
         """Whether a module imports the name from the other module."""
@@ -913,18 +915,17 @@ class Tracer:
         there = [name for name in submodules if self._submodule(module, name)]
         return len(there) > 0.8 * len(submodules)
 
-    def _lazy_home(self, module: str, origin: str, name: str) -> str | None:
+    def _auto_home(self, origin: str, name: str) -> str:
         """Where transformers takes an auto class from: it lists its models only when it runs."""
-        if module == "transformers" and name.startswith("Auto"):
-            folder = os.path.join(os.path.dirname(origin), "models", "auto")
-            for file in sorted(self._finder.names(folder)):
-                if file.endswith(".py"):
-                    summary = self._notes.of(os.path.join(folder, file), summarise)
-                    if summary and name in summary["defines"]:
-                        defined = read(os.path.join(folder, file)) or ""
-                        if re.search(r"^class " + name + r"\b", defined, re.MULTILINE):
-                            return "transformers.models.auto." + file[: -len(".py")]
-        return None
+        folder = os.path.join(os.path.dirname(origin), "models", "auto")
+        for file in sorted(self._finder.names(folder)):
+            if file.endswith(".py"):
+                summary = self._notes.of(os.path.join(folder, file), summarise)
+                if summary and name in summary["defines"]:
+                    defined = read(os.path.join(folder, file)) or ""
+                    if re.search(r"^class " + name + r"\b", defined, re.MULTILINE):
+                        return "transformers.models.auto." + file[: -len(".py")]
+        return ""
 
     def _is_standard(self, name: str) -> bool:
         """Whether a module belongs to Python itself."""
