@@ -293,10 +293,10 @@ class Translating:
         self._paper = paper
         self.columns = paper.columns
 
-    def line(self, *parts: Part, indent: int = 0) -> None:
+    def line(self, *parts: Part, indent: int = 0, whole: bool = False) -> None:
         """Print one line."""
         said = (text(part) if isinstance(part, str) else (text(part[0]), part[1]) for part in parts)
-        self._paper.line(*said, indent=indent)
+        self._paper.line(*said, indent=indent, whole=whole)
 
     def table(self, rows: Sequence[Sequence[str]], indent: int = 0) -> None:
         """Print rows."""

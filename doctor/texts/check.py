@@ -95,7 +95,7 @@ def _verdict(report: CheckReport, out: Paper) -> None:
     out.line((report.verdict, VERDICT_STYLE[report.verdict]), ": ", words, took)
     following = next_command(report)
     if following is not None:
-        out.line(f"Next: {following}")
+        out.line(f"Next: {following}", whole=True)
     elif report.verdict == "broken" and report.plan.refused is not None:
         out.line("vlm-doctor fix will not do it: ", report.plan.refused)
         _advice(report.plan, out, commands_only=True)
