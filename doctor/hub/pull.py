@@ -22,7 +22,7 @@ from doctor.facts import Facts, HubTrouble, Model, Remote, RemoteFile
 from doctor.findings import Finding, Severity
 from doctor.hub import fetch, removable
 from doctor.hub.fetch import FetchFailed, Watch
-from doctor.probes import hub
+from doctor.probes import hub, reach
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -129,7 +129,7 @@ def lacking(facts: Facts, findings: Iterable[Finding]) -> list[str]:
 def action(facts: Facts, findings: Iterable[Finding] = ()) -> Download | None:
     """What would be fetched for these facts; null where nothing is missing or nothing is known."""
     files = wanted(facts, findings)
-    home = hub.home_of(facts.model)
+    home = reach.home_of(facts.model)
     if not files or home is None:
         return None
     assert facts.hub is not None

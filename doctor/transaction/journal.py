@@ -4,11 +4,11 @@ Every environment has a folder in the doctor's state folder (see ``locking`` for
 ``fixes/ID/`` is one journal: ``journal.json``, the list of files, and the files that are kept; and
 ``unfinished/ID`` says at a glance that this one has to be taken back.
 
-A journal goes through the states ``preparing`` (nothing is changed yet), ``started``, and ``done``
-(it can be undone) or ended (everything is as it was); an undo goes from ``done`` through
-``undoing`` to the end. Each state is on the disk before what it allows is begun, and all that was
-done is on the disk before the next. One that is ``started`` or ``undoing`` and has no owner was
-interrupted: whoever comes next takes it back.
+A journal goes through the states ``preparing`` (nothing is changed, and nothing of it need be on
+the disk), ``started``, and ``done`` (it can be undone) or ended (everything is as it was); an undo
+goes from ``done`` through ``undoing`` to the end. Each state is on the disk before what it allows
+is begun, and all that was done is on the disk before the next. One that is ``started`` or
+``undoing`` and has no owner was interrupted: whoever comes next takes it back.
 
 What is read is held against the SHA-256 that was written with it: a journal that was damaged is not
 followed.
@@ -22,7 +22,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -32,10 +32,20 @@ from doctor import state
 from doctor.errors import CouldNot, Refused
 from doctor.facts import Struct
 from doctor.reports.undo import UndoEntry
-from doctor.transaction import durable, locking
-from doctor.transaction.snapshot import BESIDE, Damaged, Entry, Snapshot, entry, nearest
+from doctor.transaction import durable, locking, meanwhile
+from doctor.transaction.meanwhile import Others
+from doctor.transaction.snapshot import (
+    BESIDE,
+    Damaged,
+    Entry,
+    Snapshot,
+    encoded,
+    entry,
+    nearest,
+    parents,
+)
 
-VERSION = 2
+VERSION = 3
 
 # How long a way back is kept, and how many of one environment: what is kept is as large as what a
 # fix replaced, hundreds of megabytes. A month is long enough to see whether a repair was one.
@@ -48,7 +58,9 @@ Status = Literal["preparing", "started", "done", "undoing"]
 class Head(Struct, frozen=True):
     """What ``journal.json`` says: what is kept, how far the fix is, and what it changed.
 
-    ``manifest`` and ``changes`` are the SHA-256 of the lists beside it; ``bytes`` is what is kept.
+    ``ours`` are the canonical names of the distributions that are changed: what happens to others
+    is not the fix's doing. It is null where all that happens is taken back. ``manifest`` and
+    ``changes`` are the SHA-256 of the lists beside it; ``bytes`` is what is kept.
     """
 
     status: Status
@@ -57,6 +69,7 @@ class Head(Struct, frozen=True):
     roots: tuple[str, ...]
     alone: tuple[str, ...]
     stores: tuple[str, ...]
+    ours: tuple[str, ...] | None = None
     manifest: str = ""
     changes: str = ""
     finished_at: str = ""
@@ -70,6 +83,7 @@ class Journal:
         self.folder = folder
         self._head: Head | None = None
         self._snapshot: Snapshot | None = None
+        self._others = Others()
         self.problem: str | None = None
 
     @property
@@ -87,6 +101,11 @@ class Journal:
         """The files that somebody else wrote into, whose earlier content is nowhere."""
         return self._snapshot.left_alone if self._snapshot else ()
 
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The distributions that somebody else installed or removed meanwhile; they stay."""
+        return self._others.names
+
     def begin(
         self, prefix: str, summary: str, roots: Sequence[str], alone: Sequence[str] = ()
     ) -> None:
@@ -95,22 +114,52 @@ class Journal:
         ``roots`` are kept with all that is below them, ``alone`` by themselves. Raises ``CouldNot``
         where that does not work; nothing is changed then.
         """
-        try:
+        self.take_stock(prefix, summary, roots, alone)
+        self.keep()
+
+    def take_stock(
+        self,
+        prefix: str,
+        summary: str,
+        roots: Sequence[str],
+        alone: Sequence[str] = (),
+        ours: Sequence[str] | None = None,
+    ) -> None:
+        """The first half of ``begin``: list what is there, to be compared with.
+
+        ``ours`` are the canonical names of the distributions that will change, if no other does.
+
+        There is no ``journal.json`` yet: what a crash leaves is cleared by whoever comes next.
+        """
+        with self._beginning():
             state.made(self.folder)
             stores = _stores(self.folder, prefix, [*roots, *alone])
-            head = Head(
+            self._head = Head(
                 status="preparing",
                 prefix=prefix,
                 summary=summary,
                 roots=tuple(roots),
                 alone=tuple(alone),
                 stores=tuple(map(str, stores)),
+                ours=None if ours is None else tuple(ours),
             )
-            self._write(head)
-            self._snapshot = self._snapshot_of(head)
-            manifest = self._snapshot.take()
+            self._snapshot = self._snapshot_of(self._head)
+            self._snapshot.take_stock()
+
+    def keep(self) -> None:
+        """The second half of ``begin``: keep what was listed, and allow that it is changed."""
+        assert self._head is not None and self._snapshot is not None
+        with self._beginning():
+            manifest = self._snapshot.keep()
             self._mark()
-            self._write(msgspec.structs.replace(head, status="started", manifest=manifest))
+            self._snapshot.flush_kept()  # the mark is beside the list, and comes along
+            self._write(msgspec.structs.replace(self._head, status="started", manifest=manifest))
+
+    @contextlib.contextmanager
+    def _beginning(self) -> Iterator[None]:
+        """Turn what stops a journal from being begun into ``CouldNot``, with nothing left of it."""
+        try:
+            yield
         except OSError as error:
             self.discard()
             raise CouldNot(
@@ -151,9 +200,10 @@ class Journal:
         return self._head, self._snapshot
 
     def changed_by_others(self) -> list[str]:
-        """What changed since the journal was begun, compiled modules aside; before the fix does."""
+        """What changed since it was listed, compiled modules aside; before the fix changes it."""
         assert self._snapshot is not None
-        return [path for path in self._snapshot.changes() if not _is_compiled(path)]
+        changed = [*self._snapshot.vanished, *self._snapshot.moves()]
+        return [path for path in changed if not _is_compiled(path)]
 
     def take_back(self) -> int:
         """Put everything back as it was, forget the journal, and return how many paths changed.
@@ -163,7 +213,8 @@ class Journal:
         """
         head, snapshot = self._loaded()
         if head.status == "started":
-            restored = snapshot.restore()
+            self._others = _of_others(head, snapshot, snapshot.changes())
+            restored = snapshot.restore(others=self._others.paths)
         else:
             recorded = self._recorded(head)
             if head.status == "done":
@@ -202,7 +253,7 @@ class Journal:
             same = now is None if after is None else now is not None and after.same(now)
             if (path in recorded and same) or _is_compiled(path):
                 continue
-            if path in recorded or any(folder in made for folder in _parents(path)):
+            if path in recorded or any(folder in made for folder in parents(path)):
                 raise Refused(
                     f"{path} was changed after the fix, by something else.",
                     "The fix cannot be taken back without losing that.",
@@ -215,12 +266,12 @@ class Journal:
         does not work; the journal can then be taken back.
         """
         assert self._head is not None and self._snapshot is not None
-        changes = self._snapshot.changes(times=True)
-        content = json.dumps(
-            {path: after.row() if after else None for path, after in changes.items()}
-        ).encode()
-        durable.write(self.folder / "changes.json", content)
-        self._snapshot.flush()
+        changes = self._snapshot.moves(times=True)
+        self._others = _of_others(self._head, self._snapshot, changes)
+        changes = {path: now for path, now in changes.items() if path not in self._others.paths}
+        content = encoded(changes)
+        (self.folder / "changes.json").write_bytes(content)
+        self._snapshot.flush(self.folder)
         self._write(
             msgspec.structs.replace(
                 self._head,
@@ -348,12 +399,8 @@ def interrupted(prefix: str) -> list[Journal]:
     What was interrupted before anything was changed, or after all was done, is only tidied up.
     """
     marked = state.unfinished(prefix)
-    kept = []
-    for item in _all_of(_fixes(prefix)):
-        if item.status == "preparing":
-            item.discard()
-            continue
-        kept.append(item)
+    kept = _all_of(_fixes(prefix))
+    for item in kept:
         if item.status == "done":
             item.finish()
     _clear_all_but({item.id for item in kept}, prefix)
@@ -365,11 +412,24 @@ def interrupted(prefix: str) -> list[Journal]:
 
 
 class Undone(Struct, frozen=True):
-    """What an undo did, how many paths it put back, and what others wrote into meanwhile."""
+    """What an undo did, and how many paths it put back.
+
+    ``left_alone`` are files that others wrote into meanwhile, ``others`` the distributions that
+    they installed or removed: these stay as they are.
+    """
 
     outcome: Literal["recovered", "undone", "nothing-to-undo"]
     restored: int = 0
     left_alone: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+    def words(self) -> Iterator[str]:
+        """What is left as it is, a sentence each."""
+        for path in self.left_alone:
+            yield f"Something else wrote into {path} meanwhile, which is left as it is."
+        if self.others:
+            names = ", ".join(self.others)
+            yield f"Something else changed meanwhile, which is left as it is: {names}."
 
 
 def undo(prefix: str) -> Undone:
@@ -380,8 +440,7 @@ def undo(prefix: str) -> Undone:
     """
     begun = state.unfinished(prefix)
     if interrupted(prefix):
-        restored, left_alone = recover(prefix)
-        return Undone("recovered", restored, tuple(left_alone))
+        return recover(prefix)
     finished = undoable(prefix)
     if begun and not begun & {item.id for item in finished}:
         # All was back already: an older fix is not what is meant.
@@ -389,20 +448,22 @@ def undo(prefix: str) -> Undone:
     if not finished:
         return Undone("nothing-to-undo")
     restored = take_back(finished[0])
-    return Undone("undone", restored, finished[0].left_alone)
+    return Undone("undone", restored, finished[0].left_alone, finished[0].others)
 
 
-def recover(prefix: str) -> tuple[int, list[str]]:
-    """Take back what was interrupted; how many paths that were, and which had to be left alone.
+def recover(prefix: str) -> Undone:
+    """Take back what was interrupted.
 
     Only for who holds the lock. Raises ``CouldNot`` where it does not work; it can be repeated.
     """
     restored = 0
-    left_alone: list[str] = []
+    left_alone: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
     for item in interrupted(prefix):
         restored += take_back(item)
         left_alone += item.left_alone
-    return restored, left_alone
+        others += item.others
+    return Undone("recovered", restored, left_alone, others)
 
 
 def take_back(record: Journal) -> int:
@@ -470,16 +531,16 @@ def _checksum(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def _of_others(head: Head, snapshot: Snapshot, changed: Mapping[str, Entry | None]) -> Others:
+    """What of these changes is not the fix's."""
+    if head.ours is None:
+        return Others()
+    return meanwhile.others(changed, head.ours, snapshot.kept_text)
+
+
 def _is_compiled(path: str) -> bool:
     """Whether a path is Python's own cache of compiled modules."""
     return "__pycache__" in path.split(os.sep)
-
-
-def _parents(path: str) -> Iterator[str]:
-    parent = os.path.dirname(path)
-    while parent != path:
-        yield parent
-        path, parent = parent, os.path.dirname(parent)
 
 
 def _stores(folder: Path, prefix: str, paths: Sequence[str]) -> list[Path]:

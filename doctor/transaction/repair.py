@@ -10,12 +10,13 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
 from packaging.utils import canonicalize_name
 
-from doctor import plan, registry, state
+from doctor import plan, readiness, registry, state
 from doctor.actions import (
     AnyAction,
     Download,
@@ -32,9 +33,10 @@ from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding
 from doctor.hub import model_files, pull
-from doctor.look import Ask, look
+from doctor.look import Ask, look, looking
 from doctor.memory import device, profile_file, profiles, watch
 from doctor.packages import recipes, sources, uv, wheels
+from doctor.packages.requirements import installed, same_version
 from doctor.plan import Plan
 from doctor.probes.storage import digest
 from doctor.proving import last_proof, smoke, stand_in
@@ -46,8 +48,12 @@ from doctor.reports.smoke import SmokeReport
 from doctor.stopping import Stop
 from doctor.target import Target
 from doctor.transaction import journal, locking, unfinished
+from doctor.transaction.meanwhile import REMOVED
 
 Progress = Callable[[str], None]
+
+# Seconds in which the index has to say what it has of a recipe.
+INDEX_SECONDS = 120.0
 
 # Bytes of free disk that must be left over: an environment on a full disk does not work either.
 SPARE_DISK = 200_000_000
@@ -70,6 +76,7 @@ class Request(Struct, frozen=True):
     force: bool = False
     saved: Facts | None = None
     profile: str | None = None
+    allow_builds: bool = False
 
     @property
     def may_fetch(self) -> bool:
@@ -132,10 +139,14 @@ class Repair:
         if self._request.may_fetch:
             ask = pull.ask
             self._say("Asking the Hub, and holding the model's files against what it has …")
-        return self._look(self._request.model, ask)
+        with self._looking(self._request.model, ask) as seen:
+            return seen()
 
-    def _look(self, model: str, ask: Ask | None = None) -> Facts:
-        return look(self._request.target, model, self._variables, ask=ask)
+    def _looking(
+        self, model: str, ask: Ask | None = None
+    ) -> AbstractContextManager[Callable[[], Facts]]:
+        """Begin to look; see ``look.looking``."""
+        return looking(self._request.target, model, self._variables, ask=ask)
 
     def run_held(self, facts: Facts, prefix: str) -> FixReport:
         """The same, for who holds the lock on the environment."""
@@ -182,10 +193,7 @@ class Repair:
                     return self._report("declined", "you said no")
             else:
                 known = None if elsewhere else last_proof.recall(facts, prefix)
-                proven = (
-                    known is not None and known.unchanged and last_proof.is_of_model(facts, prefix)
-                )
-                if proven or self._request.dry_run:
+                if (known is not None and known.unchanged) or self._request.dry_run:
                     return self._report("nothing-to-do", None)
             self._say("No check finds an error; proving it with a generation …")
             failure = self._prove(facts)
@@ -204,7 +212,7 @@ class Repair:
             anew,
             self._request.may_fetch,
         )
-        made = self._with_times(made)
+        made = self._with_builds(self._with_times(made))
         if wanted is not None:
             made = msgspec.structs.replace(made, actions=(*made.actions, wanted))
         if elsewhere:
@@ -236,6 +244,16 @@ class Repair:
         except Failed as error:
             return self._report("rolled-back", str(error))
         return self._transaction(made, facts, prefix)
+
+    def _with_builds(self, made: Plan) -> Plan:
+        """The plan with what has to be built from source, where the user allows that."""
+        install = next((step for step in made.steps if isinstance(step, Install)), None)
+        place = recipes.place_of(install.lock) if install is not None else None
+        if not self._request.allow_builds or place is None or self._request.saved is not None:
+            return made
+        deadline = time.monotonic() + INDEX_SECONDS
+        platform = recipes.UV_PLATFORMS[place.platform]
+        return made.building(uv.builds(made.requirements, platform, place.python, deadline))
 
     def _with_times(self, made: Plan) -> Plan:
         """The plan with the time that its downloads take on this line."""
@@ -295,10 +313,11 @@ class Repair:
         record = self._open = journal.new(prefix)
         summary = "; ".join(step.summary for step in made.steps)
         try:
-            record.begin(prefix, summary, *kept(facts, made))
-            self._refuse_if_changed(record, made)
-            self._apply(made, facts)
-            proven = self._check_again()
+            ours = [str(canonicalize_name(change.name)) for change in made.changes]
+            record.take_stock(prefix, summary, *kept(facts, made), ours)
+            self._keep(record, made)
+            self._apply(made)
+            proven = self._check_again(made)
             # From here on it is too late to stop: what is proven is kept, not thrown away.
             self._stop.no_more()
             record.done()
@@ -316,22 +335,25 @@ class Repair:
         for download in made.downloads:
             pull.settle(download)
         last_proof.remember(proven, prefix)
-        return self._report("fixed", None)
+        return self._report("fixed", _of_others(record.others, proven))
 
-    def _refuse_if_changed(self, record: journal.Journal, made: Plan) -> None:
-        """Raise ``Refused`` where the environment is no longer the one that the plan was made for.
+    def _keep(self, record: journal.Journal, made: Plan) -> None:
+        """Keep what is there, and look once more whether it is what the plan was made for.
 
         What was installed by others while the plan was made, shown and agreed to is seen in the
-        facts; what they do from the moment that the files are kept, in the files.
+        facts; what they did from the moment that the files were listed, in the files. Raises
+        ``Refused`` where there is such a thing.
         """
-        now = self._look(self._request.model)
+        with self._looking(self._request.model) as seen:
+            record.keep()
+            now = seen()
         if plan.fingerprint(now) != made.fingerprint or record.changed_by_others():
             raise Refused(
                 "The environment was changed by something else while the plan was made.",
                 "Try again when nothing else installs into it.",
             )
 
-    def _apply(self, made: Plan, facts: Facts) -> None:
+    def _apply(self, made: Plan) -> None:
         python = self._request.target.python
         for action in made.steps:
             self._stop.check()
@@ -344,6 +366,7 @@ class Repair:
                     self._request.offline,
                     self._request.wheels,
                     self._say,
+                    [build.name for build in made.builds],
                 )
             elif isinstance(action, Remove):
                 uv.remove(python, [change.name for change in action.changes], self._say)
@@ -370,18 +393,26 @@ class Repair:
             self._say(f"The model's folder may not be written to; a repaired one: {self._overlay}")
         model_files.replace(path, text.encode())
 
-    def _check_again(self) -> Facts:
-        """Examine and prove what was applied, and return the facts. Raises ``Failed``."""
+    def _check_again(self, made: Plan) -> Facts:
+        """Examine and prove what was applied, and return the facts. Raises ``Failed``.
+
+        The doctor's own model answers while the environment is looked at: both take seconds where
+        everything is new, and neither needs the other.
+        """
         self._stop.check()
-        self._say("Checking again …")
-        facts = self._look(self._overlay or self._request.model)
+        self._say("Checking again, and proving it with a generation …")
+        with self._looking(self._overlay or self._request.model) as seen:
+            proof_of_ours = self._generate()
+            facts = seen()
         examination = registry.examine(facts, registry.names())
         self._after = check_report(facts, examination, PlanReport(actions=()), 0.0)
         errors = remaining(examination)
         if errors:
             raise Failed(f"after the fix there is still: {errors[0]}")
-        self._say("Proving it with a generation …")
-        failure = self._prove(facts)
+        unlike = _unlike(made, facts)
+        if unlike is not None:
+            raise Failed(f"something else changed what was installed: {unlike}")
+        failure = self._judge(proof_of_ours, facts)
         if failure is not None and self._smoke and smoke.compiler_is_missing(self._smoke):
             failure = NO_COMPILER
         if failure is not None:
@@ -415,9 +446,15 @@ class Repair:
 
     def _prove(self, facts: Facts) -> str | None:
         """Smoke the stand-in, then the real model if it is here; why it failed, or null."""
-        python = self._request.target.python
-        job = smoke.Job(model=None, model_id=stand_in.NAME)
-        self._smoke = smoke.run(python, job, target_report(facts))
+        return self._judge(self._generate(), facts)
+
+    def _generate(self) -> SmokeReport:
+        """Smoke the stand-in."""
+        return smoke.run(self._request.target.python, smoke.Job(model=None, model_id=stand_in.NAME))
+
+    def _judge(self, generation: SmokeReport, facts: Facts) -> str | None:
+        """Judge the stand-in's, then smoke the real model if it is here; why it failed, or null."""
+        self._smoke = msgspec.structs.replace(generation, target=target_report(facts))
         if self._smoke.device is not None:
             prefix = os.path.expanduser(facts.environment.interpreter.prefix)
             device.remember(prefix, facts.machine, self._smoke.device)
@@ -440,10 +477,12 @@ class Repair:
             shaped = msgspec.structs.replace(job, profile=self._wanted.profile)
             self._real_smoke = smoke.run(python, shaped, target, watch.Unseen())
             if self._real_smoke.passed:
+                self._real_smoke = readiness.judged(self._real_smoke, facts)
                 return None
             self._say(f"It does not run as the profile says: {failure_of(self._real_smoke)}")
             self._wanted = None
         self._real_smoke = smoke.run(python, job, target, watch.Unseen())
+        self._real_smoke = readiness.judged(self._real_smoke, facts)
         if self._real_smoke.passed:
             return None
         return f"{facts.model.id}: {failure_of(self._real_smoke)}"
@@ -468,6 +507,9 @@ class Repair:
             )
         if record.left_alone:
             reason += f"; something else wrote into {record.left_alone[0]}, which is left as it is"
+        if record.others:
+            names = ", ".join(record.others)
+            reason += f"; something else changed meanwhile, which is left as it is: {names}"
         return self._report(outcome, reason)
 
     def _report(self, outcome: Outcome, reason: str | None) -> FixReport:
@@ -513,7 +555,7 @@ def fresh(
     if state.unfinished(str(path)):
         with locking.lock(str(path), say):
             recover(str(path), say)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
         raise Refused(f"{folder} is there already and not empty.", "Name a folder that is not.")
     recipe = request.recipe or recipes.DEFAULT
     python = _python_for(recipe)
@@ -594,6 +636,31 @@ def _python_for(recipe: str) -> str:
         f"There is no Python here that {recipe} is locked for ({wanted}).",
         "Install one, for example: uv python install 3.12",
     )
+
+
+def _unlike(made: Plan, facts: Facts) -> str | None:
+    """The first distribution that is not as the plan makes it; null where all are."""
+    there = installed(facts.environment)
+    for change in made.changes:
+        found = there.get(str(canonicalize_name(change.name)))
+        version = found.version if found is not None else None
+        if version is None or change.after is None:
+            same = version == change.after
+        else:
+            same = same_version(version, change.after)
+        if not same:
+            return f"{change.name} is {version or 'absent'}, not {change.after or 'absent'}"
+    return None
+
+
+def _of_others(others: Sequence[str], proven: Facts) -> str | None:
+    """What to say of distributions that others installed while a fix was at work and holds."""
+    if not others:
+        return None
+    seen = {f"{name} {item.version}" for name, item in installed(proven.environment).items()}
+    words = f"something else changed meanwhile, which is left as it is: {', '.join(others)}"
+    late = [name for name in others if name not in seen and not name.endswith(REMOVED)]
+    return words + ("; it came after the proof: check again" if late else "")
 
 
 def failure_of(report: SmokeReport) -> str:
@@ -686,10 +753,14 @@ def _linked_packages(folder: str) -> Iterator[str]:
 
 def _recorded(facts: Facts, made: Plan, prefix: str) -> Iterator[str]:
     """The real paths of all files of the distributions that a plan replaces or removes."""
+    real: dict[str, str] = {}
     for folder, rows in _records(facts, made, prefix):
         for row in rows:
-            path = os.path.normpath(os.path.join(folder, row[0]))
-            yield os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+            parent, name = os.path.split(row[0])
+            parent = os.path.join(folder, parent)
+            if parent not in real:
+                real[parent] = os.path.realpath(parent)
+            yield os.path.join(real[parent], name)
 
 
 def _records(facts: Facts, made: Plan, prefix: str) -> Iterator[tuple[str, list[list[str]]]]:
@@ -736,10 +807,10 @@ def recover(prefix: str, say: Progress) -> bool:
     say("An earlier fix was interrupted; putting everything back as it was …")
     with Stop() as stop:
         stop.no_more()
-        _, left_alone = journal.recover(prefix)
+        done = journal.recover(prefix)
         stop.again()
-    for path in left_alone:
-        say(f"Something else wrote into {path} meanwhile, which is left as it is.")
+    for words in done.words():
+        say(words)
     return True
 
 

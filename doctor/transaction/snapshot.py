@@ -21,8 +21,10 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+
+import msgspec
 
 from doctor.facts import Struct
 from doctor.transaction import durable
@@ -44,10 +46,12 @@ class Damaged(Exception):
     """A snapshot or journal is not as it was written; the message says what is wrong with it."""
 
 
-class Entry(Struct, frozen=True):
+class Entry(Struct, frozen=True, array_like=True):
     """One path as it was. ``target`` is where a symbolic link points, null for all else.
 
-    ``attributes`` are a folder's extended attributes, in hexadecimal; a file's stay with the file.
+    ``device`` is the number of its file system. ``attributes`` are a folder's extended attributes,
+    in hexadecimal; a file's stay with the file. ``touched_ns`` is when something was last done to a
+    folder (its ctime, which nobody can set), 0 for all else: a file's changes as it is kept.
     """
 
     path: str
@@ -55,14 +59,12 @@ class Entry(Struct, frozen=True):
     size: int
     modified_ns: int
     inode: int
+    device: int
     owner: int
     group: int
     target: str | None
     attributes: dict[str, str] | None = None
-
-    def row(self) -> list[object]:
-        """The fields in their order, to be written down."""
-        return [getattr(self, name) for name in Entry.__struct_fields__]
+    touched_ns: int = 0
 
     @property
     def is_folder(self) -> bool:
@@ -76,6 +78,8 @@ class Entry(Struct, frozen=True):
 
     def same(self, other: Entry) -> bool:
         """Whether nothing was done to the path. A folder's time changes with what is in it."""
+        if self == other:  # nearly all are, and this is quick
+            return True
         if stat.S_IFMT(self.mode) != stat.S_IFMT(other.mode) or self.target != other.target:
             return False
         if (self.owner, self.group) != (other.owner, other.group):
@@ -95,20 +99,24 @@ class Entry(Struct, frozen=True):
 def entry(path: str) -> Entry | None:
     """The path as it is now, or null where there is nothing."""
     try:
-        status = os.lstat(path)
-        target = os.readlink(path) if stat.S_ISLNK(status.st_mode) else None
+        return _entry(path, os.lstat(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _entry(path: str, status: os.stat_result) -> Entry:
+    mode = status.st_mode
     return Entry(
-        path=path,
-        mode=status.st_mode,
-        size=status.st_size,
-        modified_ns=status.st_mtime_ns,
-        inode=status.st_ino,
-        owner=status.st_uid,
-        group=status.st_gid,
-        target=target,
-        attributes=_attributes(path) if stat.S_ISDIR(status.st_mode) else None,
+        path,
+        mode,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ino,
+        status.st_dev,
+        status.st_uid,
+        status.st_gid,
+        os.readlink(path) if stat.S_ISLNK(mode) else None,
+        *((_attributes(path), status.st_ctime_ns) if stat.S_ISDIR(mode) else ()),
     )
 
 
@@ -124,16 +132,35 @@ def _attributes(path: str) -> dict[str, str] | None:
 
 
 def walk(root: str) -> Iterator[Entry]:
-    """Every path at and below ``root``, folders before what is in them; links are not followed."""
+    """Every path at and below ``root``, folders before what is in them; links are not followed.
+
+    What goes away meanwhile is left out.
+    """
     first = entry(root)
     if first is None or os.path.basename(root) == BESIDE:
         return
     yield first
-    if first.is_folder:
-        with os.scandir(root) as names:
-            children = sorted(child.path for child in names)
-        for child in children:
-            yield from walk(child)
+    pending = [root] if first.is_folder else []
+    while pending:
+        for child in _children(pending.pop()):
+            if child.name == BESIDE:
+                continue
+            try:
+                item = _entry(child.path, child.stat(follow_symlinks=False))
+            except FileNotFoundError:
+                continue
+            yield item
+            if item.is_folder:
+                pending.append(item.path)
+
+
+def _children(folder: str) -> list[os.DirEntry[str]]:
+    """What is in a folder; nothing where it went away."""
+    try:
+        with os.scandir(folder) as children:
+            return list(children)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def nearest(path: str) -> str:
@@ -141,6 +168,31 @@ def nearest(path: str) -> str:
     while not os.path.exists(path) and path != os.path.dirname(path):
         path = os.path.dirname(path)
     return path
+
+
+def encoded(content: object) -> bytes:
+    """JSON of lists and entries. File names in it may be no text, which few encoders take."""
+    try:
+        return msgspec.json.encode(content)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(content)).encode()
+
+
+def _below(paths: Iterable[str], inside: Mapping[str, list[str]]) -> Iterator[str]:
+    """These paths and all that is below them, by what is ``inside`` of each folder."""
+    pending = list(paths)
+    while pending:
+        path = pending.pop()
+        yield path
+        pending += inside.get(path, [])
+
+
+def parents(path: str) -> Iterator[str]:
+    """The folders above a path, the nearest first."""
+    parent = os.path.dirname(path)
+    while parent != path:
+        yield parent
+        path, parent = parent, os.path.dirname(parent)
 
 
 class Snapshot:
@@ -166,44 +218,54 @@ class Snapshot:
         self._entries: dict[str, Entry] = {}
         self._kept: dict[str, str] = {}
         self.left_alone: tuple[str, ...] = ()
+        # What went away between the list and the moment when it was to be kept.
+        self.vanished: list[str] = []
         self._copied_back: set[str] = set()
 
     @property
     def _manifest(self) -> Path:
-        return self._folder / "manifest.jsonl"
+        return self._folder / "manifest.json"
 
-    def take(self) -> str:
-        """List the roots and keep their files; return the list's SHA-256. Nothing else changes.
+    def take_stock(self) -> None:
+        """List the roots as they are. Nothing is kept yet, and nothing changes."""
+        self._entries = {item.path: item for item in self._now()}
 
-        When it returns, everything is on the disk.
+    def keep(self) -> str:
+        """Keep the files that were listed, and return the list's SHA-256. Nothing else changes.
+
+        ``flush_kept`` brings it to the disk.
         """
         devices: dict[int, Path] = {}
         for store in reversed(self._stores):
             store.mkdir(parents=True, exist_ok=True)
             devices[os.stat(store).st_dev] = store
-        digest = hashlib.sha256()
-        with self._manifest.open("wb") as manifest:
-            for number, item in enumerate(self._now()):
-                kept = None
-                if item.is_file:
-                    kept = self._place(item, number, devices)
+        for number, item in enumerate(list(self._entries.values())):
+            if item.is_file:
+                kept = self._place(item, number, devices)
+                try:
                     _keep(item.path, kept)
                     self._kept[item.path] = kept
-                self._entries[item.path] = item
-                line = json.dumps([kept, *item.row()]).encode() + b"\n"
-                digest.update(line)
-                manifest.write(line)
+                except FileNotFoundError:
+                    if os.path.lexists(item.path):
+                        raise
+                    del self._entries[item.path]
+                    self.vanished.append(item.path)
+        content = encoded([(self._kept.get(path), item) for path, item in self._entries.items()])
+        self._manifest.write_bytes(content)
+        return hashlib.sha256(content).hexdigest()
+
+    def flush_kept(self) -> None:
+        """Bring the list and what is kept to the disk, with all else on the same file systems."""
         durable.flush(self._folder, *self._stores)
-        return digest.hexdigest()
 
     def _place(self, item: Entry, number: int, devices: dict[int, Path]) -> str:
         """Where to keep a file: on its own file system, where links reach."""
-        store = devices.get(os.lstat(item.path).st_dev)
+        store = devices.get(item.device)
         if store is None and item.size > MOST_COPIED:
             store = Path(item.path).parent / BESIDE / self._folder.name
         if store is None:
             store = self._stores[0]
-        return os.path.join(store, f"{number // 1000}", f"{number}")
+        return f"{store}{os.sep}{number // 1000}{os.sep}{number}"
 
     def load(self, checksum: str) -> None:
         """Read the list of a snapshot that was taken earlier. Raises ``Damaged``."""
@@ -214,8 +276,7 @@ class Snapshot:
         if hashlib.sha256(content).hexdigest() != checksum:
             raise Damaged("its list of files was changed or is cut off")
         self._entries, self._kept = {}, {}
-        for line in content.splitlines():
-            kept, *row = json.loads(line)
+        for kept, row in json.loads(content):
             item = Entry(*row)
             self._entries[item.path] = item
             if kept is not None:
@@ -230,25 +291,53 @@ class Snapshot:
                 yield found
         for root in self._roots:
             for item in walk(root):
-                if item.path not in seen:
+                if not seen or item.path not in seen:
                     yield item
 
-    def changes(self, times: bool = False) -> dict[str, Entry | None]:
-        """The paths that are not as they were, as they are now (null: gone).
+    def changes(self) -> dict[str, Entry | None]:
+        """The paths that are not as they were, as they are now (null: gone)."""
+        return self._changes({item.path: item for item in self._now()})
 
-        With ``times``, also the folders of which only the time is another.
+    def moves(self, times: bool = False) -> dict[str, Entry | None]:
+        """The same in much less time; with ``times``, also folders of which only the time changed.
+
+        Only folders that something was done to are looked into. So this finds what was made,
+        removed or replaced, as installers do, but not what was written into a file that is there.
+        It is for the process that took stock.
         """
-        now = {item.path: item for item in self._now()}
-        changed = self._changes(now)
-        if times:
-            changed |= {
-                path: item
-                for path, item in now.items()
-                if item.is_folder
-                and path in self._entries
-                and self._entries[path].modified_ns != item.modified_ns
-            }
+        inside: dict[str, list[str]] = {}
+        for path in self._entries:
+            inside.setdefault(path.rpartition(os.sep)[0], []).append(path)
+        changed: dict[str, Entry | None] = {}
+        pending = list(self._roots)
+        for path in self._alone:
+            self._compare(path, times, changed)
+        while pending:
+            path = pending.pop()
+            before, now = self._entries.get(path), self._compare(path, times, changed)
+            known = inside.get(path, [])
+            if now is None or not now.is_folder:
+                # What was in it is gone; by path it may still lead to something, elsewhere.
+                changed |= dict.fromkeys(_below(known, inside))
+            elif now == before:
+                pending += [one for one in known if self._entries[one].is_folder]
+            else:
+                names = {child.path for child in _children(path) if child.name != BESIDE}
+                pending += names.union(known)
         return changed
+
+    def _compare(self, path: str, times: bool, changed: dict[str, Entry | None]) -> Entry | None:
+        """Note a path if it is not as it was, and return it as it is."""
+        before, now = self._entries.get(path), entry(path)
+        if before is None or now is None:
+            same = before is now
+        else:
+            same = now.same(before) and not (
+                times and now.is_folder and now.modified_ns != before.modified_ns
+            )
+        if not same:
+            changed[path] = now
+        return now
 
     def _changes(self, now: dict[str, Entry]) -> dict[str, Entry | None]:
         changed: dict[str, Entry | None] = {
@@ -263,15 +352,25 @@ class Snapshot:
         """Whether there was a folder at a path."""
         return path in self._entries and self._entries[path].is_folder
 
-    def restore(self, paths: Iterable[str] | None = None) -> int:
+    def kept_text(self, path: str) -> str | None:
+        """The text that a file had, null where there was none."""
+        try:
+            return Path(self._kept[path]).read_text(encoding="utf-8", errors="surrogateescape")
+        except (KeyError, OSError):
+            return None
+
+    def restore(
+        self, paths: Iterable[str] | None = None, others: Collection[str] = frozenset()
+    ) -> int:
         """Put back what changed (or only ``paths``), and return how many paths that were.
 
-        When it returns, everything is on the disk. Raises ``OSError`` where something could not be
-        put back.
+        What ``others`` changed stays as they left it. When it returns, everything is on the disk.
+        Raises ``OSError`` where something could not be put back.
         """
         # By path alone nothing may be asked: a folder may have become a link to somewhere else.
         now = {item.path: item for item in self._now()}
-        wanted = list(self._changes(now) if paths is None else paths)
+        changed = self._changes(now) if paths is None else paths
+        wanted = [path for path in changed if path not in others]
         self.left_alone = tuple(path for path in wanted if self._is_written_into(now.get(path)))
         ours = [path for path in wanted if path not in self.left_alone]
         # What is in the way goes first, the deepest before the folders that hold it: that makes
@@ -290,7 +389,7 @@ class Snapshot:
             self._entries if paths is None else {*ours, *map(os.path.dirname, ours)}
         )
         if paths is None:
-            fine = {*self.left_alone, *self._copied_back}
+            fine = {*self.left_alone, *self._copied_back, *others}
             left = [path for path in self.changes() if path not in fine]
             if left:
                 raise OSError(f"{len(left)} paths would not go back, such as {left[0]}")
@@ -313,8 +412,12 @@ class Snapshot:
         What is right is not touched: it may lie where nothing can be written.
         """
         for path in sorted(paths, key=len, reverse=True):
-            before, now = self._entries.get(path), entry(path)
-            if before is None or not before.is_folder or now is None:
+            before = self._entries.get(path)
+            # What is no folder of ours is not asked for: above it may be a link to anywhere.
+            if before is None or not before.is_folder:
+                continue
+            now = entry(path)
+            if now is None:
                 continue
             if now.same(before) and now.modified_ns == before.modified_ns:
                 continue
@@ -348,9 +451,9 @@ class Snapshot:
             return  # a socket or the like: nobody can bring that back
         os.replace(temporary, before.path)
 
-    def flush(self) -> None:
-        """Bring everything below the roots to the disk."""
-        durable.flush(*map(nearest, self._roots + self._alone))
+    def flush(self, *others: Path) -> None:
+        """Bring everything below the roots to the disk, and what is on the disks of ``others``."""
+        durable.flush(*map(nearest, self._roots + self._alone), *others)
 
     def keep_only(self, changed: Iterable[str]) -> None:
         """Give back the space of all but what is needed to take back these changes."""

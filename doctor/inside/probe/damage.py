@@ -11,7 +11,7 @@ import re
 from importlib.machinery import EXTENSION_SUFFIXES
 
 from distributions import MOST_DIGITS, canonical
-from imports import FOLLOWED
+from followed import FOLLOWED
 from modules import Finder
 from notes import Notes, read
 
@@ -159,7 +159,7 @@ def _suffix(name: str) -> str:
 
 def module_of(name: str) -> str | None:
     """The module of a recorded file: ``a.b`` of ``a/b.py``, ``a/b/__init__.py``, ``a/b.x.so``."""
-    folder, base = os.path.split(name)
+    folder, _, base = name.rpartition("/")
     parts = [*folder.split("/"), base.partition(".")[0]] if folder else [base.partition(".")[0]]
     if parts[-1] == "__init__":
         parts.pop()
