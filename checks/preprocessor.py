@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from doctor.facts import Facts, ImageProcessorClass, ModelFile
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
-from doctor.mending import fix_of
+from doctor.hub.mending import fix_of
 
 CODES = (
     "preprocessor-stale",

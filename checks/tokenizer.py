@@ -22,8 +22,8 @@ import msgspec
 
 from doctor.facts import Facts, Tokenizer
 from doctor.findings import CheckResult, Evidence, Finding, Severity
-from doctor.mending import fix_of
-from doctor.requirements import installed
+from doctor.hub.mending import fix_of
+from doctor.packages.requirements import installed
 
 CODES = ("tokenizer-missing", "tokenizer-broken", "chat-template-missing")
 
@@ -32,6 +32,9 @@ CONFIG = "tokenizer_config.json"
 
 # A template in these files goes to the processor, in tokenizer_config.json to the tokenizer.
 OF_PROCESSOR = ("chat_template.jinja", "chat_template.json", "processor_config.json")
+
+# What the probe says of a tokenizer.json that is not there though its name is.
+DANGLING = "its link points to nothing"
 
 # What the probe says of a chat_template.json that ends loading, whatever stands elsewhere.
 NO_JSON, NO_TEMPLATE = "it is no JSON", "it has no chat_template"
@@ -54,6 +57,10 @@ def check(facts: Facts) -> CheckResult:
             f"The model's {CONFIG} cannot be used",
             CONFIG,
             config.problem or "?",
+        )
+    elif tokenizer.problem == DANGLING:
+        yield _finding(
+            facts, "tokenizer-missing", "The model has no tokenizer", FILE, tokenizer.problem
         )
     elif tokenizer.problem is not None:
         yield _finding(

@@ -31,7 +31,7 @@ import re
 from doctor import tensors
 from doctor.facts import Facts, WeightsFile, WeightsIndex
 from doctor.findings import CheckResult, Evidence, Finding, NotChecked, Severity
-from doctor.mending import fix_of
+from doctor.hub.mending import fix_of
 from doctor.tensors import Comparison, Unfit
 
 CODES = (
@@ -62,13 +62,17 @@ def check(facts: Facts) -> CheckResult:
             and file.problem != "not a regular file"
         ):
             yield NotChecked(reason=f"{model.path}/{file.name} could not be read: {file.problem}")
-    damaged = [file for file in loaded if file.kind is not None and fails(file)]
-    if not loaded or all(file.kind == "absent" for file in loaded):
+    absent = [file for file in loaded if file.kind == "absent"]
+    damaged = [file for file in loaded if file not in absent and fails(file)]
+    if not loaded or len(absent) == len(loaded):
         yield _missing(facts)
-    elif damaged:
+        return
+    if absent:
+        yield _dangling(facts, absent, len(loaded))
+    if damaged:
         for file in damaged:
             yield _damaged(facts, file)
-    else:
+    if not absent and not damaged:
         yield from _compared(facts, tensors.compare(facts))
 
 
@@ -95,6 +99,24 @@ def _missing(facts: Facts) -> Finding:
             ),
         ),
         fix=fix_of(facts, *(names[:SHOWN] or ["the weights"])),
+    )
+
+
+def _dangling(facts: Facts, absent: list[WeightsFile], count: int) -> Finding:
+    return Finding(
+        code="weights-missing",
+        severity=Severity.ERROR,
+        title=f"{len(absent)} of the {count} files of weights are links to nothing",
+        cause="mlx-vlm loads every *.safetensors file, and ends at the first that is not there.",
+        evidence=tuple(
+            Evidence(
+                fact=file.name,
+                value="its link leads to nothing",
+                source=f"{facts.model.path}/{file.name}",
+            )
+            for file in absent[:SHOWN]
+        ),
+        fix=fix_of(facts, *(file.name for file in absent[:SHOWN])),
     )
 
 

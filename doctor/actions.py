@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from doctor.facts import Struct
-from doctor.profile import Profile
+from doctor.memory.profile_file import Profile
 
 
 class Change(Struct, frozen=True, rename={"before": "from", "after": "to"}):
@@ -176,6 +176,23 @@ AnyAction = (
     | RemoveFiles
     | Advice
 )
+
+
+class Build(Struct, frozen=True):
+    """A package that is built from its source, which runs programs of whoever wrote it.
+
+    ``address`` is where the source comes from, without credentials; ``hash`` is what the index says
+    that it is.
+    """
+
+    name: str
+    version: str
+    address: str
+    hash: str
+
+    def line(self) -> str:
+        """One line for people."""
+        return f"{self.name} {self.version} from {self.address}"
 
 
 class Source(Struct, frozen=True):

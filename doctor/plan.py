@@ -7,14 +7,14 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
+import msgspec
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
-from doctor import managed, pull, recipes
 from doctor.actions import (
     Advice,
     AnyAction,
+    Build,
     Change,
     Download,
     EditJson,
@@ -26,10 +26,12 @@ from doctor.actions import (
 from doctor.errors import Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding
+from doctor.hub import pull
 from doctor.intents import Intent, Intents, RemoveBroken, UseRecipe
-from doctor.managed import Refusal, Wanted
-from doctor.recipes import Lock
-from doctor.requirements import active, installed, satisfied
+from doctor.packages import managed, recipes
+from doctor.packages.managed import Refusal, Wanted
+from doctor.packages.recipes import Lock
+from doctor.packages.requirements import active, installed, same_version, satisfied
 
 
 class Broken(Struct, frozen=True):
@@ -51,8 +53,9 @@ class Plan(Struct, frozen=True):
     """What would be done. ``fingerprint`` tells the facts that it was made from.
 
     ``requirements`` are the hashed lines to install, ``reinstall`` the distributions to install
-    anew, ``breaks`` what other packages would lose, ``replaces`` the working copies that the
-    environment would no longer use. ``refusal`` is why the doctor will not do it.
+    anew, ``builds`` what is built from source (only with the user's consent), ``breaks`` what other
+    packages would lose, ``replaces`` the working copies that the environment would no longer use.
+    ``refusal`` is why the doctor will not do it.
     """
 
     actions: tuple[AnyAction, ...]
@@ -60,6 +63,7 @@ class Plan(Struct, frozen=True):
     recipe: str | None = None
     requirements: str = ""
     reinstall: tuple[str, ...] = ()
+    builds: tuple[Build, ...] = ()
     breaks: tuple[Broken, ...] = ()
     replaces: tuple[str, ...] = ()
     refusal: Refusal | None = None
@@ -72,6 +76,17 @@ class Plan(Struct, frozen=True):
             for action in self.actions
             if isinstance(action, (Install, Remove))
             for change in action.changes
+        )
+
+    def building(self, builds: Iterable[Build]) -> Plan:
+        """The same plan, with these packages built from their source rather than from wheels."""
+        chosen = {build.name: build for build in builds}
+        lines = []
+        for line in self.requirements.splitlines():
+            build = chosen.get(line.partition("==")[0])
+            lines.append(f"{build.name}=={build.version} --hash={build.hash}" if build else line)
+        return msgspec.structs.replace(
+            self, requirements="".join(line + "\n" for line in lines), builds=tuple(chosen.values())
         )
 
     @property
@@ -97,6 +112,19 @@ def fingerprint(facts: Facts) -> str:
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
+# The model's files that checks go by when they ask for other packages.
+SAID_BY = {
+    "model": ("config.json",),
+    "processor": ("config.json", "processor_config.json", "preprocessor_config.json"),
+    "preprocessor": (
+        "config.json",
+        "preprocessor_config.json",
+        "processor_config.json",
+        "video_preprocessor_config.json",
+    ),
+}
+
+
 def make(
     facts: Facts,
     findings: Iterable[Finding],
@@ -112,6 +140,10 @@ def make(
     the model lacks, as far as the Hub was asked. Raises ``Refused`` where no recipe fits.
     """
     findings = list(findings)
+    fetched = pull.action(facts, findings) if download else None
+    replaced = (
+        {file.path for file in fetched.fetched if file.why == "damaged"} if fetched else set()
+    )
     intents: list[Intent] = []
     for finding in findings:
         if finding.ignored is None:
@@ -119,7 +151,13 @@ def make(
                 "Callable[[Finding, Facts], Intents]",
                 importlib.import_module(f"fixes.{finding.check}").actions,
             )
-            intents += fix(finding, facts)
+            # What a file says that is fetched again, because it is damaged, asks for no packages.
+            moot = not replaced.isdisjoint(SAID_BY.get(finding.check, ()))
+            intents += [
+                intent
+                for intent in fix(finding, facts)
+                if not (moot and isinstance(intent, UseRecipe))
+            ]
     needs_recipe = everything_anew or recipe is not None
     needs_recipe = needs_recipe or any(isinstance(intent, UseRecipe) for intent in intents)
     actions: list[AnyAction] = []
@@ -149,7 +187,10 @@ def make(
         if wanted.changes or wanted.needed:
             actions += managed.advice(facts, wanted)
             refusal = managed.refusal(facts, wanted) or _harm(breaks, replaces)
-    fetched = pull.action(facts, findings) if download else None
+    surplus = pull.surplus(facts, findings) if download else None
+    if surplus is not None:
+        actions.append(surplus)
+        intents = [intent for intent in intents if not _is_advice_to_fetch(intent, findings)]
     if fetched is not None:
         actions.append(fetched)
         intents = [intent for intent in intents if not _comes_with(fetched, intent, findings)]
@@ -210,7 +251,14 @@ def _working_copies(facts: Facts, changes: Iterable[Change]) -> list[str]:
 def _comes_with(fetched: Download, intent: Intent, findings: Iterable[Finding]) -> bool:
     """Whether a download does what this intent is about, or takes the file away under it."""
     if isinstance(intent, EditJson | PutFile):
-        return any(intent.path.endswith((f"/{file.path}", file.blob)) for file in fetched.fetched)
+        # A fetch has the reference name what it fetched.
+        return intent.path.endswith("/refs/main") or any(
+            intent.path.endswith((f"/{file.path}", file.blob)) for file in fetched.fetched
+        )
+    return _is_advice_to_fetch(intent, findings)
+
+
+def _is_advice_to_fetch(intent: Intent, findings: Iterable[Finding]) -> bool:
     fetches = {finding.code for finding in findings if finding.fix.id == "download"}
     return isinstance(intent, Advice) and intent.code in fetches
 
@@ -295,7 +343,7 @@ def _install(facts: Facts, lock: Lock, reinstall: set[str]) -> Install:
     for name, wheel in sorted(lock.wheels.items()):
         found = everything.get(name)
         before = found.version if found else None
-        same = before is not None and _same(before, wheel.version) and counts[name] == 1
+        same = before is not None and same_version(before, wheel.version) and counts[name] == 1
         if same and name not in reinstall:
             continue
         change = Change(name=name, before=before, after=wheel.version)
@@ -313,14 +361,6 @@ def _install(facts: Facts, lock: Lock, reinstall: set[str]) -> Install:
         installed_bytes=_sum(wheel.installed_bytes for wheel in wheels),
         left=tuple(left),
     )
-
-
-def _same(before: str, after: str) -> bool:
-    """Whether two versions are one; a local label (a build of one's own) makes another of it."""
-    try:
-        return Version(before) == Version(after)
-    except InvalidVersion:
-        return before == after
 
 
 def _sum(sizes: Iterable[int | None]) -> int | None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import msgspec
 
-from doctor import watch
 from doctor.estimate import NotEstimable, estimate_of, judge
 from doctor.estimate.judgement import Criterion, criteria
 from doctor.estimate.of_facts import USUAL
 from doctor.facts import Facts, Pressure
+from doctor.memory import watch
 from doctor.reports.smoke import Ready, SmokeReport
 
 

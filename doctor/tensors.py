@@ -21,6 +21,30 @@ from doctor.facts import (
 # Names that are compared. A model of 94 layers with 128 experts each has 40,000 at most.
 MOST_NAMES = 300_000
 
+# Bits of one element of the types that safetensors has.
+BITS = {
+    "BOOL": 8,
+    "U8": 8,
+    "I8": 8,
+    "F8_E4M3": 8,
+    "F8_E5M2": 8,
+    "F8_E8M0": 8,
+    "U16": 16,
+    "I16": 16,
+    "F16": 16,
+    "BF16": 16,
+    "U32": 32,
+    "I32": 32,
+    "F32": 32,
+    "U64": 64,
+    "I64": 64,
+    "F64": 64,
+    "C64": 64,
+    "F4": 4,
+    "F6_E2M3": 6,
+    "F6_E3M2": 6,
+}
+
 FLOATS = frozenset({"F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2", "F8_E8M0"})
 
 # Modes of MLX's quantisation that have no biases; the scales of these are bytes.
@@ -43,7 +67,7 @@ class Unfit(Struct, frozen=True):
 class Comparison(Struct, frozen=True):
     """What a comparison of names and shapes gave. ``unknown`` is why there is none.
 
-    ``quantised`` are the unfit ones of quantised modules, whose shapes the quantisation decides.
+    ``quantised`` are the unfit ones of quantised modules that are packed otherwise than said.
     ``unquantised`` counts quantised tensors where config.json says nothing of a quantisation.
     """
 
@@ -132,6 +156,9 @@ class _Comparing:
         self._expected: set[str] = set()
         self._unfit: list[Unfit] = []
         self._quantised: list[Unfit] = []
+        # Of modules that are packed as config.json says, and whose lengths are others all the same.
+        self._packed: list[Unfit] = []
+        self._fitting_modules = 0
 
     def result(self) -> Comparison:
         """The comparison; nothing is said where the names are those of another layout."""
@@ -158,6 +185,9 @@ class _Comparing:
         if len(there) * 10 < len(self._tensors) or len(renamed) * 5 > len(missing) > 0:
             return Comparison(unknown="the weights' names, which this mlx-vlm's code changes first")
         surplus = [name for name in surplus if name not in set(renamed)]
+        if self._quantisation is not None:
+            surplus = self._without_parts_of_modules(surplus)
+        self._assign_packed()
         parts = self._absent_parts(missing)
         return Comparison(
             missing=tuple(name for name in missing if name.partition(".")[0] not in parts),
@@ -169,6 +199,26 @@ class _Comparing:
             else 0,
             absent_parts=tuple(sorted(parts)),
         )
+
+    def _without_parts_of_modules(self, surplus: list[str]) -> list[str]:
+        """The surplus but for scales and biases of modules that are said not to have them."""
+        left = []
+        for name in surplus:
+            module, _, part = name.rpartition(".")
+            if part in ("scales", "biases") and module + ".weight" in self._expected:
+                self._quantised.append(Unfit(name=name, asked="none", found="there"))
+            else:
+                left.append(name)
+        return left
+
+    def _assign_packed(self) -> None:
+        """Say whose fault it is where quantised modules have other lengths than the model's.
+
+        They go together as config.json says. Where nothing else is unfit, and all of them are, they
+        may do so by chance: 4 bits in groups of 64 have the proportions of 8 bits in groups of 32.
+        """
+        by_chance = not (self._unfit or self._fitting_modules)
+        (self._quantised if by_chance else self._unfit).extend(self._packed)
 
     def _absent_parts(self, missing: list[str]) -> set[str]:
         """The parts of the model that are left out, since nothing mentions them."""
@@ -189,7 +239,10 @@ class _Comparing:
         """A matrix that may be quantised: then it is packed, with scales and biases beside it."""
         how = self._how(path, group)
         if how is None:
-            self._plain(path + ".weight", group)
+            self._expected.add(path + ".weight")
+            packed = self._quantisation is not None and path + ".scales" in self._tensors
+            unfit = self._quantised if packed else self._unfit
+            self._hold(path + ".weight", group.shape, FLOATS, unfit)
             return
         parts = [".weight", ".scales"]
         mode = how.mode if self._parameters.reads_mode else None
@@ -199,17 +252,32 @@ class _Comparing:
         shape = group.shape
         if shape is None or shape[-1] is None or not how.bits or how.group_size is None:
             return
+        unfit = self._packed if self._is_packed_so(path, how) else self._quantised
         if how.group_size < 1 or shape[-1] % how.group_size:
             asked = f"{shape[-1]} columns in groups of {how.group_size}"
-            self._quantised.append(Unfit(name=path, asked=asked, found="they do not go into it"))
+            unfit.append(Unfit(name=path, asked=asked, found="they do not go into it"))
             return
         columns, rows = shape[-1], shape[:-1]
         wide = (*rows, columns * how.bits // 32)
         grouped = (*rows, columns // how.group_size)
         floats = FLOATS if len(parts) == 3 else frozenset({"U8", *FLOATS})
-        self._hold(path + ".weight", wide, frozenset({"U32"}), self._quantised)
+        before = len(unfit)
+        self._hold(path + ".weight", wide, frozenset({"U32"}), unfit)
         for part in parts[1:]:
-            self._hold(path + part, grouped, floats, self._quantised)
+            self._hold(path + part, grouped, floats, unfit)
+        self._fitting_modules += len(unfit) == before
+
+    def _is_packed_so(self, path: str, how: ModuleQuantisation) -> bool:
+        """Whether weight and scales have the proportions that this quantisation gives them."""
+        weight, scales = (self._tensors.get(path + part) for part in (".weight", ".scales"))
+        if weight is None or scales is None or not weight.shape or not scales.shape:
+            return False
+        assert how.bits is not None and how.group_size is not None
+        wide, groups = weight.shape[-1], scales.shape[-1]
+        return (
+            weight.shape[:-1] == scales.shape[:-1]
+            and wide * 32 == groups * how.group_size * how.bits
+        )
 
     def _how(self, path: str, group: ParameterGroup) -> ModuleQuantisation | None:
         """How mlx-vlm quantises a module before it loads its weights; null where it does not."""

@@ -33,7 +33,8 @@ def git_name(content: bytes) -> str:
 class Repository:
     """One repository as it is now. ``token`` is what must be shown; ``gated``: and not everybody's.
 
-    ``moved_to`` is its new name after a renaming, ``claims`` are sizes that it tells untruly.
+    ``moved_to`` is its new name after a renaming, ``claims`` are sizes that it tells untruly;
+    ``revision`` is its commit where that is given.
     """
 
     files: dict[str, bytes]
@@ -42,10 +43,13 @@ class Repository:
     moved_to: str | None = None
     xet: bool = False
     claims: dict[str, int] = field(default_factory=dict)
+    revision: str | None = None
 
     @property
     def commit(self) -> str:
-        """The commit: it changes with any file."""
+        """The commit: it changes with any file, unless it is given."""
+        if self.revision is not None:
+            return self.revision
         names = "\n".join(f"{name} {self.etag(name)}" for name in sorted(self.files))
         return hashlib.sha1(names.encode()).hexdigest()
 

@@ -68,6 +68,13 @@ def test_conda_and_pip_disagree() -> None:
     assert [item.value for item in finding.evidence] == ["1.26.0", numpy.version]
 
 
+def test_two_metadata_folders_that_tell_no_version() -> None:
+    facts = recorded("torch-free")
+    nameless = distribution("transformers", None)
+    doubled = (nameless, *facts.environment.distributions)
+    assert "None" not in only(with_environment(facts, distributions=doubled)).cause
+
+
 def test_leftovers_are_notes_and_stay() -> None:
     facts = with_environment(
         recorded("torch-free"),
@@ -128,6 +135,10 @@ def test_an_environment_that_has_lost_its_python_says_which(tmp_path: Path) -> N
     python.chmod(0o755)
     from doctor.probes import environment
 
-    with pytest.raises(Refused, match="was made from") as refused:
-        environment.Question(Target(python=str(python), found_by="a test"), {}).answer()
+    target = Target(python=str(python), found_by="a test")
+    with (
+        pytest.raises(Refused, match="was made from") as refused,
+        environment.Probe(target, None) as begun,
+    ):
+        begun.answer()
     assert str(home) in str(refused.value)

@@ -7,11 +7,11 @@ import json
 import pytest
 
 from checks import preprocessor
-from doctor import repair
 from doctor.actions import Advice, EditJson
 from doctor.facts import Facts, FileState, ImageProcessorClass, ModelFile
 from doctor.findings import Finding, NotChecked
 from doctor.intents import UseRecipe
+from doctor.transaction import repair
 from fixes import preprocessor as fix
 from tests.conftest import recorded
 from tests.facts_of import replace

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from doctor import pictures, smoke, stand_in
 from doctor.errors import CouldNot
+from doctor.proving import pictures, smoke, stand_in
 from doctor.reports.smoke import Answer
 from tests.conftest import ROOT, Fixed
 
@@ -117,6 +117,16 @@ def test_the_users_own_picture_and_question(fresh: Fixed, tmp_path: Path) -> Non
     assert (right.code, right.report["understood"]) == (0, True)
     wrong = fresh.doctor.json(*words, "--expect", "circle")
     assert (wrong.code, wrong.report["understood"]) == (1, False)
+
+
+def test_an_answer_that_nobody_can_judge_is_no_proof(fresh: Fixed, tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    Image.new("RGB", (300, 200), "red").save(path)
+    state = str(tmp_path / "state")
+    words = ("--python", str(fresh.python))
+    run = fresh.doctor.json("smoke", *words, "--image", str(path), VLM_DOCTOR_STATE=state)
+    assert (run.code, run.report["understood"]) == (0, None)
+    assert fresh.doctor.json("check", *words, VLM_DOCTOR_STATE=state).report["proof"] is None
 
 
 @pytest.mark.parametrize("kind", ["empty", "text", "narrow", "gone"])

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from doctor import export, gathering, plan, upstream
-from doctor import recipes as data
+from doctor import plan
 from doctor.commands.options import add_target, target_of
 from doctor.errors import Refused
 from doctor.look import look
+from doctor.packages import export, gathering, upstream
+from doctor.packages import recipes as data
+from doctor.packages.recipes import Recipe
 from doctor.probes import model
-from doctor.recipes import Recipe
 from doctor.reports import SCHEMA, Tool
 from doctor.reports.recipes import ExportReport, RecipeReport, RecipesReport
 from doctor.terminal import say
@@ -43,10 +44,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> tuple[RecipesReport, int]:
     """The recipes that come with the doctor; what has moved since; or one for another tool."""
-    name = options.recipe or (
-        data.DEFAULT if options.export or options.download is not None else None
+    name = (
+        options.recipe
+        if options.recipe is not None
+        else (data.DEFAULT if options.export or options.download is not None else None)
     )
-    found = [recipe for one in ([name] if name else data.names()) if (recipe := data.load(one))]
+    found = [
+        recipe for one in (data.names() if name is None else [name]) if (recipe := data.load(one))
+    ]
     if not found:
         raise Refused(
             f"There is no recipe named {options.recipe}.", f"Recipes: {', '.join(data.names())}."

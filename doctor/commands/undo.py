@@ -8,7 +8,7 @@ import time
 
 import msgspec
 
-from doctor import journal, locking, state, target, unfinished
+from doctor import state, target
 from doctor.commands.options import add_target, target_of
 from doctor.look import look
 from doctor.probes import model
@@ -16,6 +16,7 @@ from doctor.reports import SCHEMA, Tool
 from doctor.reports.undo import UndoReport
 from doctor.stopping import Stop
 from doctor.terminal import say
+from doctor.transaction import journal, locking, unfinished
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,9 +36,11 @@ def run(options: argparse.Namespace) -> tuple[UndoReport, int]:
         if options.list:
             outcome = "listed"
             if state.unfinished(prefix):
-                say(unfinished.INTERRUPTED)
+                words = unfinished.interrupted(prefix)
+                say(words[0].upper() + words[1:])
         elif options.clear and not any(item.status for item in journal.interrupted(prefix)):
-            outcome = "cleared"
+            kept = journal.undoable(prefix) or state.unfinished(prefix)
+            outcome = "cleared" if kept else "nothing-to-undo"
             journal.clear(prefix)
         else:
             with Stop() as stop:
@@ -45,8 +48,8 @@ def run(options: argparse.Namespace) -> tuple[UndoReport, int]:
                 done = journal.undo(prefix)
             outcome = done.outcome
         entries = [item.entry() for item in journal.undoable(prefix)]
-    for path in done.left_alone:
-        say(f"Something else wrote into {path}, which is left as it is.")
+    for words in done.words():
+        say(words)
     journal.tidy()
     report = msgspec.convert(
         {
@@ -56,6 +59,7 @@ def run(options: argparse.Namespace) -> tuple[UndoReport, int]:
             "outcome": outcome,
             "entries": entries,
             "restored": done.restored,
+            "environment": prefix,
             "seconds": round(time.perf_counter() - started, 3),
         },
         type=UndoReport,

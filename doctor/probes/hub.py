@@ -1,30 +1,32 @@
-"""The Hub: how this machine would reach it, and, if it may be asked, what it says of a model.
+"""The Hub: what it says of a model, if it may be asked.
 
-Only ``ask`` uses the network. The client is huggingface-hub's own, with the user's settings for it:
+Nothing else uses the network. The client is huggingface-hub's own, with the user's settings for it:
 address, token, proxies, certificates.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import json
 import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import psutil
 
-from doctor import __version__, fetch
+from doctor import __version__
 from doctor.errors import CouldNot
-from doctor.facts import Hub, HubTrouble, Model, Remote, RemoteFile, StoredFile, Trouble
+from doctor.facts import HubTrouble, Model, Remote, RemoteFile, StoredFile, Trouble
+from doctor.hub import fetch
 from doctor.probes import hashing
 from doctor.probes import model as model_probe
 from doctor.probes import storage as storage_probe
+from doctor.probes.reach import home_of
 
 # What mlx-vlm fetches of a repository (``get_model_path`` in its ``utils.py``, 0.3.9 to 0.7.10).
 PATTERNS = (
@@ -37,109 +39,11 @@ PATTERNS = (
     "*.txt",
     "*.jinja",
 )
-# Variables that say how the network is reached: proxies, and files of certificates.
-PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-# File systems that know no symbolic links.
-LINKLESS = frozenset({"vfat", "exfat", "msdos", "fat", "fat32", "ntfs-3g", "fuseblk", "msdosfs"})
 # Seconds for the Hub's answer to a question; a fetch has the client's own limits.
 ASK_SECONDS = 15.0
 # The files of a model that checks look into are small; a larger one is none.
 MOST_HEAD_BYTES = 5_000_000
 HEADS = (*model_probe.READ, "tokenizer_config.json")
-
-
-def look(model: Model, variables: Mapping[str, str]) -> Hub:
-    """What can be seen without the network."""
-    constants = model_probe.constants()
-    cache = Path(os.path.expanduser(model.cache))
-    nearest = _nearest(cache)
-    try:
-        free: int | None = shutil.disk_usage(nearest).free
-    except OSError:
-        free = None
-    filesystem = _filesystem(nearest)
-    places = {
-        name: variables[given]
-        for name in PROXIES + CERTIFICATES
-        for given in (name.lower(), name)
-        if variables.get(given)
-    }
-    endpoint = str(constants.ENDPOINT)
-    return Hub(
-        endpoint=None if endpoint == constants._HF_DEFAULT_ENDPOINT else public(endpoint),
-        token=_has_token(variables, Path(constants.HF_TOKEN_PATH)),
-        offline=bool(constants.HF_HUB_OFFLINE),
-        variables={name: public(value) for name, value in places.items()},
-        lost_certificates={
-            name: places[name]
-            for name in CERTIFICATES
-            if name in places and not os.path.exists(places[name])
-        },
-        filesystem=filesystem,
-        links=filesystem not in LINKLESS if filesystem else None,
-        locked_folder=_locked(nearest, home_of(model)),
-        free_bytes=free,
-    )
-
-
-def home_of(model: Model) -> Path | None:
-    """The model's folder in the cache, whether it is there or not; null for a folder of its own."""
-    if model.found == "folder":
-        return None
-    folder = "--".join(["models", *model.id.split("/")])
-    return Path(os.path.expanduser(model.cache)) / folder
-
-
-def public(address: str) -> str:
-    """An address without names and passwords."""
-    return re.sub(r"(?<=//)[^/@\s]*@|^[^/@\s]*:[^/@\s]*@", "", address)
-
-
-def _nearest(path: Path) -> Path:
-    """The folder itself, or the nearest above it that is there."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return path
-
-
-def _locked(nearest: Path, home: Path | None) -> str | None:
-    """The first folder on the way of a fetch that this user may not write to."""
-    folders = [nearest]
-    if home is not None:
-        folders += [nearest / ".locks", home, home / "blobs", home / "snapshots", home / "refs"]
-    for folder in folders:
-        if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
-            return str(folder)
-    return None
-
-
-def _filesystem(path: Path) -> str | None:
-    """The kind of the file system that a folder lies on."""
-    try:
-        parts = psutil.disk_partitions(all=True)
-    except OSError:
-        return None
-    real = os.path.realpath(path)
-    best = max(
-        (part for part in parts if _below(real, part.mountpoint)),
-        key=lambda part: len(part.mountpoint),
-        default=None,
-    )
-    return best.fstype.lower() or None if best else None
-
-
-def _below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
-
-
-def _has_token(variables: Mapping[str, str], file: Path) -> bool:
-    if any(variables.get(name) for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")):
-        return True
-    try:
-        return file.stat().st_size > 0
-    except OSError:
-        return False
 
 
 class Client:
@@ -354,11 +258,33 @@ def _with_here(remote: Remote, model: Model, verify: bool) -> Remote:
     here = {file.name: file for file in model.storage.files} if model.storage else {}
     if model.revision != remote.commit:
         here = {}
-    files = tuple(_seen(file, here.get(file.path), home, verify) for file in remote.files)
+    folder = Path(os.path.expanduser(model.path or ""))
+    files = tuple(_seen(file, here.get(file.path), folder, home, verify) for file in remote.files)
     return msgspec.structs.replace(remote, files=files)
 
 
-def _seen(file: RemoteFile, stored: StoredFile | None, home: Path, verify: bool) -> RemoteFile:
+# What git leaves of a link on a system without links: where it led.
+_LINK_AS_TEXT = re.compile(rb"(\.\./)+blobs/[0-9a-f]{40,64}\s*")
+
+
+def _is_nobodys(path: Path) -> bool:
+    """Whether a small file is what nobody writes: JSON that is none, or the text of a link."""
+    try:
+        if path.stat().st_size > storage_probe.SMALL_BYTES:
+            return False
+        content = path.read_bytes()
+        if path.suffix == ".json":
+            json.loads(content)
+    except OSError:
+        return False
+    except (ValueError, RecursionError):
+        return True
+    return _LINK_AS_TEXT.fullmatch(content) is not None
+
+
+def _seen(
+    file: RemoteFile, stored: StoredFile | None, folder: Path, home: Path, verify: bool
+) -> RemoteFile:
     replace = msgspec.structs.replace
     leads = stored is not None and (stored.kind == "file" or stored.blob == file.blob)
     if stored is not None and leads and stored.kind in ("link", "file"):
@@ -368,11 +294,13 @@ def _seen(file: RemoteFile, stored: StoredFile | None, home: Path, verify: bool)
             return replace(file, here="whole" if stored.hash_is_right else None)
         # Without links every file lies in the snapshot itself; weights are nobody's own text.
         own = (home / "blobs" / file.blob).exists() or not file.path.endswith(".safetensors")
-        if stored.kind == "file" and own:
+        if stored.kind == "file" and own and not _is_nobodys(folder / file.path):
             return replace(file, here="edited")
         here: Literal["damaged", "missing"] = "damaged"
-    elif stored is not None and stored.kind in ("unreadable", "folder"):
+    elif stored is not None and stored.kind == "unreadable":
         return file
+    elif stored is not None and stored.kind == "folder":
+        here = "damaged"
     else:
         here = "missing"
     blob = home / "blobs" / file.blob

@@ -301,7 +301,8 @@ def _laid_out_anew(path: Path, expected: str) -> bool:
     if path.stat().st_size > SMALL_BYTES:
         return False
     try:
-        content = json.loads(path.read_bytes())
+        # Decoded as the libraries do it: a byte order mark or another encoding is no layout.
+        content = json.loads(path.read_bytes().decode())
     except (ValueError, RecursionError):
         return False
     for indent in (2, 4, 1, None):

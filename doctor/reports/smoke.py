@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from doctor.device import Device
 from doctor.estimate.judgement import CriterionName
 from doctor.facts import Pressure, Struct
+from doctor.memory.device import Device
 from doctor.reports import TargetReport, Tool
 
 StageName = Literal["import", "load", "see", "generate"]

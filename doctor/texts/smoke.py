@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from doctor.device import Device
+from doctor.memory.device import Device
 from doctor.reports.smoke import PhaseName, Ready, SmokeReport, SwapVerdict, WatchReport
 from doctor.terminal import Paper
 from doctor.texts.estimate import CRITERIA, MET

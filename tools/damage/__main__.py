@@ -5,76 +5,19 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from tools.damage import judge, layout, texts, weights  # noqa: F401  (they register their kinds)
+from tools.damage import judge, layout, repairing, texts, weights  # noqa: F401  (they register their kinds)
 from tools.damage.judge import RECORDED, ROOT
 from tools.damage.kinds import KINDS, Kind
 from tools.damage.places import Place
-
-HERE = Path(__file__).parent
-
-# Logits differ by 0.0003 between runs of the same model; what is more has been computed otherwise.
-SAME = 0.002
+from tools.damage.running import Target, outcome
 
 RECIPES = ("torch-free", "report-line")
-
-
-class Target:
-    """A recipe's environment that generates with one model after another."""
-
-    def __init__(self, python: Path, base: Path) -> None:
-        variables = {
-            **os.environ,
-            "HF_HOME": str(base / "home"),
-            "HF_HUB_CACHE": str(base / "models"),
-            "HF_HUB_OFFLINE": "1",
-            "TRANSFORMERS_OFFLINE": "1",
-            "PYTHONPYCACHEPREFIX": str(base / "bytecode"),
-        }
-        self._process = subprocess.Popen(
-            [str(python), str(HERE / "generation.py"), str(ROOT / "doctor")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=variables,
-        )
-
-    def run(self, model: str) -> dict[str, Any]:
-        """What the generation says of a model."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"model": model}) + "\n")
-        self._process.stdin.flush()
-        said = json.loads(self._process.stdout.readline())
-        assert isinstance(said, dict)
-        return said
-
-    def end(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-
-
-def outcome(said: dict[str, Any], good: dict[str, Any]) -> dict[str, Any]:
-    """``fails``, ``differs`` (it computes something else) or ``same``, and how."""
-    if said["error"] is not None:
-        return {"outcome": "fails", "error": said["error"][:200]}
-    distance = 0.0
-    for here, there in zip(said["logits"], good["logits"], strict=True):
-        if len(here) != len(there):
-            return {"outcome": "differs", "distance": None}
-        gaps = [abs(one - other) for one, other in zip(here, there, strict=True)]
-        if any(math.isnan(gap) for gap in gaps):
-            return {"outcome": "differs", "distance": None}
-        distance = max(distance, *gaps)
-    same = distance <= SAME and said["answers"] == good["answers"]
-    return {"outcome": "same" if same else "differs", "distance": round(distance, 4)}
 
 
 def cases(names: list[str]) -> list[tuple[str, Kind, str]]:
@@ -119,6 +62,27 @@ def record(recipe: str, python: Path, base: Path, names: list[str]) -> None:
     path.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
 
 
+def repair(recipe: str, python: Path, base: Path, names: list[str]) -> None:
+    """Have the doctor repair each case, and write down what became of it."""
+    path = RECORDED / f"repairs-{recipe}.json"
+    told: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    os.environ["VLM_DOCTOR_STATE"] = str(base / "state")
+    target = Target(python, base)
+    with repairing.hub_at_work() as hub:
+        repairs = repairing.Repairs(python, hub, target)
+        for number, (case, kind, where) in enumerate(cases(names)):
+            if case in told and not names:
+                continue
+            told[case] = repairs.repaired(kind, where, base / "models", undo=number % 8 == 0)
+            if names or number % 20 == 0:
+                print(recipe, number, case, told[case], flush=True)
+                path.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+    target.end()
+    known = {case for case, _, _ in cases([])}
+    kept = {case: one for case, one in told.items() if case in known}
+    path.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+
+
 def environment(recipe: str, base: Path) -> Path:
     """The Python of a recipe's environment, which the doctor makes where it is not there."""
     python = base / "environment" / "bin" / "python"
@@ -135,6 +99,7 @@ def main() -> None:
     parser.add_argument("--python", type=Path, help="in the environment of this Python")
     parser.add_argument("--base", type=Path, default=ROOT / ".cache" / "damage")
     parser.add_argument("--judge", action="store_true", help="try nothing, judge only")
+    parser.add_argument("--repair", action="store_true", help="have the doctor repair them")
     parser.add_argument("--deep", action="store_true", help="with the hashes of large files")
     parser.add_argument("--layout", choices=("folder", "cache"), help="only in this layout")
     parser.add_argument("--set-aside", action="store_true", help="show those that were set aside")
@@ -144,6 +109,9 @@ def main() -> None:
     for recipe in [options.recipe] if options.recipe else RECIPES:
         base = options.base / recipe
         python = options.python or environment(recipe, base)
+        if options.repair:
+            repair(recipe, python, base, options.kinds)
+            continue
         if not options.judge:
             record(recipe, python, base, options.kinds)
         wanted = [

@@ -8,6 +8,7 @@ before the fork; MLX is not, since its threads do not survive one. Standard libr
 
 from __future__ import annotations
 
+import importlib.machinery
 import json
 import os
 import signal
@@ -78,9 +79,8 @@ def child(job: dict, pictures: list[dict], limit: int) -> dict:
 
 
 def main() -> None:
-    sys.path.insert(0, sys.argv[1])
-    import pictures as drawing  # the doctor's, which needs Pillow only
-
+    # By its file: beside it lie modules with names of the standard library's.
+    drawing = importlib.machinery.SourceFileLoader("drawing", sys.argv[1]).load_module()
     folder = tempfile.mkdtemp()
     asked = []
     for number, (what, prompt, _) in enumerate(drawing.examination()[:1]):

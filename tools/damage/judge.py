@@ -11,7 +11,7 @@ from typing import Any
 from huggingface_hub import constants
 
 from doctor import look, registry
-from doctor.facts import Facts
+from doctor.facts import Facts, Hub, Model
 from doctor.probes import environment, hashing, machine, model
 from doctor.target import Target
 from tools.damage.kinds import KINDS
@@ -39,12 +39,18 @@ class Doctor:
         seen = model.look(place.model)
         if deep:
             seen = hashing.hashed(seen)
-        question = look.question_of(self._target, seen, "image")
+        return self.facts_about(seen)
+
+    def facts_about(self, seen: Model, seen_hub: Hub | None = None) -> Facts:
+        """The facts of a model as it was seen."""
+        question = look.question_of(seen, "image")
         key = json.dumps(question, sort_keys=True)
         if key not in self._answers:
-            self._answers[key] = environment.Question(self._target, question).answer()
+            with environment.probe(self._target) as probe:
+                probe.ask(question)
+                self._answers[key] = probe.answer()
         return look.facts_of(
-            self._target, self._answers[key], self._machine, seen, os.environ, "image"
+            self._target, self._answers[key], self._machine, seen, os.environ, "image", seen_hub
         )
 
     def says(self, place: Place, deep: bool = False) -> dict[str, Any]:
@@ -85,6 +91,19 @@ def is_wrong(says: dict[str, Any], happened: dict[str, Any]) -> str | None:
     return "unsure" if says["verdict"] == "unknown" else "missed"
 
 
+# What is also true of a file in the cache that was changed in place, or taken away.
+BESIDES = ("model-file-edited", "model-file-missing")
+
+
+def misnamed(says: dict[str, Any], expected: tuple[str, ...]) -> str | None:
+    """How the codes of errors differ from the expected: ``other``, or ``more`` than these."""
+    if not says["error"]:
+        return None
+    if not set(says["error"]) & set(expected):
+        return "other"
+    return "more" if set(says["error"]) - {*expected, *BESIDES} else None
+
+
 def judge(
     recipe: str, python: Path, base: Path, cases: Iterable[str], deep: bool = False
 ) -> dict[str, dict[str, Any]]:
@@ -103,6 +122,9 @@ def judge(
             "says": says,
             "happened": happened,
             "wrong": is_wrong(says, happened),
+            "misnamed": misnamed(says, KINDS[name].codes)
+            if happened["outcome"] != "same"
+            else None,
             "set_aside": KINDS[name].set_aside,
         }
     return told

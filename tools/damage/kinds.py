@@ -29,8 +29,17 @@ class Kind:
         """Whether the kind belongs to the third that no rule is written for, by its name's hash."""
         return int(hashlib.sha256(self.name.encode()).hexdigest(), 16) % 3 == 0
 
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of which each says what is wrong with such a model, where a run fails of it."""
+        families = [start for start in EXPECTED if self.name.startswith(start)]
+        return EXPECTED[max(families, key=len)] if families else ()
+
 
 KINDS: dict[str, Kind] = {}
+
+# By how the names of a family's kinds begin; the longest beginning counts.
+EXPECTED: dict[str, tuple[str, ...]] = {}
 
 BOTH = ("folder", "cache")
 

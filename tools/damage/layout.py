@@ -6,12 +6,52 @@ import os
 import shutil
 from pathlib import Path
 
-from tools.damage.kinds import kind
+from tools.damage.kinds import EXPECTED, kind
 from tools.damage.places import REVISION, WEIGHTS, Place
 
 CACHE = ("cache",)
 FOLDER = ("folder",)
 OTHER = "9a41c7d2aa0f1e54b8c005f081ec5bf79c563000"
+
+# What a name that leads nowhere is told as depends on the file that is not there by it.
+NO_CONFIG = ("model-config-unreadable",)
+NO_WEIGHTS = ("weights-missing",)
+NO_TOKENIZER = ("tokenizer-missing", "tokenizer-broken")
+NO_FILES = ("model-file-missing", *NO_CONFIG, *NO_WEIGHTS)
+ONLY_CONFIG = (*NO_WEIGHTS, *NO_TOKENIZER, "preprocessor-missing", "chat-template-missing")
+
+EXPECTED |= {
+    "ref": ("model-ref-broken",),
+    "ref-to-a-partial-snapshot": ONLY_CONFIG,
+    "snapshots-gone": NO_FILES,
+    "snapshot-empty": NO_FILES,
+    "snapshot-renamed": ("model-ref-broken",),
+    "blobs-gone": NO_FILES,
+    "link-gone-weights": NO_WEIGHTS,
+    "link-gone-config": NO_CONFIG,
+    "link-gone-preprocessor": ("preprocessor-missing",),
+    "link-gone-tokenizer": NO_TOKENIZER,
+    "link-gone-all-but-weights": NO_CONFIG,
+    "link-gone-all-but-config": ONLY_CONFIG,
+    "link-to-itself": NO_CONFIG,
+    "link-into-nothing": NO_TOKENIZER,
+    "link-to-a-folder": (*NO_WEIGHTS, "weights-damaged"),
+    "link-to-a-device": ("preprocessor-broken", "preprocessor-missing"),
+    "link-to-the-wrong-blob": NO_CONFIG,
+    "links-exchanged": ("tokenizer-broken", "weights-damaged"),
+    "links-turned-into-texts": (*NO_CONFIG, "weights-damaged"),
+    "sed-on-the-link-to-what-is-not-there": ("preprocessor-stale",),
+    "sed-on-the-blob-breaks-config": ("weights-unfitting", "model-file-edited"),
+    "incomplete-of-weights": NO_WEIGHTS,
+    "incomplete-of-tokenizer": NO_TOKENIZER,
+    "incomplete-empty-of-weights": NO_WEIGHTS,
+    "blobs-of-two-files-exchanged": NO_CONFIG,
+    "blob-a-folder": NO_TOKENIZER,
+    "folder-within-a-folder": NO_FILES,
+    "folder-empty": NO_FILES,
+    "names-in-capitals": NO_CONFIG,
+    "names-numbered-by-a-browser": NO_TOKENIZER,
+}
 
 kind("nothing-changed")(lambda place: None)
 

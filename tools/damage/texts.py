@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tools.damage.kinds import kind
+from tools.damage.kinds import EXPECTED, kind
 from tools.damage.places import Place
 from tools.damage.weights import LFS, PAGE
 
@@ -18,6 +18,62 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 GENERATION = "generation_config.json"
 
 Json = dict[str, Any]
+
+NO_CONFIG = ("model-config-unreadable",)
+# A value that contradicts the weights: mlx-vlm fails at it, or then at a tensor.
+OTHER_MODEL = ("model-config-unfitting", "weights-unfitting")
+# The model and the preparation of its pictures disagree; which of the two is wrong nobody knows.
+PICTURES = (*OTHER_MODEL, "preprocessor-unfitting")
+PROCESSOR = ("processor-fails", "processor-blind")
+
+EXPECTED |= {
+    "config-": NO_CONFIG,
+    "config-type-unknown": ("model-type-unsupported",),
+    "config-type-in-capitals": ("model-type-unsupported",),
+    "config-type-of-text": ("model-type-unsupported", *OTHER_MODEL),
+    "config-type-older": OTHER_MODEL,
+    "config-type-experts": OTHER_MODEL,
+    "config-type-a-number": (*NO_CONFIG, "model-type-unsupported", "model-config-unfitting"),
+    "config-text-part": OTHER_MODEL,
+    # The text part has a model_type of its own, which takes the place of the model's.
+    "config-text-part-flat": ("model-type-unsupported",),
+    "config-vision-part": OTHER_MODEL,
+    "config-picture-token": ("tokenizer-broken", "model-config-unfitting"),
+    "config-vision-start": ("tokenizer-broken", "model-config-unfitting"),
+    "config-own-": ("model-config-unfitting", *PROCESSOR),
+    "text-": OTHER_MODEL,
+    "vision-": OTHER_MODEL,
+    "vision-patch": PICTURES,
+    "vision-merge": PICTURES,
+    "vision-time": PICTURES,
+    "vision-channels": PICTURES,
+    "quantisation-": ("quantization-unfitting",),
+    "preprocessor-": ("preprocessor-broken",),
+    "preprocessor-gone": ("preprocessor-missing",),
+    "preprocessor-class": ("preprocessor-stale",),
+    "preprocessor-class-gone": ("preprocessor-stale", "preprocessor-missing"),
+    "preprocessor-class-a-number": ("preprocessor-stale", "preprocessor-unfitting"),
+    "preprocessor-class-of-others": ("preprocessor-stale", "preprocessor-unfitting"),
+    "preprocessor-whole-class": PROCESSOR,
+    **dict.fromkeys(
+        [
+            f"preprocessor-{word}"
+            for word in ("patch", "merge", "time", "mean", "spread", "size", "pixels", "not")
+        ],
+        ("preprocessor-unfitting",),
+    ),
+    "video-": ("preprocessor-broken",),
+    "video-class": ("preprocessor-stale",),
+    "processor-config-": PROCESSOR,
+    "processor-config-cut": ("preprocessor-broken",),
+    "tokenizer-": ("tokenizer-broken",),
+    "tokenizer-gone": ("tokenizer-missing",),
+    "tokenizer-files-gone": ("tokenizer-missing",),
+    "tokenizer-class": ("tokenizer-unfitting", "tokenizer-broken"),
+    "tokenizer-tokens-list": ("tokenizer-unfitting", "tokenizer-broken"),
+    "template-": ("chat-template-missing",),
+    "generation-": NO_CONFIG,
+}
 
 
 def edit_kind(name: str, file: str, change: Callable[[Json], object]) -> None:

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from tools.damage.kinds import BOTH, Damage, kind
+from tools.damage.kinds import BOTH, EXPECTED, Damage, kind
 from tools.damage.places import INDEX, SHARDS, WEIGHTS, Header, Place, Tensors, split
 
 LFS = (
@@ -21,6 +21,55 @@ LFS = (
 PAGE = "<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body>Proxy</body></html>\n"
 LAYER = "language_model.model.layers."
 Q = LAYER + "1.self_attn.q_proj"
+
+UNFITTING = ("weights-unfitting",)
+# A module's tensors that are packed otherwise than the rest are told as either.
+PACKED = ("quantization-unfitting", "weights-unfitting")
+# Of shards that are not there it can be said that they are, or which tensors are lost by it.
+SHARDS_GONE = ("weights-missing", "weights-unfitting")
+
+EXPECTED |= {
+    "weights-": ("weights-damaged",),
+    "header-": ("weights-damaged",),
+    "header-dtype-narrower": ("weights-damaged", "weights-unfitting"),
+    "header-dtype-same-width": (*PACKED, "weights-damaged"),
+    "header-shape-larger": ("weights-damaged", "weights-unfitting"),
+    "header-shape-turned": UNFITTING,
+    "header-shape-flat": UNFITTING,
+    "header-offsets-exchanged": ("model-file-edited",),
+    "header-hole": ("weights-damaged", "weights-unfitting"),
+    "tensor": UNFITTING,
+    "tensor-gone-weight": PACKED,
+    "tensor-gone-scales": PACKED,
+    "tensor-gone-biases": PACKED,
+    "tensor-half-the-rows": PACKED,
+    "tensors-gone-all": (*UNFITTING, "weights-missing"),
+    "module-": PACKED,
+    "norm-": UNFITTING,
+    "weights-last-tenth-zero": ("model-file-edited",),
+    "weights-middle-zero": ("model-file-edited",),
+    "weights-random-block": ("model-file-edited",),
+    "weights-bit-flipped-in-scales": ("model-file-edited",),
+    "weights-bit-flipped-in-header-name": ("weights-damaged", "weights-unfitting"),
+    "weights-gone": ("weights-missing",),
+    "weights-a-folder": ("weights-missing", "weights-damaged"),
+    "weights-a-pipe": ("weights-missing", "weights-damaged"),
+    "weights-with-the-browsers-suffix": ("weights-missing",),
+    "weights-in-torchs-form": ("weights-missing",),
+    "weights-and-another-models": UNFITTING,
+    "shard-gone": SHARDS_GONE,
+    "shard-empty": ("weights-damaged",),
+    "shard-cut": ("weights-damaged",),
+    "shard-lfs-pointer": ("weights-damaged",),
+    "shard-twice-the-same": SHARDS_GONE,
+    "shard-renamed": SHARDS_GONE,
+    "shards-only-the-last": SHARDS_GONE,
+    "shard-lacks-a-tensor": UNFITTING,
+    "index-": ("weights-index-wrong",),
+    "index-lacks-a-shard": ("weights-index-wrong", "weights-unfitting"),
+    "index-of-another-model": ("weights-index-wrong", *SHARDS_GONE),
+    "index-leads-outside": ("weights-index-wrong", *SHARDS_GONE),
+}
 
 
 def bytes_kind(name: str, change: Callable[[bytes], bytes]) -> None:

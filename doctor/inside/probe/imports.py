@@ -10,15 +10,17 @@ those that lack something that they require; of others it looks at the module th
 from __future__ import annotations
 
 import ast
+import contextlib
+import operator
 import os
 import re
 import sys
 
 import source
+import statements
+from followed import FOLLOWED
 from modules import Finder
 from notes import Notes, read
-
-FOLLOWED = frozenset({"mlx", "mlx_lm", "mlx_vlm", "transformers", "huggingface_hub", "tokenizers"})
 
 # Of these only the package's own file is followed: torch imports some two thousand modules.
 SHALLOW = frozenset({"torch"})
@@ -41,8 +43,20 @@ MOST_MODULES = 4000
 # Functions by which a module makes names that it does not write down.
 MAKES_NAMES = re.compile(r"'(?:globals|locals|vars|setattr|exec)'")
 
+# Where a statement may begin that makes a function's names the module's; not in the midst of prose.
+GLOBAL = re.compile(r"(?:^|[;:])[ \t\f]*global\b", re.MULTILINE)
+
 # What transformers' `is_x_available` looks for, where it is not named like that.
 GATED_MODULES = {"vision": "PIL", "jinja": "jinja2"}
+
+COMPARISONS: dict = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
 
 ABSENCE_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
@@ -66,6 +80,10 @@ class Doubt:
         self.around = around
         self.tops = {name.partition(".")[0] for name in modules}
         self._paths = set(modules.values())
+
+    def described(self) -> list:
+        """What it is about, as something that JSON can hold."""
+        return [self.modules, sorted(self.whole), sorted(self.around)]
 
     def about(self, importer: str, module: str, name: str | None) -> bool:
         """Whether a problem is one that these modules make."""
@@ -101,7 +119,9 @@ def follow(
     ``incomplete`` are further top-level modules to follow into, ``closed`` those that are there and
     that transformers takes for absent.
     """
-    tracer = Tracer(finder, notes, FOLLOWED | set(incomplete), doubt or Doubt({}), closed)
+    doubt = doubt or Doubt({})
+    tracer = Tracer(finder, notes, FOLLOWED | set(incomplete), doubt, closed)
+    tracer.asked = [starts, sorted(incomplete), sorted(closed), *doubt.described()]
     for start in starts:
         tracer.load(start, ("the doctor", 0))
     return tracer
@@ -120,22 +140,27 @@ def summarise(text: str) -> dict:
     names that it only mentions, in its ``__getattr__`` or for type checkers; ``calls`` tells that
     it calls into another followed package at once; ``error`` is why its import always fails.
     """
-    summary = _empty()
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError) as error:
-        summary["error"] = getattr(error, "msg", None) or str(error)
-        return summary
+        return {**_empty(), "error": getattr(error, "msg", None) or str(error)}
     except (RecursionError, MemoryError):
-        summary["dynamic"] = True
-        return summary
+        return {**_empty(), "dynamic": True}
+    try:
+        return _summary(tree, text)
+    except RecursionError:  # Python may well import what is too deep to be followed
+        return {**_empty(), "dynamic": True}
+
+
+def _summary(tree: ast.Module, text: str) -> dict:
+    summary = _empty()
     if any(isinstance(statement, ast.Raise) for statement in tree.body):
         summary["error"] = "it raises an error whenever it is imported"
         return summary
     defines: set[str] = set()
     _Body(summary, defines, constants=_constants(tree)).visit_all(tree.body, optional=False)
-    if "global " in text or ":=" in text:
-        for node in ast.walk(tree):
+    if GLOBAL.search(text) or ":=" in text:
+        for node in statements.all_of(tree):
             if isinstance(node, ast.Global):
                 defines.update(node.names)
             elif isinstance(node, ast.NamedExpr) and isinstance(node.target, ast.Name):
@@ -457,15 +482,9 @@ def condition(test: ast.expr) -> bool | None:
             }.get(owner)
         if known is None or type(known) is not type(right):
             return None
-        operation = type(test.ops[0]).__name__
-        return {
-            "Eq": lambda: known == right,
-            "NotEq": lambda: known != right,
-            "Lt": lambda: known < right,  # type: ignore[operator]
-            "LtE": lambda: known <= right,  # type: ignore[operator]
-            "Gt": lambda: known > right,  # type: ignore[operator]
-            "GtE": lambda: known >= right,  # type: ignore[operator]
-        }.get(operation, lambda: None)()
+        compare = COMPARISONS.get(type(test.ops[0]))
+        with contextlib.suppress(TypeError):  # a number against a word
+            return compare(known, right) if compare else None
     return None
 
 
@@ -514,7 +533,7 @@ def _lazy_names(tree: ast.Module) -> dict[str, str]:
                 if isinstance(name, str):
                     lazy[name] = module
 
-    for node in ast.walk(tree):
+    for node in statements.all_of(tree):
         if isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values):
                 if key is not None and isinstance(value, (ast.List, ast.Tuple)):
@@ -583,6 +602,7 @@ class Tracer:
         self._surely_followed = followed
         self._followed = followed | doubt.around
         self._doubt = doubt
+        self.asked: list = []  # what it was made to follow
         self._files_around: set[str] = set()
         self._loaded: dict[str, dict | None] = {}
         self._standard: dict[str, bool] = {}
@@ -605,11 +625,10 @@ class Tracer:
         return {f"{module}.{name}" for module, name in self._named}
 
     def summary(self) -> dict:
-        """``{"reached", "problems", "unknown", "modules", "attempted", "taken"}``.
+        """``{"reached", "problems", "unknown", "modules", "attempted"}``.
 
-        ``modules`` gives the files of all modules that are loaded, ``taken`` the names that are
-        imported from them, as ``module.name``. With a doubt, ``attempted`` has the modules whose
-        failure would be caught.
+        ``modules`` gives the files of all modules that are loaded. With a doubt, ``attempted`` has
+        the modules whose failure would be caught.
         """
         return {
             "reached": sorted(self.reached),
@@ -617,7 +636,6 @@ class Tracer:
             "unknown": self.unknown,
             "modules": self.modules(),
             "attempted": sorted(self.attempted),
-            "taken": self.taken(),
         }
 
     def has(self, module: str) -> bool:
@@ -724,7 +742,7 @@ class Tracer:
     def _binds(self, path: str, name: str) -> bool:
         """Whether a module that takes a name of its own may have it from anywhere else."""
         summary = self._notes.of(path, summarise)
-        if summary["dynamic"]:
+        if summary["dynamic"] or name == "*":
             return True
         bound = rf"^\s*(?:def|class|async def)\s+{name}\b|^\s*{name}\b[^\n]*=|\bas {name}\b"
         others = sum(name in (names or ()) for _, _, _, names, *_ in summary["imports"])
@@ -772,7 +790,7 @@ class Tracer:
         if any("*" in (names or ()) for _, _, _, names, *_ in stub["imports"]):
             return False
         return not any(
-            os.path.exists(os.path.join(folder, name + end)) for end in (".pyi", "/__init__.pyi")
+            self._notes.watch(os.path.join(folder, name + end)) for end in (".pyi", "/__init__.pyi")
         )
 
     def _is_made(self, name: str) -> bool:
@@ -784,6 +802,7 @@ class Tracer:
         parent, _, last = name.rpartition(".")
         # The name of an alias, or the end of names that are put together.
         end = "_" + last.rpartition("_")[2]
+        last, end = re.escape(last), re.escape(end)
         written = re.compile(rf"\.{last}['\"]|['\"]{last}['\"]: ['\"]|[)}}]{end}\b")
         while parent:
             above = self._finder.find(parent)
@@ -804,8 +823,10 @@ class Tracer:
 
     def _text(self, module: str) -> str:
         found = self._finder.find(module)
-        source_file = found is not None and found["origin"].endswith(".py")
-        return (read(found["origin"]) if found and source_file else None) or ""
+        if found is None or not found["origin"].endswith(".py"):
+            return ""
+        self._notes.watch(found["origin"])
+        return read(found["origin"]) or ""
 
     def take(self, module: str, name: str, place: tuple[str, int]) -> None:
         """Import one name from a module that is there."""
@@ -863,7 +884,9 @@ class Tracer:
             return self._submodule(module, lazy[name]) or ""
         if closed and name not in summary["hints"]:
             return ""
-        return self._lazy_home(module, found["origin"], name)
+        if module == "transformers" and name.startswith("Auto") and name not in lazy:
+            return self._auto_home(found["origin"], name)
+        return None
 
     def _takes(self, importer: str, module: str, name: str) -> bool:
         """Whether a module imports the name from the other module."""
@@ -892,22 +915,17 @@ class Tracer:
         there = [name for name in submodules if self._submodule(module, name)]
         return len(there) > 0.8 * len(submodules)
 
-    def _lazy_home(self, module: str, origin: str, name: str) -> str | None:
+    def _auto_home(self, origin: str, name: str) -> str:
         """Where transformers takes an auto class from: it lists its models only when it runs."""
-        if module == "transformers" and name.startswith("Auto"):
-            folder = os.path.join(os.path.dirname(origin), "models", "auto")
-            try:
-                files = sorted(os.listdir(folder))
-            except OSError:
-                return None
-            for file in files:
-                if file.endswith(".py"):
-                    summary = self._notes.of(os.path.join(folder, file), summarise)
-                    if summary and name in summary["defines"]:
-                        defined = read(os.path.join(folder, file)) or ""
-                        if re.search(r"^class " + name + r"\b", defined, re.MULTILINE):
-                            return "transformers.models.auto." + file[: -len(".py")]
-        return None
+        folder = os.path.join(os.path.dirname(origin), "models", "auto")
+        for file in sorted(self._finder.names(folder)):
+            if file.endswith(".py"):
+                summary = self._notes.of(os.path.join(folder, file), summarise)
+                if summary and name in summary["defines"]:
+                    defined = read(os.path.join(folder, file)) or ""
+                    if re.search(r"^class " + name + r"\b", defined, re.MULTILINE):
+                        return "transformers.models.auto." + file[: -len(".py")]
+        return ""
 
     def _is_standard(self, name: str) -> bool:
         """Whether a module belongs to Python itself."""

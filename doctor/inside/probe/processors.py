@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 
-import imports
+import followed
 import processor_source
 import source
 import transformers_tables
@@ -70,6 +70,9 @@ def starts(finder: Finder, notes: Notes, question: dict, processor: dict | None)
     of_type = "transformers.models." + model_type
     if model_type and finder.find(of_type):
         result.append(of_type)
+    tokenizer = transformers_tables.tokenizer_module(finder, notes, question)
+    if tokenizer:
+        result.append(tokenizer)
     if processor and processor["provider"] == "transformers":
         folder, file = os.path.split(processor["source"][: -len(".py")])
         result.append("transformers.models." + os.path.basename(folder) + "." + file)
@@ -422,11 +425,9 @@ class _Loading:
         if deciding is None:
             return None
         for module, _ in deciding:
-            traced = imports.trace(self._finder, self._notes, [module], [])
-            if traced["unknown"]:
-                return None
-            if traced["problems"]:
-                return False
+            loads = followed.loads(self._finder, self._notes, module)
+            if not loads:
+                return loads
         return True
 
     def _used(self, shown: dict) -> list[str]:
