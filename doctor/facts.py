@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from doctor import undecoded
+
 SCHEMA = "vlm-doctor/facts/1"
 
 # What a run is to be judged for: pictures, videos, or pictures through mlx-vlm's server.
@@ -577,6 +579,12 @@ class TensorGroup(Struct, frozen=True):
     shape: tuple[int, ...]
     numbers: str
 
+    @property
+    def count(self) -> int:
+        """How many tensors these are."""
+        runs = (run.partition("-") for run in self.numbers.split(",") if run)
+        return sum(int(last or first) - int(first) + 1 for first, _, last in runs) or 1
+
 
 class WeightsFile(Struct, frozen=True):
     """A safetensors file, by its header. ``tensors`` counts them; null where it has no header.
@@ -680,7 +688,7 @@ class Model(Struct, frozen=True):
     not here. ``quantisation`` is null where config.json has no such block. ``values`` are the
     plain values of its JSON files, by file and by their names joined with dots. ``config`` and
     ``preprocessor`` are what those files say, as far as sizes may depend on it; ``weight_sizes``
-    what the headers of its safetensors files add up to.
+    what the headers of its safetensors files add up to, where the Hub told them.
     """
 
     id: str
@@ -821,14 +829,11 @@ def decode(text: bytes) -> Facts:
 
 
 def encode(facts: Facts) -> bytes:
-    """Facts as JSON, indented for people. Bytes of a path that are no text become ``?``."""
+    r"""Facts as JSON, indented for people. Bytes of a path that are no text become ``\xff``."""
     try:
         text = msgspec.json.encode(facts)
     except UnicodeEncodeError:
-        import json  # only here: every check would pay for it
-
-        whole = json.dumps(msgspec.to_builtins(facts), ensure_ascii=False)
-        text = whole.encode("utf-8", "replace")
+        text = msgspec.json.encode(undecoded.document(msgspec.to_builtins(facts)))
     return msgspec.json.format(text, indent=1)
 
 

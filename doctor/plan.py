@@ -10,7 +10,6 @@ from typing import cast
 import msgspec
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from doctor.actions import (
     Advice,
@@ -32,7 +31,7 @@ from doctor.intents import Intent, Intents, RemoveBroken, UseRecipe
 from doctor.packages import managed, recipes
 from doctor.packages.managed import Refusal, Wanted
 from doctor.packages.recipes import Lock
-from doctor.packages.requirements import active, installed, satisfied
+from doctor.packages.requirements import active, installed, same_version, satisfied
 
 
 class Broken(Struct, frozen=True):
@@ -362,14 +361,6 @@ def _install(facts: Facts, lock: Lock, reinstall: set[str]) -> Install:
         installed_bytes=_sum(wheel.installed_bytes for wheel in wheels),
         left=tuple(left),
     )
-
-
-def same_version(before: str, after: str) -> bool:
-    """Whether two versions are one; a local label (a build of one's own) makes another of it."""
-    try:
-        return Version(before) == Version(after)
-    except InvalidVersion:
-        return before == after
 
 
 def _sum(sizes: Iterable[int | None]) -> int | None:

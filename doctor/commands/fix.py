@@ -55,8 +55,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> tuple[FixReport, int]:
     """Repair, or make a fresh environment."""
-    if options.wheels is not None and not Path(options.wheels).is_dir():
+    if options.wheels is not None and not os.path.isdir(options.wheels):
         raise Refused(f"There is no folder {options.wheels}.")
+    if options.profile is not None and (not options.profile or os.path.isdir(options.profile)):
+        raise Refused("--profile takes the name of a file, and that is none.")
     if options.facts is not None:
         report = _elsewhere(options)
         return report, OUTCOME_EXIT[report.outcome]
@@ -93,8 +95,8 @@ def _elsewhere(options: argparse.Namespace) -> FixReport:
         raise Refused("--profile writes a file for this machine; it goes with no --facts.")
     if options.python or options.venv or options.new_venv:
         raise Refused("--facts goes with no --python, no --venv and no --new-venv.")
-    if options.download:
-        raise Refused("--facts plans for saved facts; nothing is fetched for them.")
+    if options.download or options.wheels is not None:
+        raise Refused("--facts plans for saved facts; nothing is fetched or installed for them.")
     path = Path(options.facts)
     facts = saved.read(path, options.model)
     request = repair.Request(

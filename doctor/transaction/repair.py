@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 from packaging.utils import canonicalize_name
 
-from doctor import plan, registry, state
+from doctor import plan, readiness, registry, state
 from doctor.actions import (
     AnyAction,
     Download,
@@ -36,7 +36,7 @@ from doctor.hub import model_files, pull
 from doctor.look import Ask, look, looking
 from doctor.memory import device, profile_file, profiles, watch
 from doctor.packages import recipes, sources, uv, wheels
-from doctor.packages.requirements import installed
+from doctor.packages.requirements import installed, same_version
 from doctor.plan import Plan
 from doctor.probes.storage import digest
 from doctor.proving import last_proof, smoke, stand_in
@@ -193,10 +193,7 @@ class Repair:
                     return self._report("declined", "you said no")
             else:
                 known = None if elsewhere else last_proof.recall(facts, prefix)
-                proven = (
-                    known is not None and known.unchanged and last_proof.is_of_model(facts, prefix)
-                )
-                if proven or self._request.dry_run:
+                if (known is not None and known.unchanged) or self._request.dry_run:
                     return self._report("nothing-to-do", None)
             self._say("No check finds an error; proving it with a generation …")
             failure = self._prove(facts)
@@ -480,10 +477,12 @@ class Repair:
             shaped = msgspec.structs.replace(job, profile=self._wanted.profile)
             self._real_smoke = smoke.run(python, shaped, target, watch.Unseen())
             if self._real_smoke.passed:
+                self._real_smoke = readiness.judged(self._real_smoke, facts)
                 return None
             self._say(f"It does not run as the profile says: {failure_of(self._real_smoke)}")
             self._wanted = None
         self._real_smoke = smoke.run(python, job, target, watch.Unseen())
+        self._real_smoke = readiness.judged(self._real_smoke, facts)
         if self._real_smoke.passed:
             return None
         return f"{facts.model.id}: {failure_of(self._real_smoke)}"
@@ -556,7 +555,7 @@ def fresh(
     if state.unfinished(str(path)):
         with locking.lock(str(path), say):
             recover(str(path), say)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
         raise Refused(f"{folder} is there already and not empty.", "Name a folder that is not.")
     recipe = request.recipe or recipes.DEFAULT
     python = _python_for(recipe)
@@ -648,7 +647,7 @@ def _unlike(made: Plan, facts: Facts) -> str | None:
         if version is None or change.after is None:
             same = version == change.after
         else:
-            same = plan.same_version(version, change.after)
+            same = same_version(version, change.after)
         if not same:
             return f"{change.name} is {version or 'absent'}, not {change.after or 'absent'}"
     return None

@@ -70,6 +70,9 @@ def starts(finder: Finder, notes: Notes, question: dict, processor: dict | None)
     of_type = "transformers.models." + model_type
     if model_type and finder.find(of_type):
         result.append(of_type)
+    tokenizer = transformers_tables.tokenizer_module(finder, notes, question)
+    if tokenizer:
+        result.append(tokenizer)
     if processor and processor["provider"] == "transformers":
         folder, file = os.path.split(processor["source"][: -len(".py")])
         result.append("transformers.models." + os.path.basename(folder) + "." + file)
