@@ -60,8 +60,40 @@ def wanted(facts: Facts, findings: Iterable[Finding] = ()) -> tuple[RemoteFile, 
     )
 
 
+# What the model's processor is chosen by.
+_CHOICE = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json")
+
+# The files that a finding goes by where it does not name one as damaged, by its code.
+GOES_BY = {
+    "model-type-unsupported": ("config.json",),
+    "model-config-unfitting": ("config.json",),
+    "processor-blind": ("config.json", *_CHOICE),
+    "processor-fails": ("config.json", *_CHOICE),
+    "preprocessor-missing": ("preprocessor_config.json",),
+    "preprocessor-stale": (*_CHOICE, "video_preprocessor_config.json"),
+    "preprocessor-unfitting": ("config.json", *_CHOICE),
+    "tokenizer-unfitting": ("tokenizer_config.json",),
+}
+
+
+def moot(
+    facts: Facts,
+    findings: Iterable[Finding],
+    fetched: Download | None,
+    taken: RemoveFiles | None,
+) -> list[Finding]:
+    """The findings that go by files which are fetched anew, or taken away: they may not hold then.
+
+    If one does all the same, the fix fails at it, and all goes back.
+    """
+    paths = {file.path for file in fetched.fetched} if fetched else set()
+    if taken is not None:
+        paths |= {os.path.relpath(path, facts.model.path) for path in taken.paths}
+    return [one for one in findings if not paths.isdisjoint(GOES_BY.get(one.code, ()))]
+
+
 def surplus(facts: Facts, findings: Iterable[Finding]) -> RemoveFiles | None:
-    """Files beside the model's own that errors name, and that the Hub's model does not have.
+    """Files beside the model's own that errors go by, and that the Hub's model does not have.
 
     Nothing can be fetched in their place: the model runs without them. Null where there are none.
     """
@@ -69,7 +101,9 @@ def surplus(facts: Facts, findings: Iterable[Finding]) -> RemoveFiles | None:
     model = facts.model
     if remote is None or model.path is None or model.revision != remote.commit:
         return None
+    findings = [finding for finding in findings if finding.severity is Severity.ERROR]
     named, known = named_by(findings), {file.path for file in remote.files}
+    named |= {f"{model.path}/{file}" for one in findings for file in GOES_BY.get(one.code, ())}
     found = [
         file
         for file in (model.storage.files if model.storage else ())

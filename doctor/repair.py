@@ -173,13 +173,16 @@ class Repair:
         errors = examination.errors()
         if self._request.may_fetch and facts.hub is not None and facts.hub.trouble is not None:
             raise Refused(*pull.of_trouble(facts.hub.trouble))
-        fetched = None
+        fetched = taken = None
         if self._request.may_fetch:
-            fetched = pull.action(facts, errors) or pull.surplus(facts, errors)
+            fetched, taken = pull.action(facts, errors), pull.surplus(facts, errors)
+        moot = pull.moot(facts, errors, fetched, taken)
         by_hand = [
             finding
             for finding in errors
-            if not finding.fix.automatic and not (fetched and finding.fix.id == "download")
+            if not finding.fix.automatic
+            and finding not in moot
+            and not ((fetched or taken) and finding.fix.id == "download")
         ]
         if by_hand:
             return self._report("rolled-back", self._yours(by_hand[0], facts, errors))

@@ -64,7 +64,7 @@ def record(recipe: str, python: Path, base: Path, names: list[str]) -> None:
 
 def repair(recipe: str, python: Path, base: Path, names: list[str]) -> None:
     """Have the doctor repair each case, and write down what became of it."""
-    path = RECORDED / f"repairs-{recipe}.json"
+    path = judge.repairs_file(recipe)
     told: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     os.environ["VLM_DOCTOR_STATE"] = str(base / "state")
     target = Target(python, base)

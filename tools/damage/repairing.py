@@ -19,6 +19,7 @@ import msgspec
 from huggingface_hub import constants
 
 from doctor import journal, locking
+from doctor.actions import RemoveFiles
 from doctor.errors import Failed
 from doctor.facts import Facts
 from doctor.look import Ask
@@ -89,12 +90,18 @@ class Repairs:
         if report.outcome == "fixed":
             result["did"] = [action.summary for action in report.applied]
             result["after"] = outcome(repair.said, self._good)["outcome"]
+        taken = {
+            os.path.relpath(path, base)
+            for action in report.applied
+            if isinstance(action, RemoveFiles)
+            for path in action.paths
+        }
         unharmed = {
             path: content
             for path, content in damaged.items()
             if good.get(path) == content
             # What is beside the model's own files is the user's, or a beginning that was used.
-            or (path not in good and not path.endswith(".incomplete"))
+            or (path not in good and path not in taken and not path.endswith(".incomplete"))
         }
         kept_all = report.outcome != "fixed"
         harmed = [
@@ -108,7 +115,8 @@ class Repairs:
         if undo and report.outcome == "fixed":
             with locking.lock(prefix):
                 journal.undo(prefix)
-            result["undone"] = tree(base) == damaged
+            # The beginning of a fetch was used up; to repeat it costs no more than before.
+            result["undone"] = _lasting(tree(base)) == _lasting(damaged)
         return result
 
 
@@ -139,6 +147,10 @@ class _Repair(Repair):
         self.said = self._target.run(self._request.model)
         error = self.said["error"]
         return None if error is None else str(error)
+
+
+def _lasting(tree: Tree) -> Tree:
+    return {path: content for path, content in tree.items() if not path.endswith(".incomplete")}
 
 
 def tree(folder: Path) -> Tree:
