@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from doctor.facts import Facts, Generation
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
-from doctor.incidents import Incident
+from doctor.known.incidents import Incident
 
 CODES = ("generation-failed",)
 
@@ -58,10 +58,10 @@ def check(facts: Facts) -> CheckResult:
 
 def _incident(generation: Generation) -> Incident | None:
     """The known incident that the error shows."""
-    from doctor import (
+    from doctor.known import (  # only where a generation failed: they cost a check 20 ms
         attribution,
         pasted,
-    )  # only where a generation failed: they cost a check 20 ms
+    )
 
     text = "\n".join(filter(None, (generation.traceback, generation.error)))
     found = attribution.attribute(pasted.Pasted(text, cut=False))

@@ -36,7 +36,7 @@ from packaging.version import InvalidVersion, Version
 
 from doctor.facts import Facts, Hub
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
-from doctor.requirements import installed
+from doctor.packages.requirements import installed
 
 CODES = (
     "hub-settings",

@@ -22,11 +22,11 @@ name, and `vlm-doctor explain --error FILE` names the incident of a pasted error
 
 from __future__ import annotations
 
-from doctor import incidents
-from doctor.conditions import evidence
 from doctor.facts import Facts
 from doctor.findings import CheckResult, Finding, Fix, Severity
-from doctor.requirements import installed
+from doctor.known import incidents
+from doctor.known.conditions import evidence
+from doctor.packages.requirements import installed
 
 CODES = ("releases-incompatible", "tokenizer-unfitting")
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from doctor.facts import Facts
 from doctor.findings import CheckResult, Evidence, Finding, Fix, Severity
-from doctor.requirements import installed
+from doctor.packages.requirements import installed
 
 CODES = ("not-installed",)
 

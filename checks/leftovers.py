@@ -22,13 +22,15 @@ packages. The rest is yours to remove: it is in no RECORD, so nobody can say who
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from checks import versions
 from doctor.facts import Distribution, Facts
 from doctor.findings import CheckResult, Evidence, Finding, Fix, Severity
-from doctor.requirements import on_the_way
+from doctor.packages.requirements import on_the_way
 
 CODES = ("metadata-duplicated", "install-leftover")
 
@@ -67,7 +69,7 @@ def check(facts: Facts) -> CheckResult:
     yield from _leftovers(facts)
 
 
-def _conda(facts: Facts, reached: dict[str, Distribution]) -> CheckResult:
+def _conda(facts: Facts, reached: Mapping[str, Distribution]) -> CheckResult:
     for name, said in facts.environment.conda.items():
         found = reached.get(str(canonicalize_name(name)))
         if found is None or found.version is None or _same(said, found.version):

@@ -31,8 +31,8 @@ from pathlib import Path
 import doctor
 from doctor.facts import Facts, Value
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
-from doctor.mending import fix_of
-from doctor.requirements import installed
+from doctor.hub.mending import fix_of
+from doctor.packages.requirements import installed
 
 CODES = (
     "model-not-cached",

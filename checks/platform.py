@@ -36,7 +36,7 @@ from packaging.version import InvalidVersion, Version
 from checks.versions import module_of
 from doctor.facts import Distribution, Facts, Interpreter
 from doctor.findings import CheckResult, Evidence, Finding, Fix, Severity
-from doctor.requirements import installed, on_the_way
+from doctor.packages.requirements import installed, on_the_way
 
 CODES = ("platform-unsupported", "wheel-unsuitable", "environment-variable")
 

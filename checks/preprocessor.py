@@ -36,7 +36,7 @@ import msgspec
 
 from doctor.facts import Facts, ImageProcessorClass, ModelFile, Value
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
-from doctor.mending import fix_of
+from doctor.hub.mending import fix_of
 
 CODES = (
     "preprocessor-stale",

@@ -22,8 +22,8 @@ import msgspec
 
 from doctor.facts import Facts, Tokenizer
 from doctor.findings import CheckResult, Evidence, Finding, Severity
-from doctor.mending import fix_of
-from doctor.requirements import installed
+from doctor.hub.mending import fix_of
+from doctor.packages.requirements import installed
 
 CODES = ("tokenizer-missing", "tokenizer-broken", "chat-template-missing")
 

@@ -25,7 +25,7 @@ from packaging.utils import canonicalize_name
 
 from doctor.facts import Distribution, Facts
 from doctor.findings import CheckResult, Evidence, Finding, Fix, Severity
-from doctor.requirements import active, installed
+from doctor.packages.requirements import active, installed
 
 CODES = ("torch-unneeded",)
 

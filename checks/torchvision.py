@@ -34,7 +34,7 @@ from packaging.utils import canonicalize_name
 
 from doctor.facts import Distribution, Facts
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
-from doctor.requirements import active, installed, satisfied
+from doctor.packages.requirements import active, installed, satisfied
 
 CODES = ("torchvision-missing", "torchvision-without-torch", "torchvision-mismatch")
 

@@ -35,14 +35,14 @@ such a conflict: its mlx-lm 0.21.4 cannot go with its mlx-vlm 0.3.9, which needs
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from doctor.facts import Distribution, EnforcedRequirement, Facts
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
-from doctor.requirements import Unmet, installed, on_the_way, satisfied
+from doctor.packages.requirements import Unmet, installed, on_the_way, satisfied
 
 CODES = (
     "versions-conflict",
@@ -88,7 +88,7 @@ def check(facts: Facts) -> CheckResult:
     yield from _libraries(facts)
 
 
-def _unreadable(facts: Facts, reached: dict[str, Distribution]) -> CheckResult:
+def _unreadable(facts: Facts, reached: Mapping[str, Distribution]) -> CheckResult:
     asked = set(_enforced_names(facts))
     for name, distribution in reached.items():
         if distribution.problem:
@@ -115,7 +115,7 @@ def _unreadable(facts: Facts, reached: dict[str, Distribution]) -> CheckResult:
 
 
 def _conflicts(
-    facts: Facts, everything: dict[str, Distribution], unmet: list[Unmet]
+    facts: Facts, everything: Mapping[str, Distribution], unmet: Sequence[Unmet]
 ) -> CheckResult:
     """One finding for each distribution that is missing or of a version that is not accepted."""
     demands: dict[str, list[Evidence]] = {}
@@ -253,7 +253,9 @@ def _enforced_names(facts: Facts) -> Iterator[str]:
             continue
 
 
-def _enforced(facts: Facts, everything: dict[str, Distribution]) -> Iterator[tuple[str, Evidence]]:
+def _enforced(
+    facts: Facts, everything: Mapping[str, Distribution]
+) -> Iterator[tuple[str, Evidence]]:
     """What the installed transformers checks at its import and would not accept."""
     transformers = facts.environment.transformers
     if transformers is None or transformers.enforced is None:
@@ -284,7 +286,7 @@ def _guarded(
     name: str,
     found: Distribution | None,
     facts: Facts,
-    everything: dict[str, Distribution],
+    everything: Mapping[str, Distribution],
 ) -> bool:
     """Whether transformers takes a distribution for available, and so asks for its version."""
     transformers, imports = facts.environment.transformers, facts.environment.imports
@@ -304,7 +306,7 @@ def _guarded(
     return least is None or satisfied(Requirement(f"{name}>={least}"), found.version)
 
 
-def _backends(facts: Facts, everything: dict[str, Distribution]) -> CheckResult:
+def _backends(facts: Facts, everything: Mapping[str, Distribution]) -> CheckResult:
     mlx = everything.get("mlx")
     if mlx is None:
         return

@@ -31,7 +31,7 @@ import re
 from doctor import tensors
 from doctor.facts import Facts, WeightsFile, WeightsIndex
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
-from doctor.mending import fix_of
+from doctor.hub.mending import fix_of
 from doctor.tensors import Comparison, Unfit
 
 CODES = (

@@ -13,10 +13,10 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, cast, get_args
 
 from doctor import commands, terminal
-from doctor.errors import Interrupted
+from doctor.errors import Interrupted, Refused
 
 if TYPE_CHECKING:
     from doctor.facts import Purpose
@@ -50,17 +50,21 @@ def check(
     The report's ``verdict`` is ``broken``, ``unknown``, ``degraded`` or ``healthy``. Raises
     ``Refused`` where there is no such environment, or where it cannot be examined.
     """
+    from doctor.facts import Purpose
+
+    if purpose is not None and purpose not in get_args(Purpose):
+        raise Refused(f"purpose is one of {', '.join(get_args(Purpose))}, not {purpose!r}.")
     report = _run(
         "check",
         say,
-        model=_path(model),
-        python=_path(python),
-        venv=_path(venv),
+        model=_path("model", model),
+        python=_path("python", python),
+        venv=_path("venv", venv),
         purpose=purpose,
         deep=deep,
-        only=",".join(only),
-        skip=",".join(skip),
-        facts=_path(facts),
+        only=_names("only", only),
+        skip=_names("skip", skip),
+        facts=_path("facts", facts),
     )
     return cast("CheckReport", report)
 
@@ -89,17 +93,17 @@ def fix(
     report = _run(
         "fix",
         say,
-        model=_path(model),
-        python=_path(python),
-        venv=_path(venv),
+        model=_path("model", model),
+        python=_path("python", python),
+        venv=_path("venv", venv),
         yes=True,
         dry_run=dry_run,
         recipe=recipe,
-        new_venv=_path(new_venv),
+        new_venv=_path("new_venv", new_venv),
         offline=offline,
-        wheels=_path(wheels),
+        wheels=_path("wheels", wheels),
         force=force,
-        facts=_path(facts),
+        facts=_path("facts", facts),
     )
     return cast("FixReport", report)
 
@@ -122,10 +126,10 @@ def prove(
     report = _run(
         "smoke",
         say,
-        model=_path(model),
-        python=_path(python),
-        venv=_path(venv),
-        image=_path(image),
+        model=_path("model", model),
+        python=_path("python", python),
+        venv=_path("venv", venv),
+        image=_path("image", image),
         prompt=prompt,
         expect=expect,
     )
@@ -167,5 +171,18 @@ def _nobody(line: str) -> None:
     """Who does not ask for progress."""
 
 
-def _path(place: Place | None) -> str | None:
-    return None if place is None else os.fspath(place)
+def _path(name: str, place: Place | None) -> str | None:
+    """An argument that is a path, as text."""
+    try:
+        return None if place is None else os.fsdecode(place)
+    except TypeError:
+        raise Refused(f"{name} takes text or a path, not {place!r}.") from None
+
+
+def _names(name: str, words: Sequence[str]) -> str | None:
+    """An argument that lists checks or codes, as the command line has it; one may stand alone."""
+    listed = [words] if isinstance(words, str) else words
+    try:
+        return ",".join(listed) if listed else None
+    except TypeError:
+        raise Refused(f"{name} takes names of checks or codes, not {words!r}.") from None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 
-from doctor import __version__, device, state
+from doctor import __version__
 from doctor.errors import CouldNot
 from doctor.facts import (
     SCHEMA,
@@ -22,7 +24,7 @@ from doctor.facts import (
     Remote,
     portable,
 )
-from doctor.probes import environment, hub, machine, model
+from doctor.probes import environment, model
 from doctor.target import Target
 
 # The environment variables that change what a generation does. Of secrets only their presence.
@@ -47,6 +49,40 @@ SECRET_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 Ask = Callable[[Model], tuple[Remote | None, HubTrouble | None, Model]]
 
 
+@contextmanager
+def looking(
+    target: Target,
+    model_name: str,
+    variables: Mapping[str, str],
+    purpose: Purpose = "image",
+    ask: Ask | None = None,
+    probe: environment.Probe | None = None,
+) -> Iterator[Callable[[], Facts]]:
+    """Begin to look; what is given waits for the facts, with the machine as it is then.
+
+    The target's interpreter works while the ``with`` block does other things, and is ended where
+    nobody waits for it. ``probe`` is it, where it has been started already. With ``ask`` the Hub is
+    asked about the model; nothing else uses the network. Raises ``Refused`` where the target or the
+    model cannot be examined.
+    """
+    with probe or environment.probe(target) as begun:
+        seen_model = model.look(model_name)
+        told: dict[str, Any] = {}
+        if ask is not None and seen_model.found != "folder":
+            told["remote"], told["trouble"], seen_model = ask(seen_model)
+        begun.ask(question_of(seen_model, purpose))
+
+        def facts() -> Facts:
+            from doctor.probes import machine, reach  # while the target's interpreter works
+
+            seen_hub = msgspec.structs.replace(reach.look(seen_model, variables), **told)
+            seen_machine = machine.look()
+            answer = begun.answer()
+            return facts_of(target, answer, seen_machine, seen_model, variables, purpose, seen_hub)
+
+        yield facts
+
+
 def look(
     target: Target,
     model_name: str,
@@ -54,27 +90,13 @@ def look(
     purpose: Purpose = "image",
     ask: Ask | None = None,
 ) -> Facts:
-    """All facts of one target, one model and this machine, for one purpose.
-
-    The target's interpreter works while the machine is looked at. With ``ask`` the Hub is asked
-    about the model; nothing else uses the network. Raises ``Refused`` where the target or the model
-    cannot be examined.
-    """
-    seen_model = model.look(model_name)
-    seen_hub = hub.look(seen_model, variables)
-    if ask is not None and seen_model.found != "folder":
-        remote, trouble, seen_model = ask(seen_model)
-        seen_hub = msgspec.structs.replace(seen_hub, remote=remote, trouble=trouble)
-    question = environment.Question(target, question_of(target, seen_model, purpose))
-    try:
-        seen_machine = machine.look()
-    finally:
-        answer = question.answer()
-    return facts_of(target, answer, seen_machine, seen_model, variables, purpose, seen_hub)
+    """All facts of one target, one model and this machine, for one purpose. See ``looking``."""
+    with looking(target, model_name, variables, purpose, ask) as facts:
+        return facts()
 
 
-def question_of(target: Target, seen_model: Model, purpose: Purpose) -> dict[str, object]:
-    """What the probe is asked about the target, for one model."""
+def question_of(seen_model: Model, purpose: Purpose) -> dict[str, object]:
+    """What the probe is asked, for one model."""
     return {
         "model_type": seen_model.type,
         "processor_class": seen_model.processor_class,
@@ -89,7 +111,6 @@ def question_of(target: Target, seen_model: Model, purpose: Purpose) -> dict[str
         "config": model.configuration(seen_model),
         "modules": environment.MODULES,
         "folder": os.getcwd(),
-        "notes": str(state.cache() / "notes" / state.name_of(target.python)),
     }
 
 
@@ -103,6 +124,8 @@ def facts_of(
     seen_hub: Hub | None = None,
 ) -> Facts:
     """The facts, put together. Raises ``CouldNot`` where the probe's answer is none."""
+    from doctor.memory import device
+
     interpreter = answer["interpreter"]
     assert isinstance(interpreter, dict)
     home = os.path.expanduser("~")

@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import checks
-from doctor import incidents, registry
-from doctor.incidents import MARKS, Incident
+from doctor import registry
+from doctor.known import incidents
+from doctor.known.incidents import MARKS, Incident
 
 FOLDER = Path(checks.__path__[0]) / "pages"
 

@@ -11,7 +11,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from doctor import managed, pull, recipes
 from doctor.actions import (
     Advice,
     AnyAction,
@@ -26,10 +25,12 @@ from doctor.actions import (
 from doctor.errors import Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding
+from doctor.hub import pull
 from doctor.intents import Intent, Intents, RemoveBroken, UseRecipe
-from doctor.managed import Refusal, Wanted
-from doctor.recipes import Lock
-from doctor.requirements import active, installed, satisfied
+from doctor.packages import managed, recipes
+from doctor.packages.managed import Refusal, Wanted
+from doctor.packages.recipes import Lock
+from doctor.packages.requirements import active, installed, satisfied
 
 
 class Broken(Struct, frozen=True):
@@ -312,7 +313,7 @@ def _install(facts: Facts, lock: Lock, reinstall: set[str]) -> Install:
     for name, wheel in sorted(lock.wheels.items()):
         found = everything.get(name)
         before = found.version if found else None
-        same = before is not None and _same(before, wheel.version) and counts[name] == 1
+        same = before is not None and same_version(before, wheel.version) and counts[name] == 1
         if same and name not in reinstall:
             continue
         change = Change(name=name, before=before, after=wheel.version)
@@ -332,7 +333,7 @@ def _install(facts: Facts, lock: Lock, reinstall: set[str]) -> Install:
     )
 
 
-def _same(before: str, after: str) -> bool:
+def same_version(before: str, after: str) -> bool:
     """Whether two versions are one; a local label (a build of one's own) makes another of it."""
     try:
         return Version(before) == Version(after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable
@@ -11,10 +12,11 @@ from typing import cast
 import msgspec
 
 import checks
-from doctor import confirmation, naming
 from doctor.errors import Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import CheckResult, Finding, NotChecked, Severity, Verdict, verdict
+from doctor.known import naming
+from doctor.proving import confirmation
 
 
 class Examination(Struct, frozen=True):
@@ -40,9 +42,10 @@ class Ignore(Struct, frozen=True):
     reason: str
 
 
-def names() -> list[str]:
+@functools.cache
+def names() -> tuple[str, ...]:
     """The names of all checks: the modules in ``checks``."""
-    return sorted(module.name for module in pkgutil.iter_modules(checks.__path__))
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(checks.__path__)))
 
 
 def module(name: str) -> ModuleType:

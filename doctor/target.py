@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from doctor.errors import Refused
-from doctor.facts import Struct
 
 
-class Target(Struct, frozen=True):
+class Target(NamedTuple):
     """The interpreter to examine, by its real path, and how it was found."""
 
     python: str
@@ -39,7 +38,7 @@ def find(python: str | None, venv: str | None, environment: Mapping[str, str]) -
         return Target(python=_in_environment(conda, "CONDA_PREFIX"), found_by="CONDA_PREFIX")
     if _has_mlx_vlm():
         return Target(python=sys.executable, found_by="vlm-doctor's own interpreter")
-    on_path = shutil.which("python3", path=environment.get("PATH"))
+    on_path = _which("python3", environment.get("PATH"))
     if on_path:
         return Target(python=on_path, found_by="python3 on PATH")
     raise Refused(
@@ -53,7 +52,7 @@ def _named_python(python: str) -> str:
     if os.path.isdir(path):
         raise Refused(f"{python} is a folder, not a Python interpreter.", f"Try --venv {python}")
     if os.sep not in path:
-        found = shutil.which(path)
+        found = _which(path)
         if found:
             return found
     if os.path.islink(path) and not os.path.exists(path):
@@ -106,6 +105,12 @@ def lost_base(python: str) -> str | None:
         if key.strip().lower() == "home" and not os.path.isdir(value.strip()):
             return value.strip()
     return None
+
+
+def _which(name: str, path: str | None = None) -> str | None:
+    from shutil import which  # mostly an interpreter is named by its path
+
+    return which(name, path=path)
 
 
 def _has_mlx_vlm() -> bool:

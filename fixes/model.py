@@ -5,8 +5,8 @@ from __future__ import annotations
 from doctor.actions import Advice
 from doctor.facts import Facts
 from doctor.findings import Finding
+from doctor.hub.mending import restored
 from doctor.intents import Intents, UseRecipe
-from doctor.mending import restored
 
 
 def actions(finding: Finding, facts: Facts) -> Intents:

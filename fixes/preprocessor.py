@@ -5,8 +5,8 @@ from __future__ import annotations
 from doctor.actions import Advice, EditJson
 from doctor.facts import Facts
 from doctor.findings import Finding
+from doctor.hub.mending import restored
 from doctor.intents import Intents, UseRecipe
-from doctor.mending import restored
 
 # Where the class is named in each of the two files that may name it.
 FIELDS = {

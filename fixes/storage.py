@@ -7,8 +7,8 @@ from checks.storage import wrong
 from doctor.actions import Advice, PutFile, RemoveFiles
 from doctor.facts import Facts
 from doctor.findings import Finding, Severity
+from doctor.hub.mending import restored
 from doctor.intents import Intents
-from doctor.mending import restored
 
 
 def actions(finding: Finding, facts: Facts) -> Intents:

@@ -35,18 +35,21 @@ def module(name: str) -> Any:
 
 
 def ask(python: str | Path, **question: object) -> dict[str, Any]:
-    """The answer of the whole probe, started as the doctor starts it."""
+    """The answer of the whole probe, started as the doctor starts it; ``notes`` is its file."""
+    notes = question.pop("notes", None)
+    assert notes is None or isinstance(notes, Path)
     asked: dict[str, object] = {
         "model_type": None,
         "processor_class": None,
         "image_processor_type": None,
         "purpose": "image",
         "modules": [],
-        "notes": None,
         **question,
     }
     target = Target(python=str(python), found_by="a test")
-    return environment.Question(target, asked).answer()
+    with environment.Probe(target, notes) as asking:
+        asking.ask(asked)
+        return asking.answer()
 
 
 def environment_of(answer: dict[str, Any]) -> Environment:

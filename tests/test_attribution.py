@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from doctor.attribution import attribute
-from doctor.incidents import load
-from doctor.pasted import Pasted
+from doctor.known.attribution import attribute
+from doctor.known.incidents import load
+from doctor.known.pasted import Pasted
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -11,7 +11,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
-from doctor import drawn, formats, language
+from doctor import formats, language
+from doctor.memory import drawn
 from doctor.reports import Report
 from tests.conftest import recorded
 from tests.facts_of import replace

@@ -15,9 +15,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from doctor import cli, saved
+from doctor import cli
 from doctor import facts as facts_module
 from doctor.errors import Refused
+from doctor.support import saved
 from tests.conftest import RECORDED, Doctor, make_environment, recorded
 from tests.facts_of import replace
 from tests.test_redaction import PASSWORD, TOKEN, USER, survives

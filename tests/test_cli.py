@@ -61,6 +61,7 @@ def test_every_check_has_its_fix() -> None:
         ["check", "--nonsense"],
         ["check", "--format", "xml"],
         ["check", "--only", "nonsense"],
+        ["check", "--only", ""],
         ["check", "--skip", "torch,nonsense"],
         ["check", "--facts", "/no/such/file"],
         ["check", "--facts", REPORT, "--python", "python3"],

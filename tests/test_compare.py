@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from doctor import cli, comparison
+from doctor import cli
 from doctor import facts as facts_module
 from doctor.facts import Facts, StartupEffect, StartupFile
 from doctor.reports.compare import Group, GroupName
+from doctor.support import comparison
 from tests.conftest import RECORDED, Doctor, recorded
 from tests.facts_of import on_machine, replace
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from doctor import device, state
-from doctor.device import Device
+from doctor import state
+from doctor.memory import device
+from doctor.memory.device import Device
 from tests.conftest import RECORDED, Fixed
 from tests.facts_of import REPORT_MAC, replace
 

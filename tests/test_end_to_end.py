@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from doctor import gathering, pictures, recipes, smoke, stand_in
+from doctor.packages import gathering, recipes
+from doctor.packages.recipes import Lock
 from doctor.probes import environment
-from doctor.recipes import Lock
+from doctor.proving import pictures, smoke, stand_in
 from tests.conftest import (
     MLX_EXTRA,
     REPORT_PACKAGES,

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from doctor import popular
 from doctor.estimate import (
     Estimate,
     Job,
@@ -31,6 +30,7 @@ from doctor.estimate.architecture import read
 from doctor.estimate.pictures import see, smart_resize
 from doctor.estimate.tape import CPU, METAL_SMALL, Tape
 from doctor.facts import Process
+from doctor.memory import popular
 from tests.conftest import Doctor, recorded
 from tests.facts_of import REPORT_MAC, on_machine, replace
 from tests.hub_server import Repository, serve

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from doctor import export, recipes
+from doctor.packages import export, recipes
 from doctor.terminal import Terminal
 from tests.conftest import UV, Doctor, make_environment
 

@@ -23,10 +23,12 @@ NAME = "org/model"
 # huggingface-hub reads its settings when it is imported.
 FETCH = """
 import json, sys
-from doctor import fetch
+from doctor.hub import fetch
 
-from doctor import pull
+from doctor.hub import pull
 from doctor.probes import hub, model
+from doctor.hub import pull
+from doctor.probes import hub, model, reach
 
 class Watch:
     def __init__(self): self.fetched, self.was_there = 0, 0
@@ -40,7 +42,7 @@ if trouble is not None:
     print(json.dumps({"trouble": trouble.kind, "message": trouble.message}))
     sys.exit(1)
 files = [file for file in remote.files if file.here in ("missing", "damaged")]
-home = hub.home_of(seen)
+home = reach.home_of(seen)
 watch = Watch()
 try:
     fetch.stage("org/model", remote.commit, home, files, watch)

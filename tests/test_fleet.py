@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from doctor import cli, fleet
+from doctor import cli
 from doctor.reports.report import MachineRow, Unread
+from doctor.support import fleet
 from tests.conftest import RECORDED, Doctor
 
 MATRIX = Path(__file__).parent / "matrix" / "facts"

@@ -12,12 +12,14 @@ import pytest
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from doctor import formats, incidents, pictures, plan, registry
+from doctor import formats, plan, registry
 from doctor.actions import Change, Remove
 from doctor.facts import Facts
 from doctor.findings import NotChecked
 from doctor.formats import github, markdown, picture
 from doctor.formats.contents import packages
+from doctor.known import incidents
+from doctor.proving import pictures
 from doctor.reports import SCHEMA, Report, Tool
 from doctor.reports.check import CheckReport, MemoryReport, PlanReport, check_report, plan_report
 from doctor.reports.explain import ErrorSeen, ExplainReport, incident_report

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from doctor import gathering, wheels
 from doctor.errors import CouldNot, Refused
-from doctor.recipes import Lock, LockedWheel, Place
+from doctor.packages import gathering, wheels
+from doctor.packages.recipes import Lock, LockedWheel, Place
 from doctor.reports.recipes import DownloadReport
 from tests.conftest import Doctor
 from tests.package_index import Behaviour, Release, serve, wheel
@@ -53,7 +53,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
-    monkeypatch.setattr("doctor.fetching.PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("doctor.packages.fetching.PAUSES", (0.0, 0.0, 0.0))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from checks.hub import check
-from doctor import pull
 from doctor.facts import Facts, Hub, HubTrouble, Model, Remote, RemoteFile
 from doctor.findings import Finding, NotChecked, Severity
-from doctor.probes.hub import public
+from doctor.hub import pull
+from doctor.probes.reach import public
 from tests.conftest import recorded
 from tests.facts_of import distribution, replace, with_distributions, without
 

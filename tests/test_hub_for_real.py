@@ -41,8 +41,8 @@ print(json.dumps(runs))
 # What the doctor sees of the same settings.
 LOOK = """
 import os, sys, msgspec
-from doctor.probes import hub, model
-sys.stdout.buffer.write(msgspec.json.encode(hub.look(model.look("org/model"), os.environ)))
+from doctor.probes import model, reach
+sys.stdout.buffer.write(msgspec.json.encode(reach.look(model.look("org/model"), os.environ)))
 """
 
 

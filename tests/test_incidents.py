@@ -8,12 +8,13 @@ import pytest
 
 from checks import incidents as check
 from checks import versions
-from doctor import incidents, naming, pages, registry
-from doctor.conditions import evidence
+from doctor import pages, registry
 from doctor.facts import Facts, Imports, Tokenizer
 from doctor.findings import Finding, Severity
-from doctor.incidents import Condition
 from doctor.intents import UseRecipe
+from doctor.known import incidents, naming
+from doctor.known.conditions import evidence
+from doctor.known.incidents import Condition
 from fixes import incidents as fix
 from tests.conftest import Doctor, recorded
 from tests.facts_of import (

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from doctor import stand_in
 from doctor.facts import decode
+from doctor.proving import stand_in
 from tests.conftest import (
     MLX_EXTRA,
     REPORT_PACKAGES,

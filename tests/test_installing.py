@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from doctor import uv
+from doctor.packages import uv
 from tests.conftest import make_environment
 from tests.package_index import Behaviour, Release, serve, wheel
 from tests.test_gathering import NAMES, PACKAGES, USER, by_name, by_pip_file, home, locked

@@ -15,8 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from doctor import journal, locking, repair, state, unfinished
+from doctor import state
 from doctor.errors import CouldNot, Refused
+from doctor.transaction import journal, locking, repair, unfinished
 from tests.conftest import ROOT, UV, Doctor, make_environment, tree
 from tests.probe import site_packages
 
@@ -167,7 +168,7 @@ def test_a_doctor_with_another_state_folder_is_refused_too(
 
 ORPHAN = """
 import os, subprocess, sys, time
-from doctor import locking
+from doctor.transaction import locking
 with locking.lock(sys.argv[1]):
     ignoring = "trap '' TERM; while :; do sleep 1; done"
     child = subprocess.Popen(["/bin/sh", "-c", ignoring], close_fds=False, start_new_session=True)
@@ -218,7 +219,7 @@ def newer(folder: Path) -> None:
 
 
 def cut_list(folder: Path) -> None:
-    path = folder / "manifest.jsonl"
+    path = folder / "manifest.json"
     path.write_bytes(path.read_bytes()[:-30])
 
 

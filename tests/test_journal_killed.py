@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from doctor import journal, locking, state
+from doctor import state
+from doctor.transaction import journal, locking
 from tests.test_snapshot import TREES, Tree, build, shot
 
 # What Python tells of when a program changes files, or looks at them.

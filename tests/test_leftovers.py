@@ -128,6 +128,10 @@ def test_an_environment_that_has_lost_its_python_says_which(tmp_path: Path) -> N
     python.chmod(0o755)
     from doctor.probes import environment
 
-    with pytest.raises(Refused, match="was made from") as refused:
-        environment.Question(Target(python=str(python), found_by="a test"), {}).answer()
+    target = Target(python=str(python), found_by="a test")
+    with (
+        pytest.raises(Refused, match="was made from") as refused,
+        environment.Probe(target, None) as begun,
+    ):
+        begun.answer()
     assert str(home) in str(refused.value)

@@ -11,11 +11,11 @@ import pytest
 from huggingface_hub import constants
 
 from checks import model as check
-from doctor import stand_in
 from doctor.errors import Refused
 from doctor.facts import Facts
 from doctor.findings import Finding, NotChecked, Severity
 from doctor.probes import model
+from doctor.proving import stand_in
 from tests.conftest import recorded
 from tests.facts_of import replace
 

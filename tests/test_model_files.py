@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from doctor import model_files, stand_in
+from doctor.hub import model_files
+from doctor.proving import stand_in
 from tests.conftest import Doctor, tree
 
 

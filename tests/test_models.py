@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from doctor import facts as facts_module
-from doctor import popular
 from doctor.facts import Facts
+from doctor.memory import popular
 from tests.conftest import Doctor
 from tests.test_profiles import on_a_mac
 

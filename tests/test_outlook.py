@@ -6,9 +6,9 @@ import io
 
 import pytest
 
-from doctor import outlook, popular
 from doctor.estimate import Estimate, Job, Judgement, Phases, Room, weights_of_config
-from doctor.popular import Popular
+from doctor.memory import outlook, popular
+from doctor.memory.popular import Popular
 from doctor.reports import Tool
 from doctor.reports.models import ModelRow, ModelsReport
 from doctor.terminal import Plain, Terminal

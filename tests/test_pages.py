@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from doctor import commands, incidents, pages, recipes, registry
+from doctor import commands, pages, registry
+from doctor.known import incidents
+from doctor.packages import recipes
 from tests.conftest import Doctor
 from tools import documentation
 

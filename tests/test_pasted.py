@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doctor import attribution, pasted
 from doctor.errors import Refused
-from doctor.pasted import Pasted
+from doctor.known import attribution, pasted
+from doctor.known.pasted import Pasted
 from tests.conftest import Doctor
 
 TRACEBACK = """\

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from doctor import pictures
+from doctor.proving import pictures
 
 MODEL = Path(pictures.__file__).parent / "smoke_model"
 

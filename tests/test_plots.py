@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from doctor.formats import html
-from doctor.plots import svg
+from doctor.memory.plots import svg
 from doctor.reports.smoke import PhaseMemory, WatchReport
 from tests.facts_of import replace
 from tests.test_formats import smoked

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from checks import preprocessor
-from doctor import repair
 from doctor.actions import Advice, EditJson
 from doctor.facts import Facts, FileState, ImageProcessorClass, ModelFile, Value
 from doctor.findings import Finding, NotChecked, Severity
 from doctor.intents import UseRecipe
+from doctor.transaction import repair
 from fixes import preprocessor as fix
 from tests.conftest import recorded
 from tests.facts_of import replace

@@ -23,7 +23,8 @@ def dist_info(folder: Path, name: str, version: str, more: str = "") -> Path:
 
 
 def find(*folders: Path, kind: str = "site-packages") -> list[dict[str, Any]]:
-    found, _ = distributions.find([{"path": str(folder), "kind": kind} for folder in folders])
+    entries = [{"path": str(folder), "kind": kind} for folder in folders]
+    found, _ = distributions.find(entries, probe.notes())
     assert isinstance(found, list)
     return found
 
@@ -96,7 +97,7 @@ def test_leftovers_of_interrupted_installs_are_no_distributions(tmp_path: Path) 
     dist_info(tmp_path, "~lx_vlm", "0.3.9")
     dist_info(tmp_path, "mlx_vlm", "0.3.9")
     entry = {"path": str(tmp_path), "kind": "site-packages"}
-    found, leftovers = distributions.find([entry])
+    found, leftovers = distributions.find([entry], probe.notes())
     assert [one["name"] for one in found] == ["mlx_vlm"]
     expected = [str(tmp_path / "~lx_vlm"), str(tmp_path / "~lx_vlm-0.3.9.dist-info")]
     assert sorted(leftovers) == expected
@@ -190,11 +191,11 @@ def test_bytes_that_are_no_utf_8(tmp_path: Path) -> None:
 
 
 def test_no_more_of_a_hostile_file_is_read_than_real_ones_have(tmp_path: Path) -> None:
-    path = dist_info(tmp_path, "a", "1", "Summary: " + "x" * distributions.MOST_BYTES)
-    with (path / "METADATA").open("a") as file:
-        file.write("\nRequires-Dist: b\n")
+    most = probe.module("notes").MOST_BYTES
+    dist_info(tmp_path, "a", "1", "Requires-Dist: b\nSummary: " + "x" * most)
     found = only(tmp_path)
     assert (found["name"], found["requires"]) == ("a", [])
+    assert found["problem"] == "it is too large"
 
 
 def test_an_egg_info_file(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_every_python_answers_however_broken_its_start_is(
     )
     monkeypatch.setenv("PYTHONPATH", str(shadows))
     before = probe.tree(tmp_path / "venv")
-    seen = look(python, modules=["mlx_vlm", "json"], notes=str(tmp_path / "notes"))
+    seen = look(python, modules=["mlx_vlm", "json"], notes=tmp_path / "notes")
     assert probe.tree(tmp_path / "venv") == before
     assert seen.interpreter.version.startswith(f"3.{minor}.")
     assert seen.interpreter.markers["python_version"] == f"3.{minor}"
@@ -417,9 +417,10 @@ def test_the_bytecode_of_the_probe_stays_with_the_doctor(tmp_path: Path, python:
 
 
 def test_the_answer_is_one_json_object_between_markers(python: Path) -> None:
-    question: dict[str, Any] = {"modules": [], "notes": None}
+    question: dict[str, Any] = {"modules": [], "model_type": None}
     result = subprocess.run(
-        [python, "-I", "-S", str(environment.PROBE), "a marker", json.dumps(question)],
+        [python, "-I", "-S", str(environment.PROBE), "a marker", ""],
+        input=json.dumps(question).encode(),
         capture_output=True,
         check=True,
     )

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from checks import memory
-from doctor import ladder, popular, profile, profiles, registry, stand_in
+from doctor import registry
 from doctor.errors import Refused
 from doctor.estimate.judgement import INTERPRETER_BYTES
 from doctor.facts import Facts, encode
 from doctor.findings import Finding
+from doctor.memory import ladder, popular, profile_file, profiles
 from doctor.probes import model
+from doctor.proving import stand_in
 from tests.conftest import Fixed, recorded
 from tests.facts_of import REPORT_MAC, replace
 
@@ -89,9 +91,9 @@ def test_a_file_that_says_so_already_is_left_alone(tmp_path: Path) -> None:
     step = profiles.wanted(AMPLE, (), str(path))
     assert step is not None
     # The figures of the machine change from minute to minute, and how to run the model does not.
-    path.write_text(profile.to_toml(replace(step.profile, budget_bytes=1)))
+    path.write_text(profile_file.to_toml(replace(step.profile, budget_bytes=1)))
     assert profiles.wanted(AMPLE, (), str(path)) is None
-    path.write_text(profile.to_toml(replace(step.profile, max_tokens=7)))
+    path.write_text(profile_file.to_toml(replace(step.profile, max_tokens=7)))
     assert profiles.wanted(AMPLE, (), str(path)) is not None
 
 
@@ -151,7 +153,7 @@ def test_fix_proves_writes_and_takes_back(fresh: Fixed, tmp_path: Path) -> None:
     asked = ("--model", str(folder), "--profile", str(path))
     run = fresh.doctor.json("fix", "--yes", *words, *asked)
     assert (run.code, run.report["outcome"]) == (0, "fixed")
-    written = profile.read(path)
+    written = profile_file.read(path)
     assert written.model == str(folder)
     real = run.report["real_smoke"]
     assert real["passed"]

@@ -47,6 +47,22 @@ def test_what_the_library_cannot_do_it_raises() -> None:
         doctor.nothing  # type: ignore[attr-defined]  # noqa: B018
 
 
+@pytest.mark.parametrize(
+    ("argument", "value", "said"),
+    [
+        ("venv", 3, "venv takes text or a path, not 3"),
+        ("model", ["a/b"], "model takes text or a path"),
+        ("only", 3, "only takes names of checks or codes, not 3"),
+        ("only", [3], "only takes names of checks or codes"),
+        ("only", [""], "--only takes names of checks or codes, and it is empty"),
+        ("purpose", "pictures", "purpose is one of image, video, server"),
+    ],
+)
+def test_the_library_says_which_argument_is_none(argument: str, value: object, said: str) -> None:
+    with pytest.raises(doctor.Refused, match=said):
+        doctor.check(**{"facts": REPORT, argument: value})  # type: ignore[arg-type]
+
+
 def test_the_library_is_typed(tmp_path: Path) -> None:
     (tmp_path / "use.py").write_text(
         "import doctor\n"

@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from doctor import recipes
+from doctor.packages import recipes
 from tests.conftest import UV
 from tools.recipes.writing import digest, read_proofs
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from doctor import pictures, smoke, stand_in
 from doctor.errors import CouldNot
+from doctor.proving import pictures, smoke, stand_in
 from doctor.reports.smoke import Answer
 from tests.conftest import ROOT, Fixed
 

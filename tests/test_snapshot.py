@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from doctor.snapshot import Snapshot
+from doctor.transaction.snapshot import Snapshot
 
 # Any name that a file system takes: spaces, newlines, bytes that are no text, 255 bytes long.
 NAMES = st.binary(min_size=1, max_size=20).filter(
@@ -85,7 +85,8 @@ def test_any_tree_comes_back_from_any_change(
         was = shot(os.fsencode(root))
         (Path(work) / "journal").mkdir()
         taken = Snapshot(Path(work) / "journal", [str(root)], [Path(work) / "store"])
-        checksum = taken.take()
+        taken.take_stock()
+        checksum = taken.keep()
         assert shot(os.fsencode(root)) == was  # taking it changes nothing
         if gone:
             shutil.rmtree(root)
@@ -102,7 +103,8 @@ def test_a_root_that_was_not_there_goes_away(tmp_path: Path) -> None:
     root = tmp_path / "share"
     (tmp_path / "journal").mkdir()
     taken = Snapshot(tmp_path / "journal", [str(root)], [tmp_path / "store"])
-    taken.take()
+    taken.take_stock()
+    taken.keep()
     (root / "man").mkdir(parents=True)
     (root / "man" / "page").write_text("x")
     taken.restore()
@@ -119,7 +121,8 @@ def test_an_interrupted_restore_can_be_repeated(
     was = shot(os.fsencode(root))
     (tmp_path / "journal").mkdir()
     taken = Snapshot(tmp_path / "journal", [str(root)], [tmp_path / "store"])
-    taken.take()
+    taken.take_stock()
+    taken.keep()
     shutil.rmtree(root)
     calls = 0
     really = os.replace
@@ -155,7 +158,8 @@ def test_where_no_hard_link_can_be_made_files_are_copied(
     (tmp_path / "store" / "0").mkdir()
     monkeypatch.setattr(os, "link", no_links)
     taken = Snapshot(tmp_path / "journal", [str(root)], [tmp_path / "store"])
-    taken.take()
+    taken.take_stock()
+    taken.keep()
     (root / "file").write_bytes(b"changed in place")
     taken.restore()
     assert shot(os.fsencode(root)) == was
@@ -168,7 +172,8 @@ def test_only_what_changed_is_kept_afterwards(tmp_path: Path) -> None:
     (root / "goes").write_bytes(b"y" * 10)
     (tmp_path / "journal").mkdir()
     taken = Snapshot(tmp_path / "journal", [str(root)], [tmp_path / "store"])
-    taken.take()
+    taken.take_stock()
+    taken.keep()
     (root / "goes").unlink()
     changes = taken.changes()
     assert taken.size(changes) == 10

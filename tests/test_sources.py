@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from doctor import sources
+from doctor.packages import sources
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ import pytest
 from huggingface_hub import constants
 
 from checks import storage as check
-from doctor import repair
 from doctor.actions import PutFile, RemoveFiles
 from doctor.errors import Failed
 from doctor.facts import Facts, StoredFile
 from doctor.findings import Finding, Severity
 from doctor.probes import hashing, model
+from doctor.transaction import repair
 from fixes import storage as fix
 from tests.conftest import recorded
 from tests.facts_of import replace

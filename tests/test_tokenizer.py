@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from checks import tokenizer as check
-from doctor import stand_in
 from doctor.facts import Facts, Parameters
 from doctor.findings import Finding, Severity
 from doctor.probes import model
+from doctor.proving import stand_in
 from fixes import tokenizer as fix
 from tests.conftest import recorded
 from tests.facts_of import replace, with_version

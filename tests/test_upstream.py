@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from doctor import recipes, upstream
 from doctor.errors import CouldNot
-from doctor.recipes import Lock, LockedWheel, Place, Recipe
+from doctor.packages import recipes, upstream
+from doctor.packages.recipes import Lock, LockedWheel, Place, Recipe
 from tests.conftest import Doctor
 from tests.package_index import Release, serve
 

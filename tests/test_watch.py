@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from doctor import live, watch
 from doctor.facts import Pressure
+from doctor.memory import live, watch
 from doctor.probes.meter import Meter, Reading
 from doctor.reports.smoke import PhaseName
 from tests.conftest import Fixed

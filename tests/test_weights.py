@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from checks import weights as check
-from doctor import stand_in, tensors
+from doctor import tensors
 from doctor.facts import (
     Facts,
     ModuleQuantisation,
@@ -25,6 +25,7 @@ from doctor.facts import (
 )
 from doctor.findings import Finding, NotChecked, Severity
 from doctor.probes import safetensors
+from doctor.proving import stand_in
 from fixes import weights as fix
 from tests.conftest import recorded
 from tests.facts_of import replace

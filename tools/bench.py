@@ -23,7 +23,7 @@ import uv
 from rich.console import Console
 from rich.table import Table
 
-from doctor import recipes
+from doctor.packages import recipes
 
 ROOT = Path(__file__).parent.parent
 MORE_PACKAGES = Path(__file__).parent / "bench_packages.txt"

@@ -6,7 +6,7 @@ import sys
 
 import msgspec
 
-from doctor.incidents import COMPILED, FOLDER, Incident
+from doctor.known.incidents import COMPILED, FOLDER, Incident
 
 if sys.version_info >= (3, 11):
     import tomllib

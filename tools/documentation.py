@@ -18,8 +18,10 @@ from pathlib import Path
 
 import yaml
 
-from doctor import incidents, language, pages, recipes, registry
+from doctor import language, pages, registry
 from doctor.cli import Parser, parser
+from doctor.known import incidents
+from doctor.packages import recipes
 
 ROOT = Path(__file__).parents[1]
 BUILT = ROOT / ".cache" / "docs"

@@ -169,10 +169,11 @@ def ask(python: Path, questions: list[dict[str, Any]]) -> dict[str, Any]:
         asked: dict[str, object] = {
             "model_type": None,
             "modules": [],
-            "notes": str(FOLDER / "notes" / python.parent.parent.name),
             "survey": questions[start : start + AT_ONCE],
         }
-        answer = dict(environment.Question(target, asked).answer())
+        with environment.Probe(target, FOLDER / "notes" / python.parent.parent.name) as probe:
+            probe.ask(asked)
+            answer = dict(probe.answer())
         surveyed += answer.get("survey", [])
     return {**answer, "survey": surveyed}
 

@@ -1,4 +1,4 @@
-"""Make ``doctor/popular_models.json``: the models that people run, for ``vlm-doctor models``.
+"""Make ``doctor/memory/popular_models.json``: the models that ``vlm-doctor models`` knows.
 
     python tools/popular_models.py CONFIGS MEASURED
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from doctor import pictures
+from doctor.proving import pictures
 from training import words
 from training.resizing import resized_size
 from training.settings import MERGE, PATCH

@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from doctor import pictures
+from doctor.proving import pictures
 from training.ask import MODEL, Eyes
 
 FIRST_SEED = 6_000_000_000

@@ -23,7 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from doctor import pictures
+from doctor.proving import pictures
 from training.ask import MODEL, Eyes
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

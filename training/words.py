@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from doctor import pictures
+from doctor.proving import pictures
 
 SPECIAL_TOKENS = (
     "<|endoftext|>",

@@ -8,15 +8,16 @@ import os
 import time
 from pathlib import Path
 
-from doctor import bundle, deep, redaction, saved, smoke
 from doctor.commands import explain
 from doctor.commands.options import add_model, add_purpose, add_target, model_of, target_of
 from doctor.errors import Refused
 from doctor.facts import Purpose
 from doctor.look import look
+from doctor.proving import deep, smoke
 from doctor.reports import SCHEMA, Tool, target_report
 from doctor.reports.bundle import BundleReport
 from doctor.reports.smoke import SmokeReport
+from doctor.support import bundle, redaction, saved
 from doctor.terminal import say
 
 

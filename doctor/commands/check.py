@@ -6,18 +6,18 @@ import argparse
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from doctor import facts as facts_module
-from doctor import proof, registry, settings, unfinished
 from doctor.commands.options import add_model, add_purpose, add_target, model_of, target_of
 from doctor.errors import Refused
-from doctor.facts import Facts, Purpose
-from doctor.findings import NotChecked
-from doctor.look import look
-from doctor.probes import hub
-from doctor.reports.check import CheckReport, PlanReport, check_report, plan_report
+from doctor.probes import environment
+from doctor.transaction import unfinished
+
+if TYPE_CHECKING:
+    from doctor.facts import Facts, Purpose
+    from doctor.findings import NotChecked
+    from doctor.look import Ask
+    from doctor.reports.check import CheckReport
 
 VERDICT_EXIT = {"broken": 1, "unknown": 3, "degraded": 0, "healthy": 0}
 
@@ -40,73 +40,59 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> tuple[CheckReport, int]:
     """Look, or read facts, and judge."""
     started = time.perf_counter()
-    chosen, unwanted = registry.select(_list(options.only), _list(options.skip))
-    path = None if options.facts is None else Path(options.facts)
-    known = None
-    gaps: list[NotChecked] = []
-    if path is not None:
-        if options.python or options.venv:
-            raise Refused("--facts judges saved facts; it goes with no --python and no --venv.")
-        if options.online:
-            raise Refused("--online asks the Hub; it goes with no --facts.")
-        if options.deep:
-            raise Refused("--deep looks at an environment; it goes with no --facts.")
-        from doctor import saved
-
-        facts = saved.read(path, options.model, options.purpose)
+    if options.facts is None:
+        facts, gaps = _look(options)
     else:
-        purpose: Purpose = options.purpose or "image"
-        ask = hub.ask if options.online else None
-        facts = look(target_of(options), model_of(options), os.environ, purpose, ask)
-        prefix = os.path.expanduser(facts.environment.interpreter.prefix)
-        known = proof.recall(facts, prefix)
-        notice = unfinished.notice(prefix)
-        if notice is not None:
-            # A fix that was begun and did not end: what is there is in between.
-            gaps.append(NotChecked(check="journal", reason=notice))
-        if options.deep:
-            from doctor import deep  # only where it is asked for: it imports all that a smoke needs
+        facts, gaps = _read(options), []
+    from doctor import checkup
 
-            facts = deep.deepen(facts)
-    if options.save_facts is not None:
-        _save(Path(options.save_facts), facts)
-    examination = registry.examine(facts, chosen, unwanted, settings.ignores(Path.cwd()), gaps)
-    plan = PlanReport(actions=())
-    if examination.errors() and path is None:
-        plan = _plan(options, facts, examination)
-    elif examination.errors() and path is not None:
-        plan = saved.judged(path, lambda: _plan(options, facts, examination))
-    seconds = time.perf_counter() - started
-    report = check_report(facts, examination, plan, seconds, known, elsewhere=path is not None)
-    if options.format == "html":
-        from doctor import drawn
-
-        report = msgspec.structs.replace(report, memory=drawn.memory(facts))
+    report = checkup.report(options, facts, gaps, started)
     return report, VERDICT_EXIT[report.verdict]
 
 
-def _plan(
-    options: argparse.Namespace, facts: Facts, examination: registry.Examination
-) -> PlanReport:
-    """What ``fix`` would do; nothing where no recipe fits, which it then says itself."""
-    from doctor import plan, sources
+def _look(options: argparse.Namespace) -> tuple[Facts, list[NotChecked]]:
+    """What is seen now, and what could not be looked at.
 
-    try:
-        made = plan.make(facts, examination.findings)
-    except Refused:
-        return PlanReport(actions=())
-    if options.facts is not None:
-        return plan_report(made, None)  # where the packages come from is the other machine's
-    prefix = os.path.expanduser(facts.environment.interpreter.prefix)
-    return plan_report(made, None, sources.sources(os.environ, Path.cwd(), prefix))
+    The target's interpreter is set to work first. Meanwhile the doctor imports what it looks at the
+    model with, and then, while it waits for the answer, what it judges with.
+    """
+    target = target_of(options)
+    with environment.probe(target) as probe:
+        from doctor.look import looking
+
+        ask: Ask | None = None
+        if options.online:
+            from doctor.probes import hub
+
+            ask = hub.ask
+        purpose: Purpose = options.purpose or "image"
+        with looking(target, model_of(options), os.environ, purpose, ask, probe) as seen:
+            from doctor import checkup
+
+            checkup.chosen(options)
+            facts = seen()
+    gaps: list[NotChecked] = []
+    notice = unfinished.notice(os.path.expanduser(facts.environment.interpreter.prefix))
+    if notice is not None:
+        from doctor.findings import NotChecked
+
+        # A fix that was begun and did not end: what is there is in between.
+        gaps.append(NotChecked(check="journal", reason=notice))
+    if options.deep:
+        from doctor.proving import deep
+
+        facts = deep.deepen(facts)
+    return facts, gaps
 
 
-def _list(words: str | None) -> list[str]:
-    return [word.strip() for word in (words or "").split(",") if word.strip()]
+def _read(options: argparse.Namespace) -> Facts:
+    """The saved facts that are to be judged."""
+    if options.python or options.venv:
+        raise Refused("--facts judges saved facts; it goes with no --python and no --venv.")
+    if options.online:
+        raise Refused("--online asks the Hub; it goes with no --facts.")
+    if options.deep:
+        raise Refused("--deep looks at an environment; it goes with no --facts.")
+    from doctor.support import saved
 
-
-def _save(path: Path, facts: Facts) -> None:
-    try:
-        path.write_bytes(facts_module.encode(facts))
-    except OSError as error:
-        raise Refused(f"{path} could not be written: {error.strerror}.") from None
+    return saved.read(Path(options.facts), options.model, options.purpose)

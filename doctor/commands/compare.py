@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from doctor import comparison, saved
 from doctor.reports import SCHEMA, Tool
 from doctor.reports.compare import CompareReport
+from doctor.support import comparison, saved
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

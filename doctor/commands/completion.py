@@ -22,7 +22,8 @@ def run(options: argparse.Namespace) -> tuple[CompletionReport, int]:
     """Make the script from the command line itself, so that nothing can be forgotten."""
     import shtab
 
-    from doctor import cli, incidents, registry
+    from doctor import cli, registry
+    from doctor.known import incidents
 
     kinds = {"file": shtab.FILE, "directory": shtab.DIRECTORY}
     parser = cli.parser()

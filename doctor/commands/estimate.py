@@ -93,8 +93,8 @@ def _facts(options: argparse.Namespace) -> Facts:
         raise Refused("--facts is about another machine; it goes with no --python and no --venv.")
     if options.online:
         raise Refused("--online asks the Hub; it goes with no --facts.")
-    from doctor import saved
     from doctor.probes import model
+    from doctor.support import saved
 
     facts = saved.read(Path(options.facts))
     if facts.model.id == options.model:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from doctor import incidents, pages, registry
+from doctor import pages, registry
 from doctor.errors import Refused
+from doctor.known import incidents
 from doctor.reports import SCHEMA, Tool
 from doctor.reports.explain import ExplainReport, incident_report
 
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace) -> tuple[ExplainReport, int]:
 
 def explain_error(name: str) -> tuple[ExplainReport, int]:
     """What a pasted error is; exit status 1 where no incident is known that it shows."""
-    from doctor import attribution, pasted
+    from doctor.known import attribution, pasted
 
     text = pasted.read(name)
     found = attribution.attribute(text)

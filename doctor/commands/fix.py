@@ -7,12 +7,14 @@ import os
 import sys
 from pathlib import Path
 
-from doctor import language, repair, saved, target, terminal
+from doctor import language, target, terminal
 from doctor.commands.options import add_model, add_target, model_of, target_of
 from doctor.errors import Refused
 from doctor.reports.check import CheckReport, PlanReport
 from doctor.reports.fix import FixReport
+from doctor.support import saved
 from doctor.terminal import say
+from doctor.transaction import repair
 
 OUTCOME_EXIT = {
     "fixed": 0,

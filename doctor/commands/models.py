@@ -10,20 +10,22 @@ from pathlib import Path
 
 import msgspec
 
-from doctor import outlook, plots, popular, saved, terminal
+from doctor import terminal
 from doctor.commands.options import add_target, target_of
 from doctor.errors import Refused
 from doctor.estimate import Estimate, Job, Judgement, judge
 from doctor.estimate.of_facts import library_of
 from doctor.facts import Facts, Machine
-from doctor.ladder import USUAL
 from doctor.look import look
-from doctor.popular import Popular, Table
-from doctor.prediction import predict
+from doctor.memory import outlook, plots, popular
+from doctor.memory.ladder import USUAL
+from doctor.memory.popular import Popular, Table
+from doctor.memory.prediction import predict
 from doctor.probes import model
 from doctor.reports import SCHEMA, Tool
 from doctor.reports.models import ModelsReport
 from doctor.reports.pull import PullOutcome, PullReport
+from doctor.support import saved
 
 PULL_EXIT: dict[PullOutcome, int] = {
     "pulled": 0,
@@ -72,16 +74,16 @@ def run(options: argparse.Namespace) -> tuple[ModelsReport | PullReport, int]:
 
 
 def _pull(options: argparse.Namespace) -> tuple[PullReport, int]:
-    from doctor import pulling  # it imports all that a smoke needs
+    from doctor.hub import watched_pull
 
-    request = pulling.Request(
+    request = watched_pull.Request(
         target=target_of(options),
         model=options.pull,
         yes=options.yes,
         dry_run=options.dry_run,
         drop_old=options.drop_old,
     )
-    report = pulling.Pulling(request, os.environ, terminal.say).run()
+    report = watched_pull.Pulling(request, os.environ, terminal.say).run()
     return report, PULL_EXIT[report.outcome]
 
 

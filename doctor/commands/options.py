@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 
-from doctor import target, unfinished
-from doctor.probes import model
-from doctor.terminal import say
+from doctor import target
+from doctor.transaction import unfinished
 
 # The commands that tell of an interrupted fix in their own reports, or take it back.
 TELLING = ("check", "fix", "undo")
@@ -46,10 +45,14 @@ def target_of(options: argparse.Namespace) -> target.Target:
     if options.command not in TELLING:
         notice = unfinished.notice(target.prefix_of(found.python))
         if notice is not None:
+            from doctor.terminal import say
+
             say(notice[0].upper() + notice[1:])
     return found
 
 
 def model_of(options: argparse.Namespace) -> str:
     """The model that the options name, or the default."""
+    from doctor.probes import model
+
     return model.DEFAULT if options.model is None else str(options.model)

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from doctor import export, gathering, plan, upstream
-from doctor import recipes as data
+from doctor import plan
 from doctor.commands.options import add_target, target_of
 from doctor.errors import Refused
 from doctor.look import look
+from doctor.packages import export, gathering, upstream
+from doctor.packages import recipes as data
+from doctor.packages.recipes import Recipe
 from doctor.probes import model
-from doctor.recipes import Recipe
 from doctor.reports import SCHEMA, Tool
 from doctor.reports.recipes import ExportReport, RecipeReport, RecipesReport
 from doctor.terminal import say

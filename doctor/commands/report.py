@@ -6,10 +6,10 @@ import argparse
 import time
 from pathlib import Path
 
-from doctor import fleet
 from doctor.findings import Verdict
 from doctor.reports import SCHEMA, Tool
 from doctor.reports.report import FleetReport, MachineRow, Unread
+from doctor.support import fleet
 
 ORDER: tuple[Verdict, ...] = ("broken", "unknown", "degraded", "healthy")
 

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import msgspec
 
-from doctor import device, live, profile, proof, repair
-from doctor import smoke as generation
 from doctor.commands.options import add_model, add_target, model_of, target_of
 from doctor.errors import Refused
 from doctor.look import look
+from doctor.memory import device, live, profile_file
+from doctor.proving import last_proof
+from doctor.proving import smoke as generation
 from doctor.reports import target_report
 from doctor.reports.smoke import SmokeReport
 from doctor.terminal import say
+from doctor.transaction import repair
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> tuple[SmokeReport, int]:
     """Generate once, with the real model where it is here, else with the stand-in."""
-    wanted = profile.read(Path(options.profile)) if options.profile is not None else None
+    wanted = profile_file.read(Path(options.profile)) if options.profile is not None else None
     if wanted is not None and options.model is None:
         options.model = wanted.model
     facts = look(target_of(options), model_of(options), os.environ)
@@ -64,7 +66,7 @@ def run(options: argparse.Namespace) -> tuple[SmokeReport, int]:
     if report.device is not None:
         device.remember(prefix, facts.machine, report.device)
     if report.passed:
-        proof.remember(facts, prefix)
+        last_proof.remember(facts, prefix)
     elif generation.compiler_is_missing(report):
         say(repair.NO_COMPILER)
     return report, 0 if report.passed else 1

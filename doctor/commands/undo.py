@@ -8,7 +8,7 @@ import time
 
 import msgspec
 
-from doctor import journal, locking, state, target, unfinished
+from doctor import state, target
 from doctor.commands.options import add_target, target_of
 from doctor.look import look
 from doctor.probes import model
@@ -16,6 +16,7 @@ from doctor.reports import SCHEMA, Tool
 from doctor.reports.undo import UndoReport
 from doctor.stopping import Stop
 from doctor.terminal import say
+from doctor.transaction import journal, locking, unfinished
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,8 +46,8 @@ def run(options: argparse.Namespace) -> tuple[UndoReport, int]:
                 done = journal.undo(prefix)
             outcome = done.outcome
         entries = [item.entry() for item in journal.undoable(prefix)]
-    for path in done.left_alone:
-        say(f"Something else wrote into {path}, which is left as it is.")
+    for words in done.words():
+        say(words)
     journal.tidy()
     report = msgspec.convert(
         {

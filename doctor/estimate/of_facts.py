@@ -11,7 +11,7 @@ from doctor.estimate.counting import weights_of_config
 from doctor.estimate.peak import estimate
 from doctor.estimate.terms import Estimate, Job, Library, NotEstimable, WeightSizes
 from doctor.facts import Facts
-from doctor.requirements import installed
+from doctor.packages.requirements import installed
 
 # What is estimated where nobody says what is to be run: a picture and an answer of usual sizes
 # (``mlx_vlm.generate`` writes 256 tokens if it is told nothing).
@@ -63,7 +63,7 @@ def _worked_out(inputs: bytes) -> Estimate:
 
 def _card(identity: str) -> dict[str, object] | None:
     """The config of a well-known model, from the table that comes with the doctor."""
-    from doctor import popular
+    from doctor.memory import popular
 
     table = popular.load()
     found = table.find(identity)

@@ -15,8 +15,9 @@ from pathlib import Path
 import jinja2
 import markupsafe
 
-from doctor import language, plots
+from doctor import language
 from doctor.formats import contents, picture
+from doctor.memory import plots
 from doctor.reports import Report
 from doctor.reports.check import CheckReport
 from doctor.reports.smoke import SmokeReport

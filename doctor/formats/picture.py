@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from doctor import pictures
 from doctor.facts import Struct
-from doctor.pictures import Picture
+from doctor.proving import pictures
+from doctor.proving.pictures import Picture
 from doctor.reports.smoke import Answer, SmokeReport
 
 # What every browser shows, by the first bytes of the file.

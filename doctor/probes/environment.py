@@ -6,11 +6,12 @@ import contextlib
 import json
 import os
 import re
-import secrets
 import signal
 import subprocess
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import IO
 
 from doctor import state
@@ -39,12 +40,17 @@ MODULES = (
 )
 
 
-class Question:
-    """A probe that has been started: it runs while the doctor does other things."""
+class Probe:
+    """The target's own interpreter, looking at its environment while the doctor does other things.
 
-    def __init__(self, target: Target, question: dict[str, object]) -> None:
+    It begins at once with what does not depend on a model, and goes on when it is asked. Leaving
+    the ``with`` block ends it, whatever it is doing. Raises ``Refused`` where it cannot be started.
+    """
+
+    def __init__(self, target: Target, notes: Path | None) -> None:
+        """Start it. ``notes`` is where it keeps what it has read in files; null: nowhere."""
         self._target = target
-        self._marker = "vlm-doctor-" + secrets.token_hex(12)
+        self._marker = "vlm-doctor-" + os.urandom(12).hex()
         command = [
             target.python,
             "-I",
@@ -53,12 +59,12 @@ class Question:
             f"pycache_prefix={state.cache() / 'bytecode'}",
             str(PROBE),
             self._marker,
-            json.dumps(question),
+            "" if notes is None else str(notes),
         ]
         try:
             self._process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
@@ -68,6 +74,12 @@ class Question:
                 f"{target.python} could not be started: {error.strerror}.",
                 "Is it a Python interpreter for this machine?",
             ) from None
+
+    def ask(self, question: Mapping[str, object]) -> None:
+        """Tell it what it is asked; see ``answer`` in the probe's ``__main__``."""
+        data = json.dumps(question).encode()
+        # A question may be longer than a pipe holds, and an interpreter that hangs never reads it.
+        threading.Thread(target=_write, args=(self._process, data), daemon=True).start()
 
     def answer(self) -> dict[str, object]:
         """The probe's JSON; raises ``Refused`` where the interpreter gives no usable answer."""
@@ -83,6 +95,36 @@ class Question:
         answer = json.loads(parts[1])
         assert isinstance(answer, dict)
         return answer
+
+    def __enter__(self) -> Probe:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End it."""
+        if self._process.returncode is None:
+            _end(self._process)
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            with contextlib.suppress(OSError):
+                if stream is not None:
+                    stream.close()
+
+
+def probe(target: Target) -> Probe:
+    """A probe of the target that keeps its notes in the doctor's cache."""
+    return Probe(target, state.cache() / "notes" / state.name_of(target.python))
+
+
+def _write(process: subprocess.Popen[bytes], data: bytes) -> None:
+    """Give a probe its question; one that has ended already says why by what it printed."""
+    assert process.stdin is not None
+    with contextlib.suppress(OSError, ValueError), process.stdin as stream:
+        stream.write(data)
 
 
 def _read(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes, bool]:

@@ -1,6 +1,6 @@
-"""The Hub: how this machine would reach it, and, if it may be asked, what it says of a model.
+"""The Hub: what it says of a model, if it may be asked.
 
-Only ``ask`` uses the network. The client is huggingface-hub's own, with the user's settings for it:
+Nothing else uses the network. The client is huggingface-hub's own, with the user's settings for it:
 address, token, proxies, certificates.
 """
 
@@ -12,20 +12,21 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import psutil
 
-from doctor import __version__, fetch
+from doctor import __version__
 from doctor.errors import CouldNot
-from doctor.facts import Hub, HubTrouble, Model, Remote, RemoteFile, StoredFile, Trouble
+from doctor.facts import HubTrouble, Model, Remote, RemoteFile, StoredFile, Trouble
+from doctor.hub import fetch
 from doctor.probes import hashing
 from doctor.probes import model as model_probe
 from doctor.probes import storage as storage_probe
+from doctor.probes.reach import home_of
 
 # What mlx-vlm fetches of a repository (``get_model_path`` in its ``utils.py``, 0.3.9 to 0.7.10).
 PATTERNS = (
@@ -38,109 +39,11 @@ PATTERNS = (
     "*.txt",
     "*.jinja",
 )
-# Variables that say how the network is reached: proxies, and files of certificates.
-PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-# File systems that know no symbolic links.
-LINKLESS = frozenset({"vfat", "exfat", "msdos", "fat", "fat32", "ntfs-3g", "fuseblk", "msdosfs"})
 # Seconds for the Hub's answer to a question; a fetch has the client's own limits.
 ASK_SECONDS = 15.0
 # The files of a model that checks look into are small; a larger one is none.
 MOST_HEAD_BYTES = 5_000_000
 HEADS = (*model_probe.READ, "tokenizer_config.json")
-
-
-def look(model: Model, variables: Mapping[str, str]) -> Hub:
-    """What can be seen without the network."""
-    constants = model_probe.constants()
-    cache = Path(os.path.expanduser(model.cache))
-    nearest = _nearest(cache)
-    try:
-        free: int | None = shutil.disk_usage(nearest).free
-    except OSError:
-        free = None
-    filesystem = _filesystem(nearest)
-    places = {
-        name: variables[given]
-        for name in PROXIES + CERTIFICATES
-        for given in (name.lower(), name)
-        if variables.get(given)
-    }
-    endpoint = str(constants.ENDPOINT)
-    return Hub(
-        endpoint=None if endpoint == constants._HF_DEFAULT_ENDPOINT else public(endpoint),
-        token=_has_token(variables, Path(constants.HF_TOKEN_PATH)),
-        offline=bool(constants.HF_HUB_OFFLINE),
-        variables={name: public(value) for name, value in places.items()},
-        lost_certificates={
-            name: places[name]
-            for name in CERTIFICATES
-            if name in places and not os.path.exists(places[name])
-        },
-        filesystem=filesystem,
-        links=filesystem not in LINKLESS if filesystem else None,
-        locked_folder=_locked(nearest, home_of(model)),
-        free_bytes=free,
-    )
-
-
-def home_of(model: Model) -> Path | None:
-    """The model's folder in the cache, whether it is there or not; null for a folder of its own."""
-    if model.found == "folder":
-        return None
-    folder = "--".join(["models", *model.id.split("/")])
-    return Path(os.path.expanduser(model.cache)) / folder
-
-
-def public(address: str) -> str:
-    """An address without names and passwords."""
-    return re.sub(r"(?<=//)[^/@\s]*@|^[^/@\s]*:[^/@\s]*@", "", address)
-
-
-def _nearest(path: Path) -> Path:
-    """The folder itself, or the nearest above it that is there."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return path
-
-
-def _locked(nearest: Path, home: Path | None) -> str | None:
-    """The first folder on the way of a fetch that this user may not write to."""
-    folders = [nearest]
-    if home is not None:
-        folders += [nearest / ".locks", home, home / "blobs", home / "snapshots", home / "refs"]
-    for folder in folders:
-        if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
-            return str(folder)
-    return None
-
-
-def _filesystem(path: Path) -> str | None:
-    """The kind of the file system that a folder lies on."""
-    try:
-        parts = psutil.disk_partitions(all=True)
-    except OSError:
-        return None
-    real = os.path.realpath(path)
-    best = max(
-        (part for part in parts if _below(real, part.mountpoint)),
-        key=lambda part: len(part.mountpoint),
-        default=None,
-    )
-    return best.fstype.lower() or None if best else None
-
-
-def _below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
-
-
-def _has_token(variables: Mapping[str, str], file: Path) -> bool:
-    if any(variables.get(name) for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")):
-        return True
-    try:
-        return file.stat().st_size > 0
-    except OSError:
-        return False
 
 
 class Client:

@@ -15,8 +15,6 @@ from typing import Any
 import msgspec
 
 from doctor.errors import Refused
-from doctor.estimate.headers import read_weights
-from doctor.estimate.terms import NotEstimable
 from doctor.facts import (
     Model,
     ModelFile,
@@ -281,6 +279,9 @@ def _text(value: object) -> str | None:
 
 def _weights(folder: Path) -> tuple[WeightSizes | None, str | None]:
     """What the headers of the safetensors files add up to, or why they do not."""
+    from doctor.estimate.headers import read_weights  # only where the model is here
+    from doctor.estimate.terms import NotEstimable
+
     try:
         return read_weights(folder), None
     except NotEstimable as error:

@@ -14,7 +14,7 @@ import msgspec
 
 from doctor import __version__
 from doctor.facts import Facts, Struct
-from doctor.requirements import installed
+from doctor.packages.requirements import installed
 
 SCHEMA: Literal["vlm-doctor/report/1"] = "vlm-doctor/report/1"
 

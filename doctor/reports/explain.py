@@ -6,7 +6,7 @@ from typing import Literal
 
 from doctor.facts import Struct
 from doctor.findings import Severity
-from doctor.incidents import Incident, Mark
+from doctor.known.incidents import Incident, Mark
 from doctor.reports import Tool
 
 

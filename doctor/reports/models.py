@@ -6,7 +6,7 @@ from typing import Literal
 
 from doctor.estimate.judgement import Room
 from doctor.facts import Struct
-from doctor.popular import Measured
+from doctor.memory.popular import Measured
 from doctor.reports import Tool
 from doctor.reports.pull import PullReport
 

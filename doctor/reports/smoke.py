@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from doctor.device import Device
 from doctor.facts import Pressure, Struct
+from doctor.memory.device import Device
 from doctor.reports import TargetReport, Tool
 
 StageName = Literal["import", "load", "see", "generate"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 
-from doctor import pull
 from doctor.actions import Advice, Download, Install, Remove
 from doctor.findings import Finding, Severity
+from doctor.hub import pull
 from doctor.reports.check import CheckReport, PlanReport
 from doctor.terminal import Paper
 from doctor.texts import SEVERITY_STYLE

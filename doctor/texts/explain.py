@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from doctor.incidents import MARKS
+from doctor.known.incidents import MARKS
 from doctor.reports.explain import ExplainReport, IncidentReport
 from doctor.terminal import Paper
 from doctor.texts import SEVERITY_STYLE

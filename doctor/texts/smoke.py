@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from doctor.device import Device
+from doctor.memory.device import Device
 from doctor.reports.smoke import PhaseName, SmokeReport, SwapVerdict, WatchReport
 from doctor.terminal import Paper
 

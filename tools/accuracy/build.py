@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from doctor import uv
+from doctor.packages import uv
 from tools.accuracy import damage
 from tools.accuracy.cells import Cell
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from doctor import smoke, stand_in, uv
+from doctor.packages import uv
+from doctor.proving import smoke, stand_in
 from tools.accuracy.build import Built
 
 SEEDS = ("0", "1", "2")

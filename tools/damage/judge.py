@@ -43,10 +43,12 @@ class Doctor:
 
     def facts_about(self, seen: Model, seen_hub: Hub | None = None) -> Facts:
         """The facts of a model as it was seen."""
-        question = look.question_of(self._target, seen, "image")
+        question = look.question_of(seen, "image")
         key = json.dumps(question, sort_keys=True)
         if key not in self._answers:
-            self._answers[key] = environment.Question(self._target, question).answer()
+            with environment.probe(self._target) as probe:
+                probe.ask(question)
+                self._answers[key] = probe.answer()
         return look.facts_of(
             self._target, self._answers[key], self._machine, seen, os.environ, "image", seen_hub
         )

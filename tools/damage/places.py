@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from doctor import stand_in
+from doctor.proving import stand_in
 
 ID = "someone/small-model"
 REVISION = "2fd8dacbdb8f1e54b8c005f081ec5bf79c56376b"

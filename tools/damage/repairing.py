@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,18 @@ from typing import Any
 import msgspec
 from huggingface_hub import constants
 
-from doctor import journal, locking
 from doctor.actions import RemoveFiles
 from doctor.errors import Failed
 from doctor.facts import Facts
 from doctor.look import Ask
 from doctor.plan import Plan
-from doctor.probes import hub, model
-from doctor.repair import Repair, Request
+from doctor.probes import model, reach
+from doctor.proving import stand_in
+from doctor.reports import SCHEMA, Tool
+from doctor.reports.smoke import SmokeModel, SmokeReport
 from doctor.target import Target as Interpreter
+from doctor.transaction import journal, locking
+from doctor.transaction.repair import Repair, Request
 from tests.hub_server import Hub, Repository, serve
 from tools.damage.judge import Doctor
 from tools.damage.kinds import Kind
@@ -34,6 +37,23 @@ from tools.damage.places import ID, REVISION, Place
 from tools.damage.running import Target, outcome
 
 Tree = dict[str, str]
+
+# The doctor's own model is not what was damaged: it is not run.
+OURS = msgspec.convert(
+    dict.fromkeys(SmokeReport.__struct_fields__)
+    | {
+        "schema": SCHEMA,
+        "command": "smoke",
+        "tool": Tool(),
+        "model": SmokeModel(id=stand_in.NAME, stand_in=True),
+        "passed": True,
+        "stages": (),
+        "seconds": 0.0,
+        "answers": (),
+        "settings": {},
+    },
+    SmokeReport,
+)
 
 
 @contextmanager
@@ -129,21 +149,25 @@ class _Repair(Repair):
         self._target = target
         self.said: dict[str, Any] = {}
 
-    def _look(self, model_name: str, ask: Ask | None = None) -> Facts:
+    @contextmanager
+    def _looking(self, model_name: str, ask: Ask | None = None) -> Iterator[Callable[[], Facts]]:
         seen = model.look(model_name)
-        seen_hub = hub.look(seen, os.environ)
+        seen_hub = reach.look(seen, os.environ)
         if ask is not None and seen.found != "folder":
             remote, trouble, seen = ask(seen)
             seen_hub = msgspec.structs.replace(seen_hub, remote=remote, trouble=trouble)
-        return self._doctor.facts_about(seen, seen_hub)
+        yield lambda: self._doctor.facts_about(seen, seen_hub)
 
-    def _apply(self, made: Plan, facts: Facts) -> None:
+    def _apply(self, made: Plan) -> None:
         if made.changes:
             names = ", ".join(change.name for change in made.changes)
             raise Failed(f"it would install {names}")
-        super()._apply(made, facts)
+        super()._apply(made)
 
-    def _prove(self, facts: Facts) -> str | None:
+    def _generate(self) -> SmokeReport:
+        return OURS
+
+    def _judge(self, generation: SmokeReport, facts: Facts) -> str | None:
         self.said = self._target.run(self._request.model)
         error = self.said["error"]
         return None if error is None else str(error)

@@ -35,7 +35,11 @@ class Target:
 
     def _started(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [str(self._python), str(HERE / "generation.py"), str(ROOT / "doctor/pictures.py")],
+            [
+                str(self._python),
+                str(HERE / "generation.py"),
+                str(ROOT / "doctor/proving/pictures.py"),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from doctor import stand_in
+from doctor.proving import stand_in
 from tools.damage.places import ID, REVISION, blob_name
 
 RUNS = 5

@@ -8,18 +8,20 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from doctor import recipes
+from doctor.packages import recipes
 from tools.faults.place import UV, Place, differences
 
 # Where libfaketime is, if it is: it lets the clock of a program jump.
@@ -197,6 +199,54 @@ def _changed_meanwhile(trials: Trials) -> tuple[int, str, str]:
     return process.returncode, *_end(json.loads(out))
 
 
+def _wheel(folder: Path, name: str, version: str) -> Path:
+    """A wheel of one module, in a folder."""
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    metadata = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}/__init__.py": f"version = {version!r}\n",
+        f"{metadata}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{metadata}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{file},,\n" for file in (*files, f"{metadata}/RECORD"))
+    with zipfile.ZipFile(path, "w") as archive:
+        for file, text in {**files, f"{metadata}/RECORD": record}.items():
+            archive.writestr(file, text)
+    return path
+
+
+def _pip(trials: Trials, *words: str) -> str:
+    """The command of a pip of another Python that works on the environment."""
+    python = Path(sys.base_prefix) / "bin" / "python3"
+    options = ["--isolated", "--disable-pip-version-check", "--python", trials.target[1]]
+    return shlex.join([str(python), "-m", "pip", *options, *words])
+
+
+def _pip_beside(uv: str) -> Callable[[Trials], tuple[int, str, str]]:
+    """A real pip installs something else while uv is at work, and again is not lost by an undo."""
+
+    def run(trials: Trials) -> tuple[int, str, str]:
+        wheel = _wheel(trials.place.folder, "another", "1.0")
+        pip = _pip(trials, "install", "--quiet", "--no-index", "--no-deps", str(wheel))
+        end = trials.fix(instead=trials.program(f"{pip} & {uv}; status=$?; wait; exit $status"))
+        if end[1] == "fixed":
+            assert trials.place.run("undo", *trials.target)[1]["outcome"] == "undone"
+        assert "another 1.0" in end[2], end
+        assert (trials.packages / "another" / "__init__.py").read_text() == "version = '1.0'\n"
+        away = _pip(trials, "uninstall", "--yes", "another")
+        subprocess.run(shlex.split(away), check=True, capture_output=True)
+        return end
+
+    return run
+
+
+def _pip_at_the_same(trials: Trials) -> tuple[int, str, str]:
+    """A real pip puts another version in the place of one that uv has just installed."""
+    wheel = _wheel(trials.place.folder, "truststore", "0.1")
+    pip = _pip(trials, "install", "--quiet", "--no-index", "--no-deps", str(wheel))
+    return trials.fix(instead=trials.program(f'"$UV" "$@"; {pip}'))
+
+
 def _immutable(trials: Trials) -> tuple[int, str, str]:
     path = trials.packages / "mlx_vlm" / "generate.py"
     text = path.read_bytes()
@@ -356,7 +406,7 @@ def _digest(lock: Path, name: str) -> str:
 
 
 BACK = (1, "rolled-back")
-STEPS = ("", "Keeping", "Install", "Resolved", "Installed", "Checking again", "Proving")
+STEPS = ("", "Keeping", "Install", "Resolved", "Installed", "Checking again")
 
 FAULTS = (
     Fault("uv is missing", lambda trials: trials.fix(instead="/nowhere/uv"), *BACK),
@@ -394,6 +444,9 @@ FAULTS = (
     Fault("the clock jumps", _clock, 0, "fixed"),
     Fault("two doctors", _two_doctors, 2, "refused"),
     Fault("something else is installed meanwhile", _changed_meanwhile, 2, "refused"),
+    Fault("pip installs something else beside uv", _pip_beside('"$UV" "$@"'), 0, "fixed"),
+    Fault("pip installs something else, and uv fails", _pip_beside("false"), *BACK),
+    Fault("pip changes what uv has installed", _pip_at_the_same, *BACK),
     Fault("nobody listens", _unheard, *BACK),
     *(
         Fault(

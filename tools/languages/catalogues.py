@@ -63,7 +63,7 @@ def update(language: str) -> None:
 def written(catalogue: Catalog) -> bytes:
     """A catalogue as its file."""
     out = io.BytesIO()
-    write_po(out, catalogue, width=LINE_COLUMNS, sort_by_file=True, omit_header=False)
+    write_po(out, catalogue, width=LINE_COLUMNS, sort_by_file=True, include_lineno=False)
     # The dates that Babel writes would change the file where no text does.
     lines = out.getvalue().decode().splitlines(keepends=True)
     dated = ("POT-Creation-Date", "PO-Revision-Date", "Generated-By", "Last-Translator")

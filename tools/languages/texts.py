@@ -19,11 +19,12 @@ from typing import get_args
 import jinja2
 import jinja2.ext
 
-from doctor import language, recipes
+from doctor import language
 from doctor.estimate.terms import Phases
 from doctor.facts import Pressure
 from doctor.findings import Severity, Verdict
 from doctor.formats import html
+from doctor.packages import recipes
 from doctor.reports.fix import Outcome
 from doctor.reports.smoke import PhaseName, StageName
 from tools.documentation import SECTIONS
@@ -32,7 +33,7 @@ from tools.languages.argparse_texts import ARGPARSE
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("doctor", "checks", "fixes")
 # What these modules say is not for the doctor's user: they speak to models, and make files.
-NOT_READ = ("doctor/pictures.py", "doctor/export.py", "doctor/inside/generation")
+NOT_READ = ("doctor/proving/pictures.py", "doctor/packages/export.py", "doctor/inside/generation")
 # In these, a single word is a text as well.
 WORDS = ("doctor/texts", "doctor/formats/contents.py")
 # What is given to these functions is a text, and so is what it is printed with.

@@ -18,8 +18,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from doctor import recipes as shipped
 from doctor.errors import CouldNot
+from doctor.packages import recipes as shipped
 from tools.recipes.progress import say
 from tools.recipes.proving import can_run_here, prove
 from tools.recipes.resolving import lock

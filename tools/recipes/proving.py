@@ -9,7 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from doctor import smoke, stand_in, uv
+from doctor.packages import uv
+from doctor.proving import smoke, stand_in
 from tools.recipes.progress import say
 from tools.recipes.targets import RecipeError, Target
 from tools.recipes.writing import Proof, digest

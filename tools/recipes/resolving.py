@@ -14,7 +14,7 @@ import tomllib
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import BuildTag, canonicalize_name, parse_wheel_filename
 
-from doctor import uv
+from doctor.packages import uv
 from tools.recipes.progress import say
 from tools.recipes.targets import MACOS, NoLockError, RecipeError, Target
 

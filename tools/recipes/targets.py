@@ -10,7 +10,7 @@ import tomllib
 from packaging.tags import mac_platforms
 from packaging.utils import canonicalize_name
 
-from doctor.recipes import UV_PLATFORMS
+from doctor.packages.recipes import UV_PLATFORMS
 
 PYTHONS = ((3, 10), (3, 11), (3, 12), (3, 13), (3, 14))
 

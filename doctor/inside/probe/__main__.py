@@ -1,9 +1,10 @@
 """Look at the environment of the interpreter that runs this folder, and print what was seen.
 
-The doctor starts it as ``python -I -S <this folder> <marker> <question>``: isolated and without
-``site``, so that no ``sitecustomize``, no ``.pth`` code and no module on ``PYTHONPATH`` runs. The
-question is a JSON object (see ``answer``); the answer is one JSON object between two marker lines,
-so that anything else on standard output does no harm. Standard library only, Python 3.9 and newer.
+The doctor starts it as ``python -I -S <this folder> <marker> <notes>``: isolated and without
+``site``, so that no ``sitecustomize``, no ``.pth`` code and no module on ``PYTHONPATH`` runs. It
+begins with what does not depend on a model. The question then comes on standard input, a JSON
+object (see ``answer``); the answer is one JSON object between two marker lines, so that anything
+else on standard output does no harm. Standard library only, Python 3.9 and newer.
 """
 
 from __future__ import annotations
@@ -13,23 +14,27 @@ import json
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def answer(question: dict) -> dict:
+
+def answer(notes_path: str, ask: Callable[[], dict]) -> dict:
     """Everything that the doctor asks of an environment, as one JSON object.
 
-    ``question`` holds ``model_type``, ``processor_class`` and ``image_processor_type``
+    ``notes_path`` is the file that keeps what was read in source files, or empty. ``ask`` waits for
+    the question, which holds ``model_type``, ``processor_class`` and ``image_processor_type``
     and ``video_processor_type`` (strings or
     null: what the model's files say; see ``processors.processor``), ``purpose`` (``image``,
-    ``video`` or ``server``), ``modules`` (the names to find), ``notes`` (the file that keeps what
-    was read in source files, or null) and ``folder`` (the user's current one, or null).
+    ``video`` or ``server``), ``modules`` (the names to find) and ``folder`` (the user's current
+    one, or null).
     ``config`` is the content of the model's config.json, or null (see ``parameters``).
     ``survey``, where it is there, holds further questions about models (see ``model_survey``).
     """
-    import calls
     import damage
     import disk
     import distributions
-    import imports
+    import followed
     import interpreter
     import manager
     import modules
@@ -41,13 +46,16 @@ def answer(question: dict) -> dict:
 
     search_path = interpreter.search_path()
     finder = modules.Finder(search_path)
-    notes = Notes(question["notes"])
-    found, leftovers = distributions.find(search_path)
+    notes = Notes(notes_path or None)
+    found, leftovers = distributions.find(search_path, notes)
     started = startup.find(search_path, finder, notes, damage.roots(found, notes))
     if startup.extend(search_path, started):
         finder = modules.Finder(search_path)
-        found, leftovers = distributions.find(search_path)
+        found, leftovers = distributions.find(search_path, notes)
     distributions.add_tags(found, notes)
+    described = transformers_tables.describe(finder, notes)
+    closed = transformers_tables.closed(finder, described)
+    question = ask()
     managed_by = manager.find(found, notes, question.get("folder"))
     if managed_by and managed_by["kind"] in ("conda", "pixi"):
         manager.add_conda(found, notes)
@@ -57,41 +65,43 @@ def answer(question: dict) -> dict:
     backends = processors.backends(processor)
     starts += [name for name in backends if finder.find(name)] if starts else []
     incomplete += [name for name in backends if name != "torch"]  # torch is too large to follow
-    described = transformers_tables.describe(finder, notes)
-    closed = transformers_tables.closed(finder, described)
-    tracer = imports.follow(finder, notes, starts, incomplete, closed=closed) if starts else None
-    traced = tracer.summary() if tracer else None
+    module = processors.model_module(finder, notes, question)
+    asked = (starts, incomplete, closed, module, question["model_type"])
+    noted = followed.follow(finder, notes, *asked) if starts else None
+    traced = noted["imports"] if noted else None
+    loaded = traced["modules"] if traced else {}
     expected = damage.expected(found, notes, traced) if traced else []
     changed = damage.find(expected, notes, finder)
     near = damage.around(found, notes, traced) if traced else frozenset(["mlx_vlm"])
-    loaded = traced["modules"] if traced else {}
     hiding = shadows.find(search_path, finder, notes, found, loaded, expected, near)
-    doubtful = damage.modules(changed)
-    if (
-        tracer
-        and traced
-        and (hiding or doubtful or any(file["kind"] == "compiled" for file in changed))
-    ):
-        followed = not hiding and imports.FOLLOWED.issuperset(damage.tops(changed))
-        doubt = imports.Doubt(
-            modules={**doubtful, **shadows.modules(hiding)},
-            whole=frozenset(shadow["module"] for shadow in hiding),
-            around=frozenset() if followed else near | shadows.around(hiding, finder),
-        )
-        starts += [name for name in doubtful if processors.is_configuration(name, question)]
-        starts = shadows.starts(hiding) + starts
-        tracer = imports.follow(finder, notes, starts, incomplete, doubt, closed)
+    taken: set = set()
     misfits: list = []
-    if tracer:
-        module = processors.model_module(finder, notes, question)
+    if noted and not (changed or hiding or started):
+        traced, misfits = noted["with_calls"], noted["misfits"]
+    elif traced:
+        import calls  # only where files are in doubt, or more is asked than is noted
+        import imports
+
+        doubt = None
+        doubtful = damage.modules(changed)
+        if hiding or doubtful or any(file["kind"] == "compiled" for file in changed):
+            near_by = not hiding and followed.FOLLOWED.issuperset(damage.tops(changed))
+            doubt = imports.Doubt(
+                modules={**doubtful, **shadows.modules(hiding)},
+                whole=frozenset(shadow["module"] for shadow in hiding),
+                around=frozenset() if near_by else near | shadows.around(hiding, finder),
+            )
+            starts += [name for name in doubtful if processors.is_configuration(name, question)]
+            starts = shadows.starts(hiding) + starts
+        tracer = imports.follow(finder, notes, starts, incomplete, doubt, closed)
         misfits = calls.follow(finder, notes, tracer, module, question["model_type"])
-        traced = tracer.summary()
+        traced, taken = tracer.summary(), tracer.taken()
         damage.judge(changed, traced, finder, starts)
         shadows.judge(hiding, traced)
     elif hiding:
         # There is no trace where what has the name of mlx_vlm is no package.
         shadows.judge(hiding, {"modules": {}, "problems": [shadows.NOT_MLX_VLM]})
-    startup.judge(started, loaded, traced["taken"] if traced else set())
+    startup.judge(started, loaded, taken)
     hiding += shadows.here(question.get("folder"), finder, near)
     lacking: list = []
     if traced and "torch" in traced["reached"] and sys.platform == "linux":
@@ -145,8 +155,9 @@ def answer(question: dict) -> dict:
 
 def main() -> int:
     gc.disable()  # so short a life makes no garbage worth collecting
-    marker, question = sys.argv[1], json.loads(sys.argv[2])
-    text = json.dumps(answer(question), ensure_ascii=False)
+    marker, notes_path = sys.argv[1:]
+    told = answer(notes_path, lambda: json.loads(sys.stdin.buffer.read()))
+    text = json.dumps(told, ensure_ascii=False)
     whole = "\n" + marker + "\n" + text + "\n" + marker + "\n"
     # File names that are no text have to become some.
     sys.stdout.buffer.write(whole.encode("utf-8", "replace"))

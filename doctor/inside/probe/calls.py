@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+
 from imports import Tracer
 from modules import Finder
 from notes import Notes
@@ -36,7 +38,8 @@ def follow(
     def holds(result: dict) -> bool:
         return all(finder.find(name) == found for name, found in result["found"].items())
 
-    seen = notes.of_all(f"calls {module} {model_type}", compute, holds)
+    asked = json.dumps(["calls", module, model_type, tracer.asked, finder.folders])
+    seen = notes.of_all(asked, compute, holds)
     for path, line, target, name in seen["imports"]:
         if tracer.load(target, (path, line)) and name is not None:
             tracer.take(target, name, (path, line))

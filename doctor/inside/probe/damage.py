@@ -10,7 +10,7 @@ import os
 import re
 from importlib.machinery import EXTENSION_SUFFIXES
 
-from imports import FOLLOWED
+from followed import FOLLOWED
 from modules import Finder
 from notes import Notes, read
 
@@ -165,7 +165,7 @@ def _suffix(name: str) -> str:
 
 def module_of(name: str) -> str | None:
     """The module of a recorded file: ``a.b`` of ``a/b.py``, ``a/b/__init__.py``, ``a/b.x.so``."""
-    folder, base = os.path.split(name)
+    folder, _, base = name.rpartition("/")
     parts = [*folder.split("/"), base.partition(".")[0]] if folder else [base.partition(".")[0]]
     if parts[-1] == "__init__":
         parts.pop()

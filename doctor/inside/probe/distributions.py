@@ -6,12 +6,13 @@ import json
 import os
 import re
 
-# A METADATA file ends with the project's README. The headers come first, and no real one comes
-# near this size; it keeps a hostile file from filling memory.
+# The fields of METADATA that are kept.
+FIELDS = ("name", "version", "requires-dist", "provides-extra", "requires-python")
+# No real record of an editable install comes near this size.
 MOST_BYTES = 2_000_000
 
 
-def find(search_path: list[dict]) -> tuple[list[dict], list[str]]:
+def find(search_path: list[dict], notes) -> tuple[list[dict], list[str]]:  # type: ignore[no-untyped-def]
     """The distributions, and the leftovers of interrupted installs (names that begin with ``~``).
 
     Where a name stands twice, both are listed, the one that ``importlib.metadata`` takes first:
@@ -35,7 +36,7 @@ def find(search_path: list[dict]) -> tuple[list[dict], list[str]]:
             if name.startswith("~"):
                 leftovers.append(os.path.join(folder, name))
             elif name.lower().endswith((".dist-info", ".egg-info")):
-                found.append(_read(os.path.join(folder, name)))
+                found.append(_read(os.path.join(folder, name), notes))
     return found, leftovers
 
 
@@ -133,7 +134,7 @@ def _top_level(metadata: str) -> list[str]:
     return sorted(name for name in names if name.isidentifier())
 
 
-def _read(path: str) -> dict:
+def _read(path: str, notes) -> dict:  # type: ignore[no-untyped-def]
     """One distribution; where its metadata is unreadable, what its folder's name tells."""
     stem = os.path.basename(path).rsplit(".", 1)[0]
     name, _, version = stem.partition("-")
@@ -162,13 +163,12 @@ def _read(path: str) -> dict:
     else:
         metadata = os.path.join(path, "METADATA" if "METADATA" in files else "PKG-INFO")
         if "INSTALLER" in files:
-            result["installer"] = _first_line(os.path.join(path, "INSTALLER"))
+            result["installer"] = notes.of(os.path.join(path, "INSTALLER"), _first) or None
         if "direct_url.json" in files:
             result["editable"] = _editable_folder(os.path.join(path, "direct_url.json"))
-    try:
-        headers = _headers(metadata)
-    except OSError as error:
-        result["problem"] = _reason(error)
+    headers = notes.of(metadata, _headers)
+    if headers is None:
+        result["problem"] = _unreadable(metadata)
         return result
     for field in ("version", "name"):
         told = next(filter(None, headers.get(field, [])), None)
@@ -182,10 +182,8 @@ def _read(path: str) -> dict:
     return result
 
 
-def _headers(path: str) -> dict[str, list[str]]:
-    """The header fields of a core metadata file by lower-case name; folded lines are joined."""
-    with open(path, "rb") as file:
-        text = file.read(MOST_BYTES).decode("utf-8", "replace")
+def _headers(text: str) -> dict[str, list[str]]:
+    """The header fields of core metadata by lower-case name; folded lines are joined."""
     head = text.replace("\r\n", "\n").replace("\r", "\n").partition("\n\n")[0]
     fields: dict[str, list[str]] = {}
     last: list[str] | None = None
@@ -201,7 +199,21 @@ def _headers(path: str) -> dict[str, list[str]]:
             continue
         last = fields.setdefault(name.strip().lower(), [])
         last.append(value.strip())
-    return fields
+    return {name: fields[name] for name in FIELDS if name in fields}
+
+
+def _first(text: str) -> str:
+    return text[:200].partition("\n")[0].strip()
+
+
+def _unreadable(path: str) -> str:
+    """Why a file cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            file.read(1)
+    except OSError as error:
+        return _reason(error)
+    return "it is too large"
 
 
 def _first_line(path: str) -> str | None:

@@ -15,10 +15,10 @@ import re
 import sys
 
 import source
+import statements
+from followed import FOLLOWED
 from modules import Finder
 from notes import Notes, read
-
-FOLLOWED = frozenset({"mlx", "mlx_lm", "mlx_vlm", "transformers", "huggingface_hub", "tokenizers"})
 
 # Of these only the package's own file is followed: torch imports some two thousand modules.
 SHALLOW = frozenset({"torch"})
@@ -40,6 +40,9 @@ MOST_MODULES = 4000
 
 # Functions by which a module makes names that it does not write down.
 MAKES_NAMES = re.compile(r"'(?:globals|locals|vars|setattr|exec)'")
+
+# Where a statement may begin that makes a function's names the module's; not in the midst of prose.
+GLOBAL = re.compile(r"(?:^|[;:])[ \t\f]*global\b", re.MULTILINE)
 
 # What transformers' `is_x_available` looks for, where it is not named like that.
 GATED_MODULES = {"vision": "PIL", "jinja": "jinja2"}
@@ -66,6 +69,10 @@ class Doubt:
         self.around = around
         self.tops = {name.partition(".")[0] for name in modules}
         self._paths = set(modules.values())
+
+    def described(self) -> list:
+        """What it is about, as something that JSON can hold."""
+        return [self.modules, sorted(self.whole), sorted(self.around)]
 
     def about(self, importer: str, module: str, name: str | None) -> bool:
         """Whether a problem is one that these modules make."""
@@ -101,7 +108,9 @@ def follow(
     ``incomplete`` are further top-level modules to follow into, ``closed`` those that are there and
     that transformers takes for absent.
     """
-    tracer = Tracer(finder, notes, FOLLOWED | set(incomplete), doubt or Doubt({}), closed)
+    doubt = doubt or Doubt({})
+    tracer = Tracer(finder, notes, FOLLOWED | set(incomplete), doubt, closed)
+    tracer.asked = [starts, sorted(incomplete), sorted(closed), *doubt.described()]
     for start in starts:
         tracer.load(start, ("the doctor", 0))
     return tracer
@@ -134,8 +143,8 @@ def summarise(text: str) -> dict:
         return summary
     defines: set[str] = set()
     _Body(summary, defines, constants=_constants(tree)).visit_all(tree.body, optional=False)
-    if "global " in text or ":=" in text:
-        for node in ast.walk(tree):
+    if GLOBAL.search(text) or ":=" in text:
+        for node in statements.all_of(tree):
             if isinstance(node, ast.Global):
                 defines.update(node.names)
             elif isinstance(node, ast.NamedExpr) and isinstance(node.target, ast.Name):
@@ -514,7 +523,7 @@ def _lazy_names(tree: ast.Module) -> dict[str, str]:
                 if isinstance(name, str):
                     lazy[name] = module
 
-    for node in ast.walk(tree):
+    for node in statements.all_of(tree):
         if isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values):
                 if key is not None and isinstance(value, (ast.List, ast.Tuple)):
@@ -583,6 +592,7 @@ class Tracer:
         self._surely_followed = followed
         self._followed = followed | doubt.around
         self._doubt = doubt
+        self.asked: list = []  # what it was made to follow
         self._files_around: set[str] = set()
         self._loaded: dict[str, dict | None] = {}
         self._standard: dict[str, bool] = {}
@@ -605,11 +615,10 @@ class Tracer:
         return {f"{module}.{name}" for module, name in self._named}
 
     def summary(self) -> dict:
-        """``{"reached", "problems", "unknown", "modules", "attempted", "taken"}``.
+        """``{"reached", "problems", "unknown", "modules", "attempted"}``.
 
-        ``modules`` gives the files of all modules that are loaded, ``taken`` the names that are
-        imported from them, as ``module.name``. With a doubt, ``attempted`` has the modules whose
-        failure would be caught.
+        ``modules`` gives the files of all modules that are loaded. With a doubt, ``attempted`` has
+        the modules whose failure would be caught.
         """
         return {
             "reached": sorted(self.reached),
@@ -617,7 +626,6 @@ class Tracer:
             "unknown": self.unknown,
             "modules": self.modules(),
             "attempted": sorted(self.attempted),
-            "taken": self.taken(),
         }
 
     def has(self, module: str) -> bool:
@@ -772,7 +780,7 @@ class Tracer:
         if any("*" in (names or ()) for _, _, _, names, *_ in stub["imports"]):
             return False
         return not any(
-            os.path.exists(os.path.join(folder, name + end)) for end in (".pyi", "/__init__.pyi")
+            self._notes.watch(os.path.join(folder, name + end)) for end in (".pyi", "/__init__.pyi")
         )
 
     def _is_made(self, name: str) -> bool:
@@ -804,8 +812,10 @@ class Tracer:
 
     def _text(self, module: str) -> str:
         found = self._finder.find(module)
-        source_file = found is not None and found["origin"].endswith(".py")
-        return (read(found["origin"]) if found and source_file else None) or ""
+        if found is None or not found["origin"].endswith(".py"):
+            return ""
+        self._notes.watch(found["origin"])
+        return read(found["origin"]) or ""
 
     def take(self, module: str, name: str, place: tuple[str, int]) -> None:
         """Import one name from a module that is there."""
@@ -896,11 +906,7 @@ class Tracer:
         """Where transformers takes an auto class from: it lists its models only when it runs."""
         if module == "transformers" and name.startswith("Auto"):
             folder = os.path.join(os.path.dirname(origin), "models", "auto")
-            try:
-                files = sorted(os.listdir(folder))
-            except OSError:
-                return None
-            for file in files:
+            for file in sorted(self._finder.names(folder)):
                 if file.endswith(".py"):
                     summary = self._notes.of(os.path.join(folder, file), summarise)
                     if summary and name in summary["defines"]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-import platform
 import site
 import sys
+
+# As ``platform.python_implementation`` has it; importing ``platform`` costs a tenth of a look.
+IMPLEMENTATIONS = {"cpython": "CPython", "pypy": "PyPy"}
 
 
 def search_path() -> list[dict]:
@@ -82,6 +84,7 @@ def describe(path_entries: list[dict]) -> dict:
     """The interpreter, its folders and the values that requirement markers are evaluated with."""
     import sysconfig
 
+    system = os.uname()
     paths = sysconfig.get_paths()
     version = "{}.{}.{}".format(*sys.version_info[:3])
     if sys.version_info.releaselevel != "final":
@@ -103,17 +106,19 @@ def describe(path_entries: list[dict]) -> dict:
         "scripts": paths["scripts"],
         "search_path": path_entries,
         "libc": _libc(),
-        "macos": platform.mac_ver()[0] or None,
+        "macos": _macos(),
         "markers": {
             "implementation_name": sys.implementation.name,
             "implementation_version": "{}.{}.{}".format(*implementation[:3]),
             "os_name": os.name,
-            "platform_machine": platform.machine(),
-            "platform_python_implementation": platform.python_implementation(),
-            "platform_release": platform.release(),
-            "platform_system": platform.system(),
-            "platform_version": platform.version(),
-            "python_full_version": platform.python_version(),
+            "platform_machine": system.machine,
+            "platform_python_implementation": IMPLEMENTATIONS.get(
+                sys.implementation.name, sys.implementation.name
+            ),
+            "platform_release": system.release,
+            "platform_system": system.sysname,
+            "platform_version": system.version,
+            "python_full_version": sys.version.partition(" ")[0],
             "python_version": "{}.{}".format(*sys.version_info[:2]),
             "sys_platform": sys.platform,
         },
@@ -134,6 +139,15 @@ def _writable(path: str) -> bool:
             return False
         path = parent
     return os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)
+
+
+def _macos() -> str | None:
+    """The release of macOS; null elsewhere."""
+    if sys.platform != "darwin":
+        return None
+    import platform
+
+    return platform.mac_ver()[0] or None
 
 
 def _libc() -> str | None:

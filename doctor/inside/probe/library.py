@@ -10,7 +10,8 @@ from collections.abc import Callable
 import scopes
 import source
 import statements
-from imports import FOLLOWED, Tracer, absolute
+from followed import FOLLOWED
+from imports import Tracer, absolute
 from modules import Finder
 from notes import Notes, read
 from scopes import Scope

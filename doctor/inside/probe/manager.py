@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -151,6 +150,7 @@ def _project_of_pixi(prefix: str) -> str | None:
 
 def _poetry_hash(folder: str) -> str:
     """What poetry puts into the name of the environment of the project in ``folder``."""
+    import hashlib  # costs as much as all else here
     from base64 import urlsafe_b64encode
 
     path = os.path.normcase(os.path.realpath(folder))

@@ -21,7 +21,7 @@ class Finder:
     """Finds modules by name along a search path, listing each folder once."""
 
     def __init__(self, search_path: list[dict]) -> None:
-        self._folders = [entry["path"] for entry in search_path]
+        self.folders = [entry["path"] for entry in search_path]
         self.standard_folders = [
             entry["path"] for entry in search_path if entry["kind"] == "standard-library"
         ]
@@ -38,6 +38,10 @@ class Finder:
         found = self._find(name)
         return found and {"origin": found["origin"], "kind": found["kind"]}
 
+    def listed(self) -> list[str]:
+        """The folders that were looked into until now."""
+        return list(self._listings)
+
     def asked(self) -> set[str]:
         """The names that were looked for until now."""
         return set(self._found)
@@ -45,9 +49,9 @@ class Finder:
     def _find(self, name: str) -> dict | None:
         if name not in self._found:
             parent, _, part = name.rpartition(".")
-            above = self._find(parent) if parent else {"folders": self._folders}
+            above = self._find(parent) if parent else {"folders": self.folders}
             if not parent and _imp.is_frozen(name):  # found before the search path is asked
-                above = {"folders": self.standard_folders + self._folders}
+                above = {"folders": self.standard_folders + self.folders}
             found = self._in_folders(part, above["folders"]) if above else None
             if found is None and not parent and name in self._editable_modules():
                 folder, part = os.path.split(self._editable_modules()[name])
@@ -57,14 +61,14 @@ class Finder:
 
     def is_standard(self, origin: str) -> bool:
         """Whether a file is Python's own; a system's ``site-packages`` lie inside its library."""
-        around = [folder for folder in self._folders if origin.startswith(folder + os.sep)]
+        around = [folder for folder in self.folders if origin.startswith(folder + os.sep)]
         return bool(around) and max(around, key=len) in self.standard_folders
 
     def _editable_modules(self) -> dict[str, str]:
         """The modules that setuptools' editable installs find by a table, not by the path."""
         if self._editable is None:
             self._editable = {}
-            for folder in self._folders:
+            for folder in self.folders:
                 for name in self._listing(folder):
                     if name.startswith("__editable___") and name.endswith("_finder.py"):
                         text = read(os.path.join(folder, name)) or ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 
-import imports
+import followed
 import processor_source
 import source
 import transformers_tables
@@ -431,11 +431,9 @@ class _Loading:
         if deciding is None:
             return None
         for module, _ in deciding:
-            traced = imports.trace(self._finder, self._notes, [module], [])
-            if traced["unknown"]:
-                return None
-            if traced["problems"]:
-                return False
+            loads = followed.loads(self._finder, self._notes, module)
+            if not loads:
+                return loads
         return True
 
     def _used(self, shown: dict) -> list[str]:

@@ -47,20 +47,14 @@ def _inner(loaded: dict, expected: list[tuple]) -> list[tuple[str, str, str]]:
     """Within packages: a folder hides a file of its name beside it."""
     result = []
     for _, site, files in expected:
-        strays = [
-            (module, origin)
-            for module, origin in loaded.items()
-            if "." in module
-            and origin.startswith(site + os.sep)
-            and origin[len(site) + 1 :] not in files
-        ]
-        if strays:
-            meant = {damage.module_of(name): site + os.sep + name for name in files}
-            result += [
-                (module, origin, meant[module])
-                for module, origin in strays
-                if module in meant and os.path.exists(meant[module])
-            ]
+        for name in files:
+            module = damage.module_of(name)
+            if module not in loaded or "." not in module:
+                continue
+            origin, meant = loaded[module], site + os.sep + name
+            own = not origin.startswith(site + os.sep) or origin[len(site) + 1 :] in files
+            if not own and os.path.exists(meant):
+                result.append((module, origin, meant))
     return result
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import textwrap
 
 
 def assigned(text: str, name: str) -> ast.expr | None:
@@ -15,6 +14,8 @@ def assigned(text: str, name: str) -> ast.expr | None:
     does not open anything, which is how formatters close a bracket. A line that ends with a comma
     is an argument of a call.
     """
+    import textwrap  # only where a file is read anew
+
     for match in re.finditer(rf"^([ \t]*){re.escape(name)}\b[^=\n]*=(?!=)", text, re.MULTILINE):
         indentation = match.group(1)
         end = re.compile(rf"^{indentation}[)\]}}]+[ \t]*$", re.MULTILINE)

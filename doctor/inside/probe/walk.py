@@ -17,7 +17,8 @@ import os
 
 import signatures
 import statements
-from imports import FOLLOWED, Tracer
+from followed import FOLLOWED
+from imports import Tracer
 from library import PACKAGES, Library
 from modules import Finder
 from notes import Notes

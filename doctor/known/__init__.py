@@ -1,0 +1,1 @@
+"""Known incidents: what they are, and finding them in facts and in pasted texts."""

@@ -1,0 +1,1 @@
+"""Distributions: recipes, where packages come from, and the one way to uv."""

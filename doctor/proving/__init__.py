@@ -1,0 +1,1 @@
+"""Running a generation, and what it proves."""

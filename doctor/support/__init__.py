@@ -1,0 +1,1 @@
+"""For those who support others: bundles, redaction, comparison, whole rooms."""

@@ -1,0 +1,103 @@
+"""What somebody else installed while a fix was at work: told apart, so that it is not lost with it.
+
+uv changes the distributions of the plan and no other. So a distribution of another name that came,
+went or changed since the files were listed is somebody else's, with all that its RECORD names. What
+has no RECORD (yet) cannot be told from what an installer of ours left half-done.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+
+from packaging.utils import canonicalize_name
+
+from doctor.facts import Struct
+from doctor.transaction.snapshot import Entry, parents
+
+# What stands in the place of a version where there is none any more.
+REMOVED = " (removed)"
+
+
+class Others(Struct, frozen=True):
+    """The distributions that others installed (``name version``) or removed, and their paths."""
+
+    names: tuple[str, ...] = ()
+    paths: frozenset[str] = frozenset()
+
+
+def others(
+    changed: Mapping[str, Entry | None],
+    ours: Collection[str],
+    kept: Callable[[str], str | None],
+) -> Others:
+    """What of the paths that changed is not of the distributions ``ours`` (canonical names).
+
+    ``kept`` gives the earlier text of a file, null where there was none.
+    """
+    names: set[str] = set()
+    owned: set[str] = set()
+    for path, now in changed.items():
+        folder, file = os.path.split(path)
+        name, version = _distribution(folder)
+        if file != "RECORD" or name is None or name in ours:
+            continue
+        names.add(f"{name} {version}" if now is not None else name + REMOVED)
+        for text in (kept(path), _read(path)):
+            owned.update(_owned(folder, text))
+    if not owned:
+        return Others()
+    installed = {name.partition(" ")[0] for name in names if not name.endswith(REMOVED)}
+    names -= {name + REMOVED for name in installed}
+    for path in changed:
+        if os.path.basename(path) == "RECORD" and _distribution(os.path.dirname(path))[0] in ours:
+            owned.difference_update(_owned(os.path.dirname(path), kept(path)))
+    files = {path for path in changed if path in owned or _source(path) in owned}
+    folders = {folder for path in files for folder in parents(path)}
+    needed = {folder for path in changed if path not in files | folders for folder in parents(path)}
+    paths = files | {
+        path
+        for path, now in changed.items()
+        if path in folders and (now is not None or path not in needed)
+    }
+    return Others(names=tuple(sorted(names)), paths=frozenset(paths))
+
+
+def _distribution(folder: str) -> tuple[str | None, str]:
+    """The canonical name and the version in the name of a folder of metadata; null for others."""
+    name, dot, suffix = os.path.basename(folder).rpartition(".")
+    if not dot or suffix != "dist-info":
+        return None, ""
+    name, _, version = name.rpartition("-")
+    return str(canonicalize_name(name)), version
+
+
+def _owned(metadata: str, record: str | None) -> Iterator[str]:
+    """The paths that a RECORD names, and what else may be in its folder."""
+    site = os.path.dirname(metadata)
+    if record is None:
+        return
+    yield from (os.path.join(metadata, name) for name in ("RECORD", "INSTALLER", "REQUESTED"))
+    try:
+        for row in csv.reader(record.splitlines()):
+            if row:
+                yield os.path.normpath(os.path.join(site, row[0]))
+    except csv.Error:
+        return
+
+
+def _source(path: str) -> str:
+    """The module that a compiled one was made from; the path itself for all else."""
+    folder, file = os.path.split(path)
+    if os.path.basename(folder) != "__pycache__":
+        return path
+    return os.path.join(os.path.dirname(folder), file.partition(".")[0] + ".py")
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except OSError:
+        return None
