@@ -562,7 +562,8 @@ class Storage(Struct, frozen=True):
     that is not there); ``white_space`` tells that it ends in some, which huggingface-hub takes for
     a part of the name. ``snapshots`` are the names of those that are there, ``whole`` those with a
     configuration and weights. ``listed`` tells that huggingface-hub keeps a list of the
-    revision's files. ``more`` counts the files that were not looked at.
+    revision's files. ``more`` counts the files that were not looked at. ``commit`` is the revision
+    that ``hf download --local-dir`` noted of the files of a folder.
     """
 
     home: str | None
@@ -574,6 +575,7 @@ class Storage(Struct, frozen=True):
     files: tuple[StoredFile, ...]
     leftovers: tuple[Leftover, ...]
     more: int = 0
+    commit: str | None = None
 
 
 class TensorGroup(Struct, frozen=True):

@@ -42,6 +42,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--download", action="store_true", help="fetch what the model lacks from the Hub"
     )
+    parser.add_argument(
+        "--from", dest="origin", metavar="ID", help="with --download: what the Hub calls a folder"
+    )
     parser.add_argument("--force", action="store_true", help="even if other packages break")
     parser.add_argument(
         "--facts", metavar="FILE", help="with --dry-run: plan for saved facts, or a bundle"
@@ -52,6 +55,8 @@ def run(options: argparse.Namespace) -> tuple[FixReport, int]:
     """Repair, or make a fresh environment."""
     if options.wheels is not None and not Path(options.wheels).is_dir():
         raise Refused(f"There is no folder {options.wheels}.")
+    if options.origin is not None and not (options.download and options.model):
+        raise Refused("--from names a folder's model on the Hub; it goes with --download, --model.")
     if options.facts is not None:
         report = _elsewhere(options)
         return report, OUTCOME_EXIT[report.outcome]
@@ -67,6 +72,7 @@ def run(options: argparse.Namespace) -> tuple[FixReport, int]:
         offline=options.offline,
         wheels=options.wheels,
         download=options.download,
+        origin=options.origin,
         force=options.force,
         profile=options.profile,
     )

@@ -3,7 +3,7 @@
 The transaction is the doctor's own (look, ask the Hub, plan, fetch, journal, apply, check again),
 but that the environment is looked at once for the same question, and that the proof is one
 generation by the process that all models share. Packages are not touched: a plan that would do so
-fails.
+fails. Of a folder its owner says what the Hub calls it (``--from``).
 """
 
 from __future__ import annotations
@@ -100,6 +100,7 @@ class Repairs:
             model=place.model,
             yes=True,
             download=True,
+            origin=None if place.cache else ID,
         )
         repair = _Repair(request, self._doctor, self._target)
         report = repair.run()
@@ -153,7 +154,7 @@ class _Repair(Repair):
     def _looking(self, model_name: str, ask: Ask | None = None) -> Iterator[Callable[[], Facts]]:
         seen = model.look(model_name)
         seen_hub = reach.look(seen, os.environ)
-        if ask is not None and seen.found != "folder":
+        if ask is not None:
             remote, trouble, seen = ask(seen)
             seen_hub = msgspec.structs.replace(seen_hub, remote=remote, trouble=trouble)
         yield lambda: self._doctor.facts_about(seen, seen_hub)
@@ -168,6 +169,7 @@ class _Repair(Repair):
         return OURS
 
     def _judge(self, generation: SmokeReport, facts: Facts) -> str | None:
+        self._smoke = generation
         self.said = self._target.run(self._request.model)
         error = self.said["error"]
         return None if error is None else str(error)
