@@ -34,7 +34,7 @@ from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding
 from doctor.hub import model_files, pull
-from doctor.look import Ask, look, looking
+from doctor.look import Ask, looking
 from doctor.memory import device, profile_file, profiles, watch
 from doctor.packages import recipes, sources, uv, wheels
 from doctor.packages.requirements import installed
@@ -591,7 +591,7 @@ def fresh(
             say(step.summary[0].upper() + step.summary[1:] + " …")
             uv.make_environment(python, str(path), say)
             repair = Repair(inner, variables, say, confirm, stop)
-            facts = look(inner.target, inner.model, variables)
+            facts = repair._look_and_ask()
             report = repair.run_held(facts, str(path))
             if report.outcome == "fixed":
                 record.replaces(journal.undoable(str(path)))

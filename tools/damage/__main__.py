@@ -63,7 +63,7 @@ def record(recipe: str, python: Path, base: Path, names: list[str]) -> None:
 
 
 def repair(
-    recipe: str, python: Path, base: Path, names: list[str], layout: str | None = None
+    recipe: str, python: Path, base: Path, names: list[str], only: str | None = None
 ) -> None:
     """Have the doctor repair each case, and write down what became of it."""
     path = judge.repairs_file(recipe)
@@ -73,7 +73,7 @@ def repair(
     with repairing.hub_at_work() as hub:
         repairs = repairing.Repairs(python, hub, target)
         for number, (case, kind, where) in enumerate(cases(names)):
-            if (case in told and not (names or layout)) or layout not in (None, where):
+            if (case in told and not (names or only)) or only not in (None, where):
                 continue
             told[case] = repairs.repaired(kind, where, base / "models", undo=number % 8 == 0)
             if names or number % 20 == 0:
