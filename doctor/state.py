@@ -66,6 +66,14 @@ def remember(prefix: str, name: str, content: bytes) -> None:
         temporary.replace(folder / name)
 
 
+def targets() -> list[Path]:
+    """The folders of all environments that anything is remembered of."""
+    try:
+        return sorted((folder() / "targets").iterdir())
+    except OSError:
+        return []
+
+
 def unfinished(prefix: str) -> set[str]:
     """The names of the journals of an environment that have to be taken back; mostly none."""
     try:

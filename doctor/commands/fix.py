@@ -42,6 +42,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--download", action="store_true", help="fetch what the model lacks from the Hub"
     )
+    parser.add_argument(
+        "--allow-builds",
+        action="store_true",
+        help="build from source, by its own programs, what the index has no locked wheel of",
+    )
     parser.add_argument("--force", action="store_true", help="even if other packages break")
     parser.add_argument(
         "--facts", metavar="FILE", help="with --dry-run: plan for saved facts, or a bundle"
@@ -60,6 +65,8 @@ def run(options: argparse.Namespace) -> tuple[FixReport, int]:
     fresh = options.new_venv is not None
     if fresh and (options.python or options.venv):
         raise Refused("--new-venv makes an environment; it goes with no --python and no --venv.")
+    if options.allow_builds and (options.offline or options.wheels is not None):
+        raise Refused("--allow-builds asks the index; it goes with no --offline and no --wheels.")
     request = repair.Request(
         target=target.Target(python="", found_by="--new-venv") if fresh else target_of(options),
         model=model_of(options),
@@ -71,6 +78,7 @@ def run(options: argparse.Namespace) -> tuple[FixReport, int]:
         download=options.download,
         force=options.force,
         profile=options.profile,
+        allow_builds=options.allow_builds,
     )
     if fresh:
         report = repair.fresh(options.new_venv, request, os.environ, say, _confirm)

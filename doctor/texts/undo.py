@@ -20,6 +20,8 @@ def render(report: UndoReport, out: Paper) -> None:
         ),
         "cleared": "The ways back were given up, and their space with them.",
     }
+    if report.environment is not None:
+        out.line(("Environment ", "bold"), report.environment)
     nothing = report.outcome == "listed" and not able
     out.line(words["nothing-to-undo" if nothing else report.outcome])
     for entry in report.entries:

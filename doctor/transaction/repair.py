@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 from packaging.utils import canonicalize_name
 
-from doctor import plan, registry, state
+from doctor import plan, readiness, registry, state
 from doctor.actions import (
     AnyAction,
     Download,
@@ -52,6 +52,9 @@ from doctor.transaction.meanwhile import REMOVED
 
 Progress = Callable[[str], None]
 
+# Seconds in which the index has to say what it has of a recipe.
+INDEX_SECONDS = 120.0
+
 # Bytes of free disk that must be left over: an environment on a full disk does not work either.
 SPARE_DISK = 200_000_000
 
@@ -73,6 +76,7 @@ class Request(Struct, frozen=True):
     force: bool = False
     saved: Facts | None = None
     profile: str | None = None
+    allow_builds: bool = False
 
     @property
     def may_fetch(self) -> bool:
@@ -208,7 +212,7 @@ class Repair:
             anew,
             self._request.may_fetch,
         )
-        made = self._with_times(made)
+        made = self._with_builds(self._with_times(made))
         if wanted is not None:
             made = msgspec.structs.replace(made, actions=(*made.actions, wanted))
         if elsewhere:
@@ -240,6 +244,16 @@ class Repair:
         except Failed as error:
             return self._report("rolled-back", str(error))
         return self._transaction(made, facts, prefix)
+
+    def _with_builds(self, made: Plan) -> Plan:
+        """The plan with what has to be built from source, where the user allows that."""
+        install = next((step for step in made.steps if isinstance(step, Install)), None)
+        place = recipes.place_of(install.lock) if install is not None else None
+        if not self._request.allow_builds or place is None or self._request.saved is not None:
+            return made
+        deadline = time.monotonic() + INDEX_SECONDS
+        platform = recipes.UV_PLATFORMS[place.platform]
+        return made.building(uv.builds(made.requirements, platform, place.python, deadline))
 
     def _with_times(self, made: Plan) -> Plan:
         """The plan with the time that its downloads take on this line."""
@@ -352,6 +366,7 @@ class Repair:
                     self._request.offline,
                     self._request.wheels,
                     self._say,
+                    [build.name for build in made.builds],
                 )
             elif isinstance(action, Remove):
                 uv.remove(python, [change.name for change in action.changes], self._say)
@@ -462,10 +477,12 @@ class Repair:
             shaped = msgspec.structs.replace(job, profile=self._wanted.profile)
             self._real_smoke = smoke.run(python, shaped, target, watch.Unseen())
             if self._real_smoke.passed:
+                self._real_smoke = readiness.judged(self._real_smoke, facts)
                 return None
             self._say(f"It does not run as the profile says: {failure_of(self._real_smoke)}")
             self._wanted = None
         self._real_smoke = smoke.run(python, job, target, watch.Unseen())
+        self._real_smoke = readiness.judged(self._real_smoke, facts)
         if self._real_smoke.passed:
             return None
         return f"{facts.model.id}: {failure_of(self._real_smoke)}"
