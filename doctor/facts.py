@@ -221,6 +221,7 @@ class Imports(Struct, frozen=True):
 class DamagedFile(Struct, frozen=True):
     """A file that is gone (``bytes`` is null) or not of the size that its RECORD says.
 
+    Zeros that compiled code ends with by the thousand do not count: nobody wrote them.
     ``kind`` is ``compiled``, ``source`` or ``data``; ``module`` the name by which it would be
     imported. ``used`` tells whether a generation loads it, ``problem`` why it then fails by it, or
     is null where no harm was seen.

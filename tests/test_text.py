@@ -99,8 +99,11 @@ def test_a_terminal_of_any_width(columns: int, monkeypatch: pytest.MonkeyPatch) 
     stream = FakeTerminal()
     report = check_report(facts, examination, PlanReport(actions=()), 0.1)
     texts.render(report, terminal.paper(stream))
-    lines = stream.getvalue().splitlines()
+    *lines, following = stream.getvalue().splitlines()
     assert max(map(len, lines)) <= columns
+    # A command is left to the terminal to break: it has to copy whole.
+    assert following == f"Next: {check.next_command(report)}"
+    assert len(following) > 40
     assert "" in lines  # findings stand apart
     assert "torchvision" in stream.getvalue()
 

@@ -271,14 +271,14 @@ def _kimi(given: Given) -> Sight:
 
 
 def _lfm2(given: Given) -> Sight:
-    """Between 64 and 256 tokens for a picture that is not split."""
+    """Between 64 and 256 tokens for a picture that is not split, filled up to the most patches."""
     patch = given.vision.patch
     unit = patch * 2
     least = number(given.preprocessor, ("min_image_tokens",), 10**6) or 64
     most = number(given.preprocessor, ("max_image_tokens",), 10**6) or 256
     w, h = smart_resize(given.width, given.height, unit, least * unit**2, most * unit**2)
-    patches = (w // patch) * (h // patch)
-    return _sight(1, patches, patches // 4, 3 * w * h)
+    tokens = w * h // unit**2
+    return _sight(1, 4 * most, tokens, 3 * most * unit**2)
 
 
 def _gemma4(given: Given) -> Sight:
