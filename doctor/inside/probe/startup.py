@@ -7,6 +7,7 @@ effects are listed that change what a generation would import, or whether it sta
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 
 import source
@@ -142,10 +143,8 @@ def effects(text: str) -> list[list]:
     if tree is None:
         return []  # Python says so, and goes on
     reader = _Reader()
-    try:
+    with contextlib.suppress(RecursionError):  # what was found until then was found
         reader.visit_all(tree.body, certain=True)
-    except RecursionError:
-        pass  # what was found until then was found
     return reader.found
 
 
