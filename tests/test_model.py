@@ -246,3 +246,20 @@ def test_a_type_that_this_mlx_vlm_makes_no_prompt_for() -> None:
     assert isinstance(finding, Finding)
     assert (finding.code, finding.severity) == ("model-type-unsupported", Severity.ERROR)
     assert "prompt" in finding.title
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("text_config.rms_norm_eps", 1e-6, False),
+        ("vision_config.layer_norm_eps", 1e-3, False),
+        ("text_config.rms_norm_eps", 0.5, True),
+        ("rms_norm_eps", 1, True),
+        ("initializer_range", 0.5, False),
+    ],
+)
+def test_a_summand_that_outweighs_what_it_is_added_to(name: str, value: float, told: bool) -> None:
+    facts = recorded("matched")
+    facts = replace(facts, model=replace(facts.model, values={"config.json": {name: value}}))
+    codes = {one.code for one in check.check(facts) if isinstance(one, Finding)}
+    assert [*codes - {"model-not-cached"}] == ["model-config-unfitting"] * told
