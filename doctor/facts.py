@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from doctor import undecoded
+
 SCHEMA = "vlm-doctor/facts/1"
 
 # What a run is to be judged for: pictures, videos, or pictures through mlx-vlm's server.
@@ -828,14 +830,11 @@ def decode(text: bytes) -> Facts:
 
 
 def encode(facts: Facts) -> bytes:
-    """Facts as JSON, indented for people. Bytes of a path that are no text become ``?``."""
+    r"""Facts as JSON, indented for people. Bytes of a path that are no text become ``\xff``."""
     try:
         text = msgspec.json.encode(facts)
     except UnicodeEncodeError:
-        import json  # only here: every check would pay for it
-
-        whole = json.dumps(msgspec.to_builtins(facts), ensure_ascii=False)
-        text = whole.encode("utf-8", "replace")
+        text = msgspec.json.encode(undecoded.document(msgspec.to_builtins(facts)))
     return msgspec.json.format(text, indent=1)
 
 

@@ -6,7 +6,7 @@ English and no more. A text with something filled in, ``mlx 0.31.2 has no backen
 by the catalogue's ``mlx {0} has no backend``. What a catalogue lacks stays English.
 
 The catalogues are gettext's (``languages/*/LC_MESSAGES``); ``make languages`` extracts the texts
-from the source, adds new ones to each ``.po`` file, and compiles them.
+from the source, adds new ones to each ``.po`` file, and compiles them to what is read fastest.
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from gettext import GNUTranslations
+import msgspec
 
+if TYPE_CHECKING:
     from doctor.terminal import Paper, Part
 
 LANGUAGES = ("en", "ru")
 FOLDER = Path(__file__).parent / "languages"
 DOMAIN = "vlm-doctor"
+COMPILED = "compiled.json"
 # A page in a file or a pipe has lines of this many columns.
 PAGE_COLUMNS = 88
 # Fewer letters than this do not tell a text with several places from others.
 FEW_LETTERS = 8
-# Texts are looked up by this many first letters.
-BEGINNING = 3
+# Texts are looked up by this many first or last letters.
+TELLING = 3
 # How deep texts are looked for in what is filled into others.
 MOST_DEPTH = 4
 
@@ -121,22 +122,21 @@ def _translated(english: str, depth: int) -> str | None:
     if not english or depth > MOST_DEPTH:
         return None
     catalogue = _catalogue(_language)
-    whole = catalogue.gettext(english)
-    if whole != english:
+    whole = catalogue.texts.get(english)
+    if whole is not None:
         return whole
     # What stands within sentences elsewhere may begin one here.
-    within = english[0].lower() + english[1:]
-    if within != english and (found := catalogue.gettext(within)) != within:
+    found = catalogue.texts.get(english[0].lower() + english[1:])
+    if found is not None:
         return found[0].upper() + found[1:]
-    patterns = _patterns(_language)
-    for pattern in (*patterns.get(english[:BEGINNING], ()), *patterns[""]):
+    for pattern in catalogue.like(english):
         values = pattern.values(english)
         if values is None:
             continue
         if pattern.plural is None:
-            form = catalogue.gettext(pattern.message)
+            form = catalogue.texts[pattern.message]
         elif values[0].isdecimal():
-            form = catalogue.ngettext(pattern.message, pattern.plural, int(values[0]))
+            form = catalogue.form(pattern.message, int(values[0]))
         else:
             continue
         # What is one word is a name or a number.
@@ -150,21 +150,24 @@ def _by_pieces(english: str, depth: int) -> str | None:
     """The translation of several texts that stand one after another; null where none has one."""
     for between in (r"(; |(?<=\.) |\.$)", r"(: )", r"(, )"):
         pieces = re.split(between, english)
+        if len(pieces) == 1:
+            continue  # the same text once more
         said = [_translated(piece, depth + 1) if " " in piece else None for piece in pieces]
-        if len(pieces) > 1 and any(said):
+        if any(said):
             return "".join(new or old for new, old in zip(said, pieces, strict=True))
     return None
 
 
-class Pattern:
-    """A text with places, ``{0}``, ``{1}`` …, that stand for anything."""
+class Pattern(msgspec.Struct, frozen=True, array_like=True):
+    """A text with places that stand for anything: what stands around them are the ``chunks``.
 
-    def __init__(self, message: str, plural: str | None, shown: str) -> None:
-        self.message = message
-        self.plural = plural
-        self.chunks = re.split(r"\{\d\}", shown)
-        # So few letters could be parts of any text: then no more than a word each is filled in.
-        self.short = sum(map(len, self.chunks)) < FEW_LETTERS and len(self.chunks) > 2
+    ``rank`` is its place among all: those with most words come first.
+    """
+
+    rank: int
+    message: str
+    plural: str | None
+    chunks: tuple[str, ...]
 
     def values(self, english: str) -> list[str] | None:
         """What stands in the places; null where the text is another one."""
@@ -180,35 +183,55 @@ class Pattern:
             values.append(english[position:place])
             position = place + len(chunk)
         values.append(english[position:end])
-        if position > end or (self.short and any(" " in value for value in values)):
+        if position > end:
             return None
-        return values
+        # So few letters could be parts of any text: then no more than a word each is filled in.
+        short = middle and sum(map(len, self.chunks)) < FEW_LETTERS
+        return None if short and any(" " in value for value in values) else values
+
+
+class Catalogue(msgspec.Struct, frozen=True):
+    """A catalogue as it is compiled: read in a millisecond, which ``.mo`` files are not.
+
+    ``plural`` is gettext's rule for the form of a number. ``patterns`` are by how they begin,
+    ``endings`` by how they end: those that may begin with anything. What is told by neither is
+    under the empty ending.
+    """
+
+    plural: str
+    texts: dict[str, str]
+    plurals: dict[str, tuple[str, ...]]
+    patterns: dict[str, tuple[Pattern, ...]]
+    endings: dict[str, tuple[Pattern, ...]]
+
+    def like(self, english: str) -> Iterator[Pattern]:
+        """The patterns that a text may be one of, in the order in which they are tried."""
+        yield from self.patterns.get(english[:TELLING], ())
+        ending = self.endings.get(english[-TELLING:], ())
+        yield from sorted((*ending, *self.endings.get("", ())), key=_rank)
+
+    def form(self, one: str, number: int) -> str:
+        """The form of a text for a number of things."""
+        return self.plurals[one][_rule(self.plural)(number)]
+
+
+def _rank(pattern: Pattern) -> int:
+    return pattern.rank
 
 
 @functools.cache
-def _catalogue(language: str) -> GNUTranslations:
+def _rule(plural: str) -> Callable[[int], int]:
+    """The rule of a language's plurals, from gettext's expression for it."""
     import gettext
 
-    with open(FOLDER / language / "LC_MESSAGES" / f"{DOMAIN}.mo", "rb") as file:
-        return gettext.GNUTranslations(file)
+    rule: Callable[[int], int] = gettext.c2py(plural)
+    return rule
 
 
 @functools.cache
-def _patterns(language: str) -> dict[str, list[Pattern]]:
-    """The catalogue's texts with places by how they begin, those with most words first.
-
-    Those that may begin with anything are under the empty beginning.
-    """
-    import json
-
-    path = FOLDER / language / "LC_MESSAGES" / "patterns.json"
-    found: dict[str, list[Pattern]] = {"": []}
-    for item in json.loads(path.read_text(encoding="utf-8")):
-        pattern = Pattern(*item)
-        first = pattern.chunks[0]
-        beginning = first[:BEGINNING] if len(first) >= BEGINNING else ""
-        found.setdefault(beginning, []).append(pattern)
-    return found
+def _catalogue(language: str) -> Catalogue:
+    data = (FOLDER / language / "LC_MESSAGES" / COMPILED).read_bytes()
+    return msgspec.json.decode(data, type=Catalogue)
 
 
 def page(markdown: str) -> str:

@@ -71,17 +71,17 @@ def _in_environment(folder: str, said: str) -> str:
     root = Path(folder).expanduser()
     if not folder:
         raise Refused("--venv takes an environment's folder, and it is empty.")
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise Refused(f"There is no environment at {folder} (from {said}).", "Check the path.")
     for name in ("bin/python", "bin/python3"):
         path = root / name
-        if path.is_symlink() and not path.exists():
+        if os.path.islink(path) and not os.path.exists(path):
             raise Refused(
                 f"The environment at {folder} has lost its Python: "
                 f"{path} points to {os.readlink(path)}, which is gone.",
                 "Make it anew, for example with: vlm-doctor fix --new-venv DIR",
             )
-        if path.exists():
+        if os.path.exists(path):
             return os.path.abspath(path)
     raise Refused(f"{folder} (from {said}) is no Python environment: it has no bin/python.")
 

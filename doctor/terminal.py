@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from rich.console import Console
 
-from doctor import language
+from doctor import language, undecoded
 
 # A piece of a line: text, or text and how it looks (a style of rich's, lost where there is none).
 Part = str | tuple[str, str]
@@ -49,16 +49,16 @@ def paper(stream: IO[str]) -> Paper:
 
 
 def clean(text: str) -> str:
-    """The text with every control character made visible (a newline becomes a space)."""
+    """The text with every control character made visible (an end of a line becomes a space)."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(
         " "
-        if letter in "\n\t"
+        if letter in "\n\t\u2028\u2029"
         else f"\\x{ord(letter):02x}"
-        if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co")
+        if unicodedata.category(letter) in ("Cc", "Cf", "Co")
         else letter
-        for letter in text
+        for letter in undecoded.shown(text)
     )
 
 

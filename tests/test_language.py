@@ -69,12 +69,12 @@ def test_a_macs_own_setting(tmp_path: Path) -> None:
 
 
 def test_a_text_is_recognised_by_its_places() -> None:
-    pattern = Pattern("{0} requires {1}; {2} stays", None, "{0} requires {1}; {2} stays")
+    pattern = Pattern(0, "{0} requires {1}; {2} stays", None, ("", " requires ", "; ", " stays"))
     assert pattern.values("a requires b>=1; c stays") == ["a", "b>=1", "c"]
     assert pattern.values("a requires b>=1; stays") is None
     assert pattern.values("a needs b; c stays") is None
-    assert Pattern("{0}x", None, "{0}x").values("x") == [""]
-    assert Pattern("ab{0}ba", None, "ab{0}ba").values("aba") is None
+    assert Pattern(0, "{0}x", None, ("", "x")).values("x") == [""]
+    assert Pattern(0, "ab{0}ba", None, ("ab", "ba")).values("aba") is None
 
 
 @pytest.mark.usefixtures("russian")

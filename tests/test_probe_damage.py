@@ -128,6 +128,7 @@ def test_a_hostile_record_does_no_harm(name: str, environment: tuple[Path, Path]
     python, site = environment
     with open(site / "other-1.0.dist-info" / "RECORD", "a") as record:
         record.write(f"{name},,99999999999999999999\n{name}/__init__.py,,3\n{name}.so,,x\n")
+        record.write("other/two.py,,²\n")
     probe.environment_of(installed_packages.ask(python))
 
 
@@ -201,7 +202,14 @@ def test_a_library_of_macos(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\x7fELF", b"\x7fELF\x02\x01" + b"\xff" * 200, b"\xcf\xfa\xed\xfe" + b"\xff" * 60, b"x"],
+    [
+        b"",
+        b"\x7fELF",
+        b"\x7fELF\x02\x01" + b"\xff" * 200,
+        b"\xcf\xfa\xed\xfe" + b"\xff" * 60,
+        b"\xcf\xfa\xed\xfe" + b"\xff" * 28 + b"\0" * 60,  # thousands of millions of commands
+        b"x",
+    ],
 )
 def test_what_is_no_library(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.so").write_bytes(content)

@@ -314,6 +314,13 @@ def test_a_requirement_that_may_not_count_makes_nothing_incomplete(
     assert incomplete(tmp_path) == []
 
 
+def test_a_number_of_any_length_can_be_compared(tmp_path: Path) -> None:
+    path = dist_info(tmp_path, "a", "1", f"Requires-Dist: b>={'9' * 5000}\n")
+    probe.write(path, {"top_level.txt": "a\n"})
+    dist_info(tmp_path, "b", "1.2")
+    assert incomplete(tmp_path) == ["a"]
+
+
 def test_an_egg_info_file_that_lacks_a_requirement_names_no_modules(tmp_path: Path) -> None:
     probe.write(tmp_path, {"a-1.egg-info": "Name: a\nVersion: 1\nRequires-Dist: gone\n"})
     assert incomplete(tmp_path) == []

@@ -841,9 +841,38 @@ def test_a_source_of_any_size_ends(tmp_path: Path) -> None:
     assert result["unknown"] is None
 
 
+def test_a_deep_expression_is_followed_or_left(tmp_path: Path) -> None:
+    """Python computes what is deeper than the trace can follow."""
+    deep = "VALUE = " + " + ".join(["1"] * 1500)
+    probe.write(tmp_path, {"app.py": f"{deep}\nprint({deep[8:]})\nfrom other import x\n"})
+    probe.write(tmp_path, {"other.py": f"x = 1\n{deep}\n"})
+    assert problems(tmp_path) == []
+    assert really_imports(tmp_path)
+
+
+def test_a_version_that_cannot_be_compared(tmp_path: Path) -> None:
+    """The trace does not tell of that error, but it goes on."""
+    code = f"import sys\nif sys.version_info >= ({sys.version_info[0]}, 'x'): import gone\n"
+    probe.write(tmp_path, {"app.py": code + "import other", "other.py": "import gone.too"})
+    assert problems(tmp_path) == [("gone", None)]
+    assert not really_imports(tmp_path)
+
+
 def test_a_module_that_always_raises(tmp_path: Path) -> None:
     probe.write(tmp_path, {"app/__init__.py": "from app import inner", "app/inner.py": "raise X"})
     assert problems(tmp_path) == [("app.inner", None)]
+    assert not really_imports(tmp_path)
+
+
+def test_a_package_that_takes_everything_from_itself(tmp_path: Path) -> None:
+    probe.write(tmp_path, {"app/__init__.py": "value = 1\nfrom . import *\n"})
+    assert problems(tmp_path) == []
+    assert really_imports(tmp_path)
+
+
+def test_a_name_that_no_module_can_have(tmp_path: Path) -> None:
+    probe.write(tmp_path, {"app.py": 'for name in ("a(",):\n    __import__(name)\n'})
+    assert problems(tmp_path) == [("a(", None)]
     assert not really_imports(tmp_path)
 
 

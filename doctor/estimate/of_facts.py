@@ -36,6 +36,9 @@ def estimate_of(facts: Facts, job: Job = USUAL) -> Estimate:
     """The estimate. Raises ``NotEstimable`` where the model is not known well enough."""
     model, library, chip = facts.model, library_of(facts), facts.machine.chip
     if model.found in ("cache", "folder") and not model.config:
+        file = model.files.get("config.json")
+        if file is not None and file.state == "ok":
+            raise NotEstimable("an older doctor took these facts, without the model's sizes")
         raise NotEstimable("the model's config.json could not be read")
     if model.config:
         weights = model.weight_sizes

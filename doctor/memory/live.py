@@ -22,7 +22,8 @@ PHASE_WORDS: dict[PhaseName | None, str] = {
     "import": "importing",
     "load": "loading the model",
     "see": "reading the picture",
-    "prefill": "picture and prompt",
+    "vision": "seeing the picture",
+    "prefill": "taking in the prompt",
     "decode": "answering",
 }
 BARS = "▁▂▃▄▅▆▇█"

@@ -40,6 +40,8 @@ MOST_BYTES = 10_000_000
 MOST_LISTED = 512
 
 _ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
+# What huggingface_hub.utils.validate_repo_id lets through.
+LONGEST_ID = 96
 
 
 class Card(msgspec.Struct, frozen=True):
@@ -85,12 +87,12 @@ def look(name: str) -> Model:
     if not name.strip():
         raise Refused("--model takes a Hub id or a model's folder, and it is empty.")
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if os.path.isdir(folder):
         return read(name, folder.absolute(), "folder", None, cache)
-    if folder.is_file():
+    if os.path.isfile(folder):
         raise Refused(f"{name} is a file; --model takes a Hub id or a model's folder.")
     looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
-    if looks_like_path or not _ID.fullmatch(name):
+    if looks_like_path or not _ID.fullmatch(name) or len(name) > LONGEST_ID:
         raise Refused(f"There is no model folder at {name}, and it is no Hub id.")
     home = cache / (hub.REPO_ID_SEPARATOR.join(["models", *name.split("/")]))
     main = storage.reference(home)

@@ -7,6 +7,7 @@ import shlex
 from doctor.actions import Advice, Download, Install, Remove
 from doctor.findings import Finding, Severity
 from doctor.hub import pull
+from doctor.probes.model import DEFAULT
 from doctor.reports.check import CheckReport, PlanReport
 from doctor.terminal import Paper
 from doctor.texts import SEVERITY_STYLE
@@ -60,7 +61,8 @@ def _where(report: CheckReport, out: Paper) -> None:
     )
     versions = ", ".join(f"{name} {version}" for name, version in target.packages.items())
     out.line(("Packages ", "bold"), versions or "none of those that matter")
-    memory = f"{machine.ram_total_bytes / 1e9:.0f} GB" if machine.ram_total_bytes else "? GB"
+    # As machines are sold, and as the finding on short memory counts: in powers of two.
+    memory = f"{machine.ram_total_bytes / 2**30:.3g} GiB" if machine.ram_total_bytes else "? GiB"
     chip = f"{machine.chip}, " if machine.chip else ""
     out.line(("Machine ", "bold"), f"{chip}{machine.os} {machine.arch}, {memory} of memory")
     cached = "here" if model.cached else "not on this machine"
@@ -103,12 +105,15 @@ def next_command(report: CheckReport) -> str | None:
     """The command that would mend what is broken; null where there is none."""
     if report.verdict != "broken":
         return None
-    errors = [one for one in report.findings if one.severity is Severity.ERROR]
+    errors = [
+        one for one in report.findings if one.severity is Severity.ERROR and one.ignored is None
+    ]
     # What lies in the Hub's cache (it has a revision) can be fetched from there again.
+    asked_for = " " + shlex.join(("--model", report.model.id))
     if report.model.revision is not None and any(one.fix.id == "download" for one in errors):
-        return f"vlm-doctor fix --download --model {shlex.quote(report.model.id)}{named(report)}"
+        return f"vlm-doctor fix --download{asked_for}{named(report)}"
     if any(one.fix.automatic for one in errors) and report.plan.refused is None:
-        return f"vlm-doctor fix{named(report)}"
+        return f"vlm-doctor fix{'' if report.model.id == DEFAULT else asked_for}{named(report)}"
     return None
 
 
@@ -144,6 +149,8 @@ def plan(report: PlanReport, out: Paper) -> None:
             )
     for source in report.sources:
         out.line(f"From {source.line()}", indent=2)
+    for build in report.builds:
+        out.line(f"Built from source, by its own programs: {build.line()}", indent=2)
     if report.download_bytes:
         out.line(f"To fetch: {report.download_bytes / 1e6:.0f} MB at most", indent=2)
     if report.disk_bytes:

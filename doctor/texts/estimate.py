@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from doctor.estimate import Room
+from doctor.estimate.judgement import CriterionName
 from doctor.reports.estimate import EstimateReport
 from doctor.terminal import Paper
 
@@ -12,11 +13,12 @@ ROOM_WORDS: dict[Room, tuple[str, str]] = {
     "pages": ("yellow", "It loads, and pages to disk: slow."),
     "will-not-run": ("red", "It cannot be loaded: the weights alone are more than MLX allocates."),
 }
-NAMES = {
+CRITERIA: dict[CriterionName, str] = {
     "tokens-per-second": "tokens/s",
     "swap-bytes": "swap",
     "memory-pressure": "memory pressure",
 }
+MET = {True: "yes", False: "no", None: "not known"}
 
 
 def render(report: EstimateReport, out: Paper) -> None:
@@ -60,12 +62,11 @@ def render(report: EstimateReport, out: Paper) -> None:
     out.line((words + close, style))
     out.line("")
     out.line("Ready for production, by the field report's criteria:")
-    met = {True: "yes", False: "no", None: "not known"}
     out.table(
         [
             ("", "wanted", "predicted", "met"),
             *(
-                (NAMES[row.name], row.wanted, row.value or "not known", met[row.met])
+                (CRITERIA[row.name], row.wanted, row.value or "not known", MET[row.met])
                 for row in report.ready
             ),
         ],

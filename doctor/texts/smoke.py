@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from doctor.memory.device import Device
-from doctor.reports.smoke import PhaseName, SmokeReport, SwapVerdict, WatchReport
+from doctor.reports.smoke import PhaseName, Ready, SmokeReport, SwapVerdict, WatchReport
 from doctor.terminal import Paper
+from doctor.texts.estimate import CRITERIA, MET
 
 PHASE_WORDS: dict[PhaseName, str] = {
     "import": "importing the libraries",
     "load": "loading the model",
     "see": "reading the picture",
-    "prefill": "taking in picture and prompt",
+    "vision": "the picture went through the vision tower",
+    "prefill": "taking in the prompt",
     "decode": "answering",
 }
 SWAP_WORDS: dict[SwapVerdict, tuple[str, str, str]] = {
@@ -56,6 +60,8 @@ def render(report: SmokeReport, out: Paper) -> None:
         out.line(", ".join(measured), indent=2)
     if report.watch is not None:
         _watch(report.watch, report.device, out)
+    if report.ready:
+        _ready(report.ready, out)
     out.line(
         ("passed", "bold green") if report.passed else ("failed", "bold red"),
         f" in {report.seconds:.1f} s",
@@ -92,6 +98,28 @@ def _watch(report: WatchReport, device: Device | None, out: Paper) -> None:
         out.line(("not checked ", "yellow"), "this system does not tell of swap", indent=4)
     if report.pressure_worst is not None:
         out.line(f"Pressure was {report.pressure_worst} at worst.", indent=4)
+
+
+def _ready(rows: Sequence[Ready], out: Paper) -> None:
+    """The field report's criteria: what was wanted, predicted and measured."""
+    out.line("Ready for production, by the field report's criteria:", indent=2)
+    unknown = "not known"
+    out.table(
+        [
+            ("", "wanted", "predicted", "measured", "met"),
+            *(
+                (
+                    CRITERIA[row.name],
+                    row.wanted,
+                    row.predicted or unknown,
+                    row.measured or unknown,
+                    MET[row.met],
+                )
+                for row in rows
+            ),
+        ],
+        indent=4,
+    )
 
 
 def _size(size: int | None) -> str:

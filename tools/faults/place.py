@@ -121,8 +121,11 @@ class Place:
         return process.returncode, json.loads(out), progress
 
     def shot(self, folder: Path) -> Shot:
-        """Every path below a folder, Python's compiled modules aside."""
+        """A folder and every path below it, Python's compiled modules aside; empty: no folder."""
         result: Shot = {}
+        if not folder.exists():
+            return result
+        result["."] = ("folder", stat.S_IMODE(folder.stat().st_mode), "")
         pending = [os.fspath(folder)]
         while pending:
             with os.scandir(pending.pop()) as items:

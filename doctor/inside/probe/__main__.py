@@ -9,6 +9,7 @@ else on standard output does no harm. Standard library only, Python 3.9 and newe
 
 from __future__ import annotations
 
+import codecs
 import gc
 import json
 import os
@@ -154,14 +155,21 @@ def answer(notes_path: str, ask: Callable[[], dict]) -> dict:
     return result
 
 
+def undecoded(error):
+    """The bytes of a name that are no UTF-8, as they are written within a text of JSON."""
+    letters = (ord(letter) - 0xDC00 for letter in error.object[error.start : error.end])
+    return "".join(f"\\\\x{byte:02x}" if byte >= 0x80 else "?" for byte in letters), error.end
+
+
 def main() -> None:
+    codecs.register_error("undecoded", undecoded)
     gc.disable()  # so short a life makes no garbage worth collecting
     marker, notes_path = sys.argv[1:]
     told = answer(notes_path, lambda: json.loads(sys.stdin.buffer.read()))
     text = json.dumps(told, ensure_ascii=False)
     whole = "\n" + marker + "\n" + text + "\n" + marker + "\n"
-    # File names that are no text have to become some.
-    sys.stdout.buffer.write(whole.encode("utf-8", "replace"))
+    # File names that are no text have to become some, as everywhere: the byte as \xff.
+    sys.stdout.buffer.write(whole.encode("utf-8", "undecoded"))
     sys.stdout.flush()
     os._exit(0)  # to free every object first, as Python does when it ends, would cost a tenth
 

@@ -10,6 +10,7 @@ import os
 import re
 from importlib.machinery import EXTENSION_SUFFIXES
 
+from distributions import MOST_DIGITS, canonical
 from followed import FOLLOWED
 from modules import Finder
 from notes import Notes, read
@@ -25,9 +26,6 @@ IDLE_NAMES += (".md", ".rst", ".txt", ".html", ".css", ".js", ".map", ".cmake", 
 
 # What Cython's code says where a class that it was compiled with is another now.
 CYTHON_MISMATCH = b"size changed, may indicate binary incompatibility"
-
-# No file is larger than a number of so many digits says; a RECORD may say anything.
-MOST_DIGITS = 15
 
 # Compiled files end with a table or a signature, after some thousand zeros at most. Those that are
 # shorter than this are not looked into.
@@ -142,7 +140,7 @@ def _on_the_way(distributions: list[dict], notes: Notes, reached: set[str]) -> l
     for distribution in distributions:
         record = notes.of(os.path.join(distribution["metadata"], "RECORD"), recorded)
         if record:
-            name = _canonical(distribution["name"])
+            name = canonical(distribution["name"])
             contents.setdefault(name, []).append((distribution, record))
             if reached.intersection(record["top"]):
                 waiting.append(name)
@@ -159,7 +157,7 @@ def _on_the_way(distributions: list[dict], notes: Notes, reached: set[str]) -> l
             for text in distribution["requires"]:
                 match = re.match(r"[A-Za-z0-9._-]+", text)
                 if match and "extra" not in text.partition(";")[2]:
-                    waiting.append(_canonical(match.group(0)))
+                    waiting.append(canonical(match.group(0)))
     return list(chosen.values())
 
 
@@ -177,10 +175,6 @@ def around(distributions: list[dict], notes: Notes, traced: dict) -> frozenset:
     """The top-level modules of all that is on the way: where the second trace follows."""
     on_the_way = _on_the_way(distributions, notes, set(traced["reached"]))
     return frozenset(top for _, contents in on_the_way for top in contents["top"])
-
-
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _kind(name: str) -> str:
@@ -247,7 +241,7 @@ def _rows(text: str) -> list[tuple[str, int | None]]:
     except csv.Error:
         return []
     return [
-        (name, int(size) if size.isdigit() and len(size) <= MOST_DIGITS else None)
+        (name, int(size) if size.isdecimal() and len(size) <= MOST_DIGITS else None)
         for name, _, size in rows
     ]
 

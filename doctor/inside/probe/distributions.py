@@ -12,6 +12,9 @@ FIELDS = ("name", "version", "requires-dist", "provides-extra", "requires-python
 # No real record of an editable install comes near this size.
 MOST_BYTES = 2_000_000
 
+# No number that is read from files is so long; a hostile one must not stop the reading.
+MOST_DIGITS = 15
+
 
 def find(search_path: list[dict], notes) -> tuple[list[dict], list[str]]:  # type: ignore[no-untyped-def]
     """The distributions, and the leftovers of interrupted installs (names that begin with ``~``).
@@ -145,7 +148,7 @@ def _lacks(requirement: str, versions: dict) -> bool:
 
 def numbers(release: str) -> list[int]:
     """The numbers of a release, to be compared: ``1.0`` and ``1`` are one."""
-    numbers = [int(part) for part in release.split(".")]
+    numbers = [int(part[:MOST_DIGITS]) for part in release.split(".")]
     while numbers and numbers[-1] == 0:
         numbers.pop()
     return numbers

@@ -10,6 +10,8 @@ those that lack something that they require; of others it looks at the module th
 from __future__ import annotations
 
 import ast
+import contextlib
+import operator
 import os
 import re
 import sys
@@ -46,6 +48,15 @@ GLOBAL = re.compile(r"(?:^|[;:])[ \t\f]*global\b", re.MULTILINE)
 
 # What transformers' `is_x_available` looks for, where it is not named like that.
 GATED_MODULES = {"vision": "PIL", "jinja": "jinja2"}
+
+COMPARISONS: dict = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
 
 ABSENCE_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
@@ -131,15 +142,20 @@ def summarise(text: str) -> dict:
     names that it only mentions, in its ``__getattr__`` or for type checkers; ``calls`` tells that
     it calls into another followed package at once; ``error`` is why its import always fails.
     """
-    summary = _empty()
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError) as error:
-        summary["error"] = getattr(error, "msg", None) or str(error)
-        return summary
+        return {**_empty(), "error": getattr(error, "msg", None) or str(error)}
     except (RecursionError, MemoryError):
-        summary["dynamic"] = True
-        return summary
+        return {**_empty(), "dynamic": True}
+    try:
+        return _summary(tree, text)
+    except RecursionError:  # Python may well import what is too deep to be followed
+        return {**_empty(), "dynamic": True}
+
+
+def _summary(tree: ast.Module, text: str) -> dict:
+    summary = _empty()
     if any(isinstance(statement, ast.Raise) for statement in tree.body):
         summary["error"] = "it raises an error whenever it is imported"
         return summary
@@ -468,15 +484,9 @@ def condition(test: ast.expr) -> bool | None:
             }.get(owner)
         if known is None or type(known) is not type(right):
             return None
-        operation = type(test.ops[0]).__name__
-        return {
-            "Eq": lambda: known == right,
-            "NotEq": lambda: known != right,
-            "Lt": lambda: known < right,  # type: ignore[operator]
-            "LtE": lambda: known <= right,  # type: ignore[operator]
-            "Gt": lambda: known > right,  # type: ignore[operator]
-            "GtE": lambda: known >= right,  # type: ignore[operator]
-        }.get(operation, lambda: None)()
+        compare = COMPARISONS.get(type(test.ops[0]))
+        with contextlib.suppress(TypeError):  # a number against a word
+            return compare(known, right) if compare else None
     return None
 
 
@@ -736,7 +746,7 @@ class Tracer:
     def _binds(self, path: str, name: str) -> bool:
         """Whether a module that takes a name of its own may have it from anywhere else."""
         summary = self._notes.of(path, summarise)
-        if summary["dynamic"]:
+        if summary["dynamic"] or name == "*":
             return True
         bound = rf"^\s*(?:def|class|async def)\s+{name}\b|^\s*{name}\b[^\n]*=|\bas {name}\b"
         others = sum(name in (names or ()) for _, _, _, names, *_ in summary["imports"])
@@ -796,6 +806,7 @@ class Tracer:
         parent, _, last = name.rpartition(".")
         # The name of an alias, or the end of names that are put together.
         end = "_" + last.rpartition("_")[2]
+        last, end = re.escape(last), re.escape(end)
         written = re.compile(rf"\.{last}['\"]|['\"]{last}['\"]: ['\"]|[)}}]{end}\b")
         while parent:
             above = self._finder.find(parent)
