@@ -729,6 +729,20 @@ def test_a_name_of_a_later_release(tmp_path: Path, outdated: str, missing: list[
     assert [(one["module"], one["name"]) for one in tracer.problems] == missing
 
 
+def test_a_package_may_list_its_files_for_a_name(tmp_path: Path) -> None:
+    files = {
+        "app.py": "from other import later",
+        "other/__init__.py": "import sys\nglobals()[sys.argv[0]] = 1",
+        "other/inner.py": "later = 1",
+    }
+    probe.write(tmp_path, files)
+    notes = probe.notes()
+    tracer = imports.follow(
+        finder(tmp_path), notes, ["app"], ["app"], outdated=frozenset(["other"])
+    )
+    assert tracer.problems == []
+
+
 def test_a_second_trace_reads_its_notes_and_says_the_same(tmp_path: Path) -> None:
     work = probe.write(tmp_path / "work", WRONG["several things"][0])
     cache = tmp_path / "cache" / "notes"

@@ -890,9 +890,11 @@ class Tracer:
             return ""
         if module == "transformers" and name.startswith("Auto") and name not in lazy:
             return self._auto_home(found["origin"], name)
-        # It makes names when it runs; one of a later release than is there stands nowhere in it.
+        # It makes names when it runs; one of a later release than is there stands nowhere in it. A
+        # package may have listed its files for them.
         stars = any(names and "*" in names for *_, names, _, _ in summary["imports"])
-        outdated = module.partition(".")[0] in self._outdated and not stars
+        alone = found["kind"] == "module" and not stars
+        outdated = alone and module.partition(".")[0] in self._outdated
         return "" if outdated and not re.search(rf"\b{name}\b", self._text(module)) else None
 
     def _takes(self, importer: str, module: str, name: str) -> bool:
