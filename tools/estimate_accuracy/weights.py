@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from doctor.estimate import Job, Library, estimate, read_weights
+from doctor.estimate import Job, Library, estimate, weights_of_headers
+from doctor.probes import safetensors
 from tools.estimate_accuracy.linux import MEASURED
 
 SCRIPT = Path(__file__).parent.parent / "models" / "weights.py"
@@ -49,7 +50,9 @@ def measured(
             raise SystemExit(f"{found['kind']}, {found['way']}: {found['error']}")
         target = Path(found.pop("folder"))
         config = json.loads((target / "config.json").read_bytes())
-        told = estimate(config, read_weights(target), Job(images=()), Library(backend="cpu"))
+        weights = weights_of_headers(safetensors.look(target))
+        assert weights is not None
+        told = estimate(config, weights, Job(images=()), Library(backend="cpu"))
         yield {**found, "told": told.weights_bytes}
 
 
