@@ -10,7 +10,8 @@ folder.
   interrupted download is the usual cause.
 - `model-config-unfitting`: this mlx-vlm cannot make a model of what `config.json` says: a value is
   missing, of the wrong kind, or contradicts another. You would see `TypeError: ... missing 1
-  required positional argument`, or `Unsupported model type`.
+  required positional argument`, or `Unsupported model type`. A warning where it runs, with a value
+  that is a thousand times the usual one.
 - `model-type-unsupported`: the installed mlx-vlm has no module for this type of model, or makes no
   prompt with a picture for it. You would see `Model type ... not supported` or `Unsupported model`.
   A newer mlx-vlm may have it: the finding names the first release that was seen to.
@@ -76,6 +77,7 @@ def check(facts: Facts) -> CheckResult:
         )
     yield from _unsupported(facts)
     yield from _unfitting(facts)
+    yield from _questionable(facts)
     processor = facts.environment.processor
     if facts.purpose == "video" and processor is not None and processor.takes_videos is False:
         yield NotChecked(
@@ -133,6 +135,31 @@ def _absurd(config: Mapping[str, object]) -> str | None:
     except NotEstimable:
         return None
     return None
+
+
+# Usual are 1e-12 (BERT) to 1e-5 (Llama).
+MOST_EPSILON = 1e-2
+
+
+def _questionable(facts: Facts) -> CheckResult:
+    """A summand against division by zero that outweighs what it is added to."""
+    for name, value in facts.model.values.get("config.json", {}).items():
+        if not name.rpartition(".")[2].endswith(("norm_eps", "norm_epsilon")):
+            continue
+        if not isinstance(value, (int, float)) or value <= MOST_EPSILON:
+            continue
+        yield Finding(
+            code="model-config-unfitting",
+            severity=Severity.WARNING,
+            title=f"{name} is {value}: usual is a hundred-thousandth or less",
+            cause="It is there against division by zero. As large as this it changes every layer's "
+            "result, and with it the answers.",
+            evidence=(
+                Evidence(fact=name, value=str(value), source=f"{facts.model.path}/config.json"),
+            ),
+            fix=fix_of(facts, "config.json"),
+        )
+        return
 
 
 def _uneven(config: Mapping[str, Value]) -> str | None:

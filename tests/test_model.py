@@ -277,3 +277,20 @@ def test_less_than_nothing_is_a_word_for_none_elsewhere() -> None:
     config["text_config"]["sliding_window"] = -1
     changed = replace(facts, model=replace(facts.model, config=config))
     assert not any("no model has" in getattr(item, "title", "") for item in check.check(changed))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("text_config.rms_norm_eps", 1e-6, False),
+        ("vision_config.layer_norm_eps", 1e-3, False),
+        ("text_config.rms_norm_eps", 0.5, True),
+        ("rms_norm_eps", 1, True),
+        ("initializer_range", 0.5, False),
+    ],
+)
+def test_a_summand_that_outweighs_what_it_is_added_to(name: str, value: float, told: bool) -> None:
+    facts = recorded("matched")
+    facts = replace(facts, model=replace(facts.model, values={"config.json": {name: value}}))
+    codes = {one.code for one in check.check(facts) if isinstance(one, Finding)}
+    assert [*codes - {"model-not-cached"}] == ["model-config-unfitting"] * told

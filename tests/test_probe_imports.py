@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.machinery
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -708,7 +709,24 @@ def test_an_auto_class_of_transformers_is_followed_to_its_file(tmp_path: Path) -
         "transformers/models/auto/processing_auto.py": "import gone\nclass AutoProcessor: pass",
     }
     probe.write(tmp_path, files)
-    assert problems(tmp_path) == [("gone", None)]
+    assert problems(tmp_path) == [("gone", None), ("transformers", "AutoOther")]
+    # Without their folder there is none of them.
+    shutil.rmtree(tmp_path / "transformers/models/auto")
+    assert ("transformers", "AutoProcessor") in problems(tmp_path)
+
+
+@pytest.mark.parametrize(("outdated", "missing"), [("other", [("other", "later")]), ("x", [])])
+def test_a_name_of_a_later_release(tmp_path: Path, outdated: str, missing: list[Problem]) -> None:
+    """Names that a module makes when it runs are not known, but one that stands nowhere in it."""
+    files = {
+        "app.py": "from other import later, earlier",
+        "other.py": "import sys\nglobals()[sys.argv[0]] = 1\n# earlier",
+    }
+    probe.write(tmp_path, files)
+    tracer = imports.follow(
+        finder(tmp_path), probe.notes(), ["app"], ["app"], outdated=frozenset([outdated])
+    )
+    assert [(one["module"], one["name"]) for one in tracer.problems] == missing
 
 
 def test_a_second_trace_reads_its_notes_and_says_the_same(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import shlex
 from doctor.actions import Advice, Download, Install, Remove
 from doctor.findings import Finding, Severity
 from doctor.hub import pull
+from doctor.language import Foreign
 from doctor.probes.model import DEFAULT
 from doctor.reports.check import CheckReport, PlanReport
 from doctor.terminal import Paper
@@ -39,9 +40,9 @@ def render(report: CheckReport, out: Paper) -> None:
             show(finding, out)
     for finding in report.findings:
         if finding.ignored is not None:
-            out.line(("ignored ", "dim"), f"{finding.code}: {finding.ignored}")
+            out.line(("ignored ", "dim"), f"{finding.code}: ", Foreign(finding.ignored))
     for gap in report.not_checked:
-        out.line(("not checked ", "yellow"), f"{gap.check}: {gap.reason}")
+        out.line(("not checked ", "yellow"), f"{gap.check}: ", gap.reason)
     if report.proof is not None:
         if report.proof.unchanged:
             out.line(f"Unchanged since a generation proved it on {report.proof.proven_at}.")
@@ -130,7 +131,7 @@ def plan(report: PlanReport, out: Paper) -> None:
     for action in report.actions:
         if isinstance(action, Advice):
             continue
-        out.line(f"- {action.summary}", indent=2)
+        out.line("- ", action.summary, indent=2)
         if isinstance(action, (Install, Remove)):
             out.table(
                 [

@@ -25,7 +25,7 @@ def _profile(action: WriteProfile, tried: bool, out: Paper) -> None:
     found = action.profile
     out.line(("Run profile ", "bold"), action.path)
     for step in found.steps:
-        out.line(f"- {step}", indent=2)
+        out.line("- ", step, indent=2)
     before, after = found.peak_before_bytes / 1e9, found.peak_bytes / 1e9
     out.line(f"predicted peak {after:.1f} GB, without it {before:.1f} GB", indent=2)
     if not tried or found.model != found.asked_for:

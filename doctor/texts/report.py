@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from doctor.language import text
 from doctor.reports.report import FleetReport, MachineRow
 from doctor.terminal import Paper
 from doctor.texts import SEVERITY_STYLE
@@ -15,7 +16,7 @@ def render(report: FleetReport, out: Paper) -> None:
     """Print the counts, the findings, the fixes, and the machines that need something."""
     out.line(("Machines ", "bold"), f"{len(report.machines)}, from {report.folder}")
     for verdict, count in report.verdicts.items():
-        out.line((f"{count} {verdict}", VERDICT_STYLE[verdict]), indent=2)
+        out.line(f"{count} ", (verdict, VERDICT_STYLE[verdict]), indent=2)
     if report.unread:
         out.line((f"{len(report.unread)} could not be read", "yellow"), indent=2)
     if report.findings:
@@ -33,7 +34,7 @@ def render(report: FleetReport, out: Paper) -> None:
         out.line("")
         out.line(("Fixes ", "bold"), "by the broken machines that each would heal")
         for fix in report.fixes:
-            out.line(f"{fix.heals:6} ", fix.fix)
+            out.line(f"{fix.heals:6} ", _fix(fix.fix))
         left = sum(1 for row in broken if row.fix is None)
         if left:
             out.line(f"{left:6} ", ("none: something is to be done there by hand", "yellow"))
@@ -58,5 +59,10 @@ def _row(row: MachineRow) -> tuple[str, ...]:
         row.python,
         row.mlx_vlm or "none",
         ", ".join(row.errors or row.warnings) or "-",
-        row.fix or row.refused or "-",
+        _fix(row.fix) if row.fix is not None else row.refused or "-",
     )
+
+
+def _fix(words: str) -> str:
+    """What several steps do, each in the language that is spoken."""
+    return text(" and ").join(text(step) for step in words.split(" and "))

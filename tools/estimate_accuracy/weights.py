@@ -51,7 +51,7 @@ def measured(
         target = Path(found.pop("folder"))
         config = json.loads((target / "config.json").read_bytes())
         weights = weights_of_headers(safetensors.look(target))
-        assert weights is not None
+        assert weights is not None  # they have just been written
         told = estimate(config, weights, Job(images=()), Library(backend="cpu"))
         yield {**found, "told": told.weights_bytes}
 

@@ -110,6 +110,18 @@ class Notes:
             files.fresh = True
         return results[key]
 
+    def of_bytes(self, path: str, reader):  # type: ignore[no-untyped-def]
+        """``reader(path)`` of a file that is no text, new or noted; null where it is not there."""
+        state = self._state(path)
+        if state is None:
+            return None
+        results = self._small.of(path, state)
+        key = " ".join((reader.__module__, reader.__name__))
+        if key not in results:
+            results[key] = reader(path)
+            self._small.fresh = True
+        return results[key]
+
     def size(self, path: str) -> int | None:
         """The size of a file in bytes; null where it is not there. Nothing noted depends on it."""
         if self._states.get(path):
