@@ -384,7 +384,9 @@ class Environment(Struct, frozen=True):
     commands in it that another Python would run, with that Python's path; ``stray_libraries`` are
     copies of MLX's library in folders that a variable names. ``altered`` is null where no contents
     were compared. ``mlx_library`` is the library that computes, where mlx finds it. ``parameters``
-    is null where the model's configuration was not there to be read.
+    is null where the model's configuration was not there to be read. ``newest_file_ns`` is when the
+    last of the installed files that were held against their RECORD was written, in nanoseconds
+    since 1970.
     """
 
     interpreter: Interpreter
@@ -410,6 +412,7 @@ class Environment(Struct, frozen=True):
     altered: tuple[AlteredFile, ...] | None = None
     mlx_library: str | None = None
     missing_libraries: tuple[MissingLibrary, ...] = ()
+    newest_file_ns: Count | None = None
 
 
 class Process(Struct, frozen=True):

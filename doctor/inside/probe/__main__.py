@@ -140,6 +140,7 @@ def answer(notes_path: str, ask: Callable[[], dict]) -> dict:
             "misfits": misfits,
         },
         "damaged": changed,
+        "newest_file_ns": notes.newest or None,
         "shadows": hiding,
         "startup": started,
         "parameters": parameters.of_model(finder, notes, question) if asks_parameters else None,
