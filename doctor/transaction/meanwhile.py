@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from packaging.utils import canonicalize_name
 
@@ -30,11 +30,13 @@ class Others(Struct, frozen=True):
 def others(
     changed: Mapping[str, Entry | None],
     ours: Collection[str],
+    earlier: Iterable[str],
     kept: Callable[[str], str | None],
 ) -> Others:
     """What of the paths that changed is not of the distributions ``ours`` (canonical names).
 
-    ``kept`` gives the earlier text of a file, null where there was none.
+    ``earlier`` are the paths that there were, ``kept`` gives the text that a file had, null where
+    there was none. What was of ours is ours, whoever claims it now.
     """
     names: set[str] = set()
     owned: set[str] = set()
@@ -50,9 +52,10 @@ def others(
         return Others()
     installed = {name.partition(" ")[0] for name in names if not name.endswith(REMOVED)}
     names -= {name + REMOVED for name in installed}
-    for path in changed:
-        if os.path.basename(path) == "RECORD" and _distribution(os.path.dirname(path))[0] in ours:
-            owned.difference_update(_owned(os.path.dirname(path), kept(path)))
+    for path in earlier:
+        folder, file = os.path.split(path)
+        if file == "RECORD" and _distribution(folder)[0] in ours:
+            owned.difference_update(_owned(folder, kept(path)))
     files = {path for path in changed if path in owned or _source(path) in owned}
     folders = {folder for path in files for folder in parents(path)}
     needed = {folder for path in changed if path not in files | folders for folder in parents(path)}
