@@ -16,6 +16,8 @@ from packaging.utils import canonicalize_name
 from doctor.facts import Struct
 from doctor.transaction.snapshot import Entry, parents
 
+RECORD = os.sep + "RECORD"
+
 # What stands in the place of a version where there is none any more.
 REMOVED = " (removed)"
 
@@ -41,9 +43,11 @@ def others(
     names: set[str] = set()
     owned: set[str] = set()
     for path, now in changed.items():
-        folder, file = os.path.split(path)
+        if not path.endswith(RECORD):
+            continue
+        folder = os.path.dirname(path)
         name, version = _distribution(folder)
-        if file != "RECORD" or name is None or name in ours:
+        if name is None or name in ours:
             continue
         names.add(f"{name} {version}" if now is not None else name + REMOVED)
         for text in (kept(path), _read(path)):
@@ -53,8 +57,8 @@ def others(
     installed = {name.partition(" ")[0] for name in names if not name.endswith(REMOVED)}
     names -= {name + REMOVED for name in installed}
     for path in earlier:
-        folder, file = os.path.split(path)
-        if file == "RECORD" and _distribution(folder)[0] in ours:
+        folder = os.path.dirname(path)
+        if path.endswith(RECORD) and _distribution(folder)[0] in ours:
             owned.difference_update(_owned(folder, kept(path)))
     files = {path for path in changed if path in owned or _source(path) in owned}
     folders = {folder for path in files for folder in parents(path)}
