@@ -292,8 +292,8 @@ def kill(
 ) -> bool:
     """Run the matrix, write its results after every trial, and say whether all went well.
 
-    The results are a list of such runs, each with the commit that it was of; with ``more`` this one is added to it. ``fresh`` is about
-    ``fix --new-venv``.
+    The results are a list of such runs, each with the commit that it was of; with ``more`` this one
+    is added to it. ``fresh`` is about ``fix --new-venv``.
     """
     runs = json.loads(results.read_text()) if more and results.exists() else []
     matrix = FreshMatrix(place) if fresh else Matrix(place)
