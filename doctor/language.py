@@ -310,11 +310,12 @@ class Translating:
         self._paper = paper
         self.columns = paper.columns
 
-    def line(self, *parts: Part, indent: int = 0) -> None:
+    def line(self, *parts: Part, indent: int = 0, whole: bool = False) -> None:
         """Print one line."""
         self._paper.line(
             *(said(part) if isinstance(part, str) else (said(part[0]), part[1]) for part in parts),
             indent=indent,
+            whole=whole,
         )
 
     def table(self, rows: Sequence[Sequence[str]], indent: int = 0) -> None:

@@ -112,19 +112,6 @@ def fingerprint(facts: Facts) -> str:
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-# The model's files that checks go by when they ask for other packages.
-SAID_BY = {
-    "model": ("config.json",),
-    "processor": ("config.json", "processor_config.json", "preprocessor_config.json"),
-    "preprocessor": (
-        "config.json",
-        "preprocessor_config.json",
-        "processor_config.json",
-        "video_preprocessor_config.json",
-    ),
-}
-
-
 def make(
     facts: Facts,
     findings: Iterable[Finding],
@@ -141,9 +128,8 @@ def make(
     """
     findings = list(findings)
     fetched = pull.action(facts, findings) if download else None
-    replaced = (
-        {file.path for file in fetched.fetched if file.why == "damaged"} if fetched else set()
-    )
+    surplus = pull.surplus(facts, findings) if download else None
+    moot = pull.moot(facts, findings, fetched, surplus)
     intents: list[Intent] = []
     for finding in findings:
         if finding.ignored is None:
@@ -151,12 +137,11 @@ def make(
                 "Callable[[Finding, Facts], Intents]",
                 importlib.import_module(f"fixes.{finding.check}").actions,
             )
-            # What a file says that is fetched again, because it is damaged, asks for no packages.
-            moot = not replaced.isdisjoint(SAID_BY.get(finding.check, ()))
+            # What a file says that is fetched anew asks for no packages.
             intents += [
                 intent
                 for intent in fix(finding, facts)
-                if not (moot and isinstance(intent, UseRecipe))
+                if not (finding in moot and isinstance(intent, UseRecipe))
             ]
     needs_recipe = everything_anew or recipe is not None
     needs_recipe = needs_recipe or any(isinstance(intent, UseRecipe) for intent in intents)
@@ -187,7 +172,6 @@ def make(
         if wanted.changes or wanted.needed:
             actions += managed.advice(facts, wanted)
             refusal = managed.refusal(facts, wanted) or _harm(breaks, replaces)
-    surplus = pull.surplus(facts, findings) if download else None
     if surplus is not None:
         actions.append(surplus)
         intents = [intent for intent in intents if not _is_advice_to_fetch(intent, findings)]

@@ -250,6 +250,14 @@ def test_only_and_skip(doctor: Doctor) -> None:
     assert doctor.json(*words, "--only", "model-not-cached").codes == ["model-not-cached"]
     skipped = doctor.json(*words, "--skip", "torchvision,model-not-cached")
     assert (skipped.code, skipped.codes) == (0, [])
+    assert skipped.report["not_checked"] == [
+        {
+            "check": "--skip",
+            "reason": "left out, as asked: torchvision, model-not-cached",
+            "decides": False,
+        }
+    ]
+    assert "not checked --only: all but swap was left out" in doctor(*words, "--only", "swap").out
 
 
 def test_a_project_may_ignore_a_finding_and_say_why(doctor: Doctor) -> None:

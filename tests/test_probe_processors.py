@@ -21,8 +21,8 @@ imports = probe.module("imports")
 processors = probe.module("processors")
 readers = probe.module("processor_source")
 
-# What Pillow opens the first picture with.
-PICTURES = ["PIL.PngImagePlugin", "PIL.JpegImagePlugin"]
+# What Pillow opens the first picture with, as far as it is there; it is not in these tests.
+PICTURES = ["PIL.PngImagePlugin"]
 tables = probe.module("transformers_tables")
 
 Install = Callable[[str, str], Path]
@@ -140,6 +140,9 @@ def test_the_reports_own_failure(processor: Ask, release: Install) -> None:
         "packages": [],
         "sees": True,
         "prompts": True,
+        # A tokenizer of the class that the processor names, and the settings that its parts take.
+        "settings": None,
+        "names_tokenizer": True,
     }
 
 
@@ -151,6 +154,8 @@ def test_a_processor_of_mlx_vlm_that_needs_nothing(processor: Ask, release: Inst
     assert answer["needs"] == []
     assert answer["reads_image_processor_type"] is False
     assert answer["unknown"] is None
+    assert {"do_rescale", "do_normalize", "image_mean"} < set(answer["settings"])
+    assert answer["names_tokenizer"] is False
 
 
 def test_where_mlx_vlms_own_fails_the_one_of_transformers_is_taken(processor: Ask) -> None:
@@ -315,6 +320,7 @@ def test_the_starts_of_a_generation(release: Install, notes: Any) -> None:
     question = {"model_type": "qwen3_vl"}
     common = ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2", *PICTURES]
     common += ["mlx_vlm.models.qwen3_vl", "transformers.models.qwen3_vl"]
+    common += ["transformers.models.qwen2"]  # the tokenizer's
     more = ["transformers.models.qwen3_vl.processing_qwen3_vl"]
     expected = {("0.7.10", "5.23.0"): common, ("0.3.9", "4.57.3"): common + more}
     for (mlx_vlm, transformers), starts in expected.items():
@@ -397,6 +403,43 @@ def test_whether_the_named_image_processor_exists(
     if replacement:
         again = {"model_type": model_type, "image_processor_type": replacement}
         assert tables.image_processor(finder, notes, again)["exists"]
+
+
+@pytest.mark.parametrize(
+    ("pair", "model_type", "named", "lacks"),
+    [
+        (("0.3.9", "4.57.3"), "qwen3_vl", "Qwen2VLImageProcessorFast", None),
+        (("0.3.9", "4.57.3"), "qwen3_vl", "CLIPImageProcessor", "image_grid_thw"),
+        (("0.3.9", "4.57.3"), "qwen3_vl", "CLIPFeatureExtractor", "image_grid_thw"),
+        (("0.3.9", "4.57.3"), "llava", "CLIPImageProcessor", None),
+        (("0.6.3", "5.5.4"), "llava", "CLIPImageProcessor", None),
+        # mlx-vlm's own prepares the pictures, whatever is named.
+        (("0.7.10", "5.23.0"), "qwen3_vl", "CLIPImageProcessor", None),
+    ],
+)
+def test_a_class_of_another_family_does_not_give_what_is_taken(
+    processor: Ask,
+    release: Install,
+    notes: Any,
+    pair: tuple[str, str],
+    model_type: str,
+    named: str,
+    lacks: str | None,
+) -> None:
+    used = processor(*pair, model_type)
+    finder = probe.finder(release("transformers", pair[1]))
+    question = {"model_type": model_type, "image_processor_type": named}
+    assert tables.image_processor(finder, notes, question, used)["lacks"] == lacks
+
+
+def test_the_lengths_that_a_class_takes_where_none_are_named(
+    processor: Ask, release: Install, notes: Any
+) -> None:
+    used = processor("0.3.9", "4.57.3", "qwen3_vl")
+    finder = probe.finder(release("transformers", "4.57.3"))
+    question = {"model_type": "qwen3_vl", "image_processor_type": "Qwen2VLImageProcessorFast"}
+    answer = tables.image_processor(finder, notes, question, used)
+    assert answer["defaults"] == {"patch_size": 14, "temporal_patch_size": 2, "merge_size": 2}
 
 
 def test_no_image_processor_without_a_name_or_transformers(release: Install, notes: Any) -> None:
@@ -743,3 +786,29 @@ def test_smolvlm_asks_for_a_package_that_nobody_requires(processor: Ask) -> None
     """Measured with torch and torchvision: "Package `num2words` is required"."""
     assert processor("0.3.9", "4.57.3", "smolvlm")["packages"] == ["num2words"]
     assert processor("0.7.10", "5.23.0", "smolvlm")["packages"] == []
+
+
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        ({"model_type": "pictures"}, "transformers.models.words"),
+        (
+            {"model_type": "Pictures", "tokenizer_class": "WordsTokenizerFast"},
+            "transformers.models.words",
+        ),
+        ({"model_type": "pictures", "tokenizer_class": "OtherTokenizer"}, None),
+        ({"model_type": "unknown"}, None),
+        ({"model_type": None}, None),
+    ],
+)
+def test_the_package_of_a_tokenizer(
+    tmp_path: Path, question: dict[str, Any], found: str | None
+) -> None:
+    """By the table of transformers 4 (pairs) and of 5 (names)."""
+    pair, name = '("WordsTokenizer", "WordsTokenizerFast" if x else None)', '"WordsTokenizer"'
+    for classes in (pair, name):
+        table = f'("pictures", {classes}),\n("words", {classes})'
+        auto = "transformers/models/auto/tokenization_auto.py"
+        probe.write(tmp_path, {"transformers/__init__.py": "", auto: f"NAMES = dict([{table}])"})
+        finder = probe.finder(tmp_path)
+        assert tables.tokenizer_module(finder, probe.notes(), question) == found

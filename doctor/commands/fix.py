@@ -47,6 +47,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="build from source, by its own programs, what the index has no locked wheel of",
     )
+    parser.add_argument(
+        "--from", dest="origin", metavar="ID", help="with --download: what the Hub calls a folder"
+    )
     parser.add_argument("--force", action="store_true", help="even if other packages break")
     parser.add_argument(
         "--facts", metavar="FILE", help="with --dry-run: plan for saved facts, or a bundle"
@@ -59,6 +62,8 @@ def run(options: argparse.Namespace) -> tuple[FixReport, int]:
         raise Refused(f"There is no folder {options.wheels}.")
     if options.profile is not None and (not options.profile or os.path.isdir(options.profile)):
         raise Refused("--profile takes the name of a file, and that is none.")
+    if options.origin is not None and not (options.download and options.model):
+        raise Refused("--from names a folder's model on the Hub; it goes with --download, --model.")
     if options.facts is not None:
         report = _elsewhere(options)
         return report, OUTCOME_EXIT[report.outcome]
@@ -76,6 +81,7 @@ def run(options: argparse.Namespace) -> tuple[FixReport, int]:
         offline=options.offline,
         wheels=options.wheels,
         download=options.download,
+        origin=options.origin,
         force=options.force,
         profile=options.profile,
         allow_builds=options.allow_builds,

@@ -48,7 +48,7 @@ class Sheet:
         self.columns: int | None = None
         self.blocks: list[Block] = []
 
-    def line(self, *parts: Part, indent: int = 0) -> None:
+    def line(self, *parts: Part, indent: int = 0, whole: bool = False) -> None:
         """Keep a line; an empty one parts paragraphs, which blocks do anyway."""
         said = "".join(
             language.said(part if isinstance(part, str) else part[0]) for part in parts

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from doctor import language, registry
 from doctor.actions import Download
-from doctor.errors import Failed, Interrupted, Refused
+from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding, Severity
 from doctor.hub import pull, removable
@@ -60,8 +60,11 @@ class Pulling:
         if facts.model.found == "folder":
             raise Refused(f"{self._request.model} is a folder; --pull takes a Hub id.")
         assert facts.hub is not None
-        if facts.hub.trouble is not None:
-            raise Refused(*pull.of_trouble(facts.hub.trouble))
+        trouble = facts.hub.trouble
+        if trouble is not None:
+            # What the Hub, or a setting of the user's, does not allow is refused; else it failed.
+            stop = CouldNot if trouble.kind == "unreachable" else Refused
+            raise stop(*pull.of_trouble(trouble))
         examination = registry.examine(facts, registry.names())
         told = tuple(finding for finding in examination.findings if _is_told(finding))
 

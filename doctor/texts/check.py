@@ -62,8 +62,7 @@ def _where(report: CheckReport, out: Paper) -> None:
     )
     versions = ", ".join(f"{name} {version}" for name, version in target.packages.items())
     out.line(("Packages ", "bold"), versions or "none of those that matter")
-    # As machines are sold, and as the finding on short memory counts: in powers of two.
-    memory = f"{machine.ram_total_bytes / 2**30:.3g} GiB" if machine.ram_total_bytes else "? GiB"
+    memory = f"{machine.ram_total_bytes / 1e9:.1f} GB" if machine.ram_total_bytes else "? GB"
     chip = f"{machine.chip}, " if machine.chip else ""
     out.line(("Machine ", "bold"), f"{chip}{machine.os} {machine.arch}, {memory} of memory")
     cached = "here" if model.cached else "not on this machine"
@@ -96,7 +95,7 @@ def _verdict(report: CheckReport, out: Paper) -> None:
     out.line((report.verdict, VERDICT_STYLE[report.verdict]), ": ", words, took)
     following = next_command(report)
     if following is not None:
-        out.line(f"Next: {following}")
+        out.line(f"Next: {following}", whole=True)
     elif report.verdict == "broken" and report.plan.refused is not None:
         out.line("vlm-doctor fix will not do it: ", report.plan.refused)
         _advice(report.plan, out, commands_only=True)

@@ -32,7 +32,7 @@ def _profile(action: WriteProfile, tried: bool, out: Paper) -> None:
         out.line("this model is not here: it was not tried", indent=2)
     if not found.fits:
         out.line(("warning ", "yellow"), "even so it will wait for the disk", indent=2)
-    out.line(found.command(), indent=2)
+    out.line(found.command(), indent=2, whole=True)
     out.line("")
 
 
@@ -58,7 +58,7 @@ def render(report: FixReport, out: Paper) -> None:
     if report.model_folder is not None:
         out.line(f"The repaired model, to be loaded from there: {report.model_folder}")
     if report.outcome == "fixed":
-        out.line(f"To take it back: {undo_command(report)}")
+        out.line(f"To take it back: {undo_command(report)}", whole=True)
 
 
 def undo_command(report: FixReport) -> str:

@@ -8,7 +8,7 @@ from doctor.estimate.judgement import Room
 from doctor.reports.models import ModelRow, ModelsReport
 from doctor.reports.pull import PullReport
 from doctor.terminal import Paper, Part
-from doctor.texts import pull
+from doctor.texts import fits, pull
 
 ROOM_WORDS: dict[Room, tuple[str, str]] = {
     "fits": ("green", "fits"),
@@ -33,8 +33,7 @@ def render(report: ModelsReport | PullReport, out: Paper) -> None:
     out.line("")
     shown = [row for row in report.models if not _hopeless(row, report)]
     cells = _cells(shown)
-    width = sum(max(map(len, column)) + 1 for column in zip(*cells, strict=True)) - 1
-    if out.columns is None or out.columns >= width:
+    if fits(cells, out):
         out.table(cells)
     else:
         _lines(shown, out)

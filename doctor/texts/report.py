@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from doctor.language import text
 from doctor.reports.report import FleetReport, MachineRow
 from doctor.terminal import Paper
-from doctor.texts import SEVERITY_STYLE
+from doctor.texts import SEVERITY_STYLE, fits
 from doctor.texts.check import VERDICT_STYLE
 
 # Machines without errors are counted; the JSON document has all of them.
 MOST_ROWS = 100
+HEAD = ("MACHINE", "VERDICT", "SYSTEM", "PYTHON", "MLX-VLM", "WHAT", "FIX")
 
 
 def render(report: FleetReport, out: Paper) -> None:
@@ -41,14 +44,26 @@ def render(report: FleetReport, out: Paper) -> None:
     shown = [row for row in report.machines if row.verdict != "healthy"][:MOST_ROWS]
     if shown:
         out.line("")
-        head = ("MACHINE", "VERDICT", "SYSTEM", "PYTHON", "MLX-VLM", "WHAT", "FIX")
-        out.table([head, *(_row(row) for row in shown)])
+        rows = [HEAD, *(_row(row) for row in shown)]
+        if fits(rows, out):
+            out.table(rows)
+        else:
+            _lines(shown, out)
         more = len(report.machines) - len(shown)
         if more:
             out.line(f"and {more} more (--format json has all)")
     for unread in report.unread:
         out.line(("not read ", "yellow"), f"{unread.file}: {unread.reason}")
     out.line(f"({report.seconds:.1f} s)")
+
+
+def _lines(shown: Sequence[MachineRow], out: Paper) -> None:
+    """The machines where the terminal is too narrow for a table."""
+    for row in shown:
+        file, verdict, system, python, release, what, fix = _row(row)
+        out.line((f"{file} ", "bold"), (verdict, VERDICT_STYLE[row.verdict]), f": {what}")
+        out.line(f"{system}, Python {python}, mlx-vlm {release}", indent=2)
+        out.line(fix, indent=2)
 
 
 def _row(row: MachineRow) -> tuple[str, ...]:

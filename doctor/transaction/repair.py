@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import os
 import platform
@@ -33,7 +34,7 @@ from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding
 from doctor.hub import model_files, pull
-from doctor.look import Ask, look, looking
+from doctor.look import Ask, looking
 from doctor.memory import device, profile_file, profiles, watch
 from doctor.packages import recipes, sources, uv, wheels
 from doctor.packages.requirements import installed, same_version
@@ -62,6 +63,7 @@ SPARE_DISK = 200_000_000
 class Request(Struct, frozen=True):
     """What the user asked of ``fix``; ``saved`` are facts of elsewhere, to be planned for only.
 
+    ``origin`` is what the Hub calls a model that lies in a folder.
     ``profile`` is where a run profile is to be written; else one is where memory is short.
     """
 
@@ -77,6 +79,7 @@ class Request(Struct, frozen=True):
     saved: Facts | None = None
     profile: str | None = None
     allow_builds: bool = False
+    origin: str | None = None
 
     @property
     def may_fetch(self) -> bool:
@@ -137,7 +140,7 @@ class Repair:
         """Look, and ask the Hub about the model where the user allows that."""
         ask = None
         if self._request.may_fetch:
-            ask = pull.ask
+            ask = functools.partial(pull.ask, name=self._request.origin)
             self._say("Asking the Hub, and holding the model's files against what it has …")
         with self._looking(self._request.model, ask) as seen:
             return seen()
@@ -169,13 +172,16 @@ class Repair:
         errors = examination.errors()
         if self._request.may_fetch and facts.hub is not None and facts.hub.trouble is not None:
             raise Refused(*pull.of_trouble(facts.hub.trouble))
-        fetched = None
+        fetched = taken = None
         if self._request.may_fetch:
-            fetched = pull.action(facts, errors) or pull.surplus(facts, errors)
+            fetched, taken = pull.action(facts, errors), pull.surplus(facts, errors)
+        moot = pull.moot(facts, errors, fetched, taken)
         by_hand = [
             finding
             for finding in errors
-            if not finding.fix.automatic and not (fetched and finding.fix.id == "download")
+            if not finding.fix.automatic
+            and finding not in moot
+            and not ((fetched or taken) and finding.fix.id == "download")
         ]
         if by_hand:
             return self._report("rolled-back", self._yours(by_hand[0], facts, errors))
@@ -202,6 +208,9 @@ class Repair:
                 return self._with_profile(prefix)
             if self._smoke is not None and smoke.compiler_is_missing(self._smoke):
                 return self._report("failed", NO_COMPILER)
+            if self._smoke is not None and self._smoke.passed and facts.model.type == stand_in.TYPE:
+                # The environment runs a model of this very type: packages are not what is wrong.
+                return self._report("rolled-back", _models_own(failure, facts))
             self._say(f"The generation fails: {failure}. Installing the whole recipe anew.")
             anew = True
         made = plan.make(
@@ -265,8 +274,12 @@ class Repair:
 
     def _yours(self, finding: Finding, facts: Facts, errors: tuple[Finding, ...]) -> str:
         """Why the doctor does not mend this, and who could how."""
-        if finding.fix.id != "download" or facts.model.found == "folder":
-            return f"{finding.title}. This is yours to do first: {finding.fix.summary}"
+        unknown = facts.model.found == "folder" and not (facts.hub and facts.hub.remote)
+        if finding.fix.id != "download" or unknown:
+            whence = ""
+            if finding.fix.id == "download":
+                whence = ". Repeat with --download --from ID, where ID is what the Hub calls it"
+            return f"{finding.title}. This is yours to do first: {finding.fix.summary}{whence}"
         if self._request.may_fetch:
             return f"{finding.title}. The files are what the Hub has: it is the model's own fault"
         option = "without --offline" if self._request.download else "with --download"
@@ -592,7 +605,7 @@ def fresh(
             say(step.summary[0].upper() + step.summary[1:] + " …")
             uv.make_environment(python, str(path), say)
             repair = Repair(inner, variables, say, confirm, stop)
-            facts = look(inner.target, inner.model, variables)
+            facts = repair._look_and_ask()
             report = repair.run_held(facts, str(path))
             if report.outcome == "fixed":
                 record.replaces(journal.undoable(str(path)))
@@ -661,6 +674,19 @@ def _of_others(others: Sequence[str], proven: Facts) -> str | None:
     words = f"something else changed meanwhile, which is left as it is: {', '.join(others)}"
     late = [name for name in others if name not in seen and not name.endswith(REMOVED)]
     return words + ("; it came after the proof: check again" if late else "")
+
+
+def _models_own(failure: str, facts: Facts) -> str:
+    """Why a model fails where the doctor's own of the same type runs, and what its owner can do."""
+    known = facts.hub is not None and facts.hub.remote is not None
+    way = (
+        "its files are what the Hub has: ask its owner"
+        if known
+        else "hold its files against what the Hub has: vlm-doctor fix --download"
+        if facts.model.found == "cache"
+        else "fetch its files again (hf download)"
+    )
+    return f"{failure}. The doctor's own model of this type runs here, so it is the model: {way}"
 
 
 def failure_of(report: SmokeReport) -> str:

@@ -67,7 +67,8 @@ def answer(notes_path: str, ask: Callable[[], dict]) -> dict:
     starts += [name for name in backends if finder.find(name)] if starts else []
     incomplete += [name for name in backends if name != "torch"]  # torch is too large to follow
     module = processors.model_module(finder, notes, question)
-    asked = (starts, incomplete, closed, module, question["model_type"])
+    outdated = distributions.outdated(found)
+    asked = (starts, incomplete, closed, outdated, module, question["model_type"])
     noted = followed.follow(finder, notes, *asked) if starts else None
     traced = noted["imports"] if noted else None
     loaded = traced["modules"] if traced else {}
@@ -94,7 +95,7 @@ def answer(notes_path: str, ask: Callable[[], dict]) -> dict:
             )
             starts += [name for name in doubtful if processors.is_configuration(name, question)]
             starts = shadows.starts(hiding) + starts
-        tracer = imports.follow(finder, notes, starts, incomplete, doubt, closed)
+        tracer = imports.follow(finder, notes, starts, incomplete, doubt, closed, outdated)
         misfits = calls.follow(finder, notes, tracer, module, question["model_type"])
         traced, taken = tracer.summary(), tracer.taken()
         damage.judge(changed, traced, finder, starts)
@@ -130,7 +131,7 @@ def answer(notes_path: str, ask: Callable[[], dict]) -> dict:
         "builds": {name: modules.build(finder, name) for name in ("torch", "torchvision")},
         "transformers": described,
         "processor": processor,
-        "image_processor": transformers_tables.image_processor(finder, notes, question),
+        "image_processor": transformers_tables.image_processor(finder, notes, question, processor),
         "video_processor": transformers_tables.video_processor(finder, notes, question),
         "supported_model_types": processors.supported_model_types(finder, notes),
         "imports": traced
@@ -139,6 +140,7 @@ def answer(notes_path: str, ask: Callable[[], dict]) -> dict:
             "misfits": misfits,
         },
         "damaged": changed,
+        "newest_file_ns": notes.newest or None,
         "shadows": hiding,
         "startup": started,
         "parameters": parameters.of_model(finder, notes, question) if asks_parameters else None,

@@ -27,6 +27,11 @@ IDLE_NAMES += (".md", ".rst", ".txt", ".html", ".css", ".js", ".map", ".cmake", 
 # What Cython's code says where a class that it was compiled with is another now.
 CYTHON_MISMATCH = b"size changed, may indicate binary incompatibility"
 
+# Compiled files end with a table or a signature, after some thousand zeros at most. Those that are
+# shorter than this are not looked into.
+ZEROS = 65_536
+LONG_BYTES = 2 * ZEROS
+
 # A file that holds nothing but a licence in comments may be emptied; they are not longer.
 LICENCE_BYTES = 700
 
@@ -71,14 +76,18 @@ def find(expected: list[tuple], notes: Notes, finder: Finder) -> list[dict]:
     """``{"distribution", "path", "module", "kind", "recorded_bytes", "bytes"}`` of what differs.
 
     ``kind`` is ``compiled``, ``source`` or ``data``; ``module`` is the name by which a file would
-    be imported, or null; no bytes (null) where the file is gone. Modules that are whole, and
-    compiled for another Python than this, are listed too.
+    be imported, or null; no bytes (null) where the file is gone, and of compiled code only those
+    before the zeros that it ends with. Modules that are whole, and compiled for another Python than
+    this, are listed too.
     """
     result = []
     for distribution, site, files in expected:
         for name, size in files.items():
             path = site + os.sep + name
             found = notes.size(path)
+            if found == size and size >= LONG_BYTES and _kind(name) == "compiled":
+                content = notes.of_bytes(path, bytes_before_zeros)
+                found = size if content is None else content
             foreign = ".cpython-" in name and _suffix(name) not in SUFFIXES
             if found == size and not foreign:
                 continue
@@ -101,6 +110,27 @@ def find(expected: list[tuple], notes: Notes, finder: Finder) -> list[dict]:
                 }
             )
     return result
+
+
+def bytes_before_zeros(path: str) -> int | None:
+    """A file's size without the zeros that it ends with, where these are many; null if unreadable.
+
+    A power failure leaves them: the size was written down, the content was not.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = end = file.seek(0, os.SEEK_END)
+            while end:
+                start = max(0, end - ZEROS)
+                file.seek(start)
+                left = file.read(end - start).rstrip(b"\0")
+                if left:
+                    end = start + len(left)
+                    break
+                end = start
+    except OSError:
+        return None
+    return end if size - end >= ZEROS else size
 
 
 def _on_the_way(distributions: list[dict], notes: Notes, reached: set[str]) -> list[tuple]:
@@ -368,8 +398,9 @@ def lost(path: str, recorded_bytes: int, file_bytes: int) -> str | None:
     if not text.strip():
         return "it is empty" if recorded_bytes > LICENCE_BYTES else None
     last = text.rpartition("\n")[2]
-    # One or two bytes less is the line end that an editor leaves out.
-    if last[:1] in (" ", "\t") and last.strip() and file_bytes + 2 < recorded_bytes:
+    # An editor may leave out the line end, one or two bytes, or leave blanks.
+    cut = file_bytes + 2 < recorded_bytes if last.strip() else file_bytes < 0.9 * recorded_bytes
+    if last[:1] in (" ", "\t") and cut:
         return "it ends in the middle of a line"
     missing = undefined(text)
     return "it uses what is no longer in it: " + ", ".join(missing[:3]) if missing else None
