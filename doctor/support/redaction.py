@@ -147,8 +147,8 @@ _LETTERS = r"[^/\\:;,'\"<>|\s]+"
 # The folder of a user, wherever the homes are: /Users, /nfs/home, C:\Users, \\Users (in JSON).
 # With spaces in it only where another folder follows; what is within a URL is none.
 _HOME = re.compile(
-    rf"((?:(?<![\w.~-])(?<!:/)(?!(?<=:)//)|(?<![A-Za-z])[a-z]:)[/\\]{{1,4}}(?:{_LETTERS}[/\\]{{1,4}}){{0,5}}?"
-    rf"(?:homes?\d?|Users)[/\\]{{1,4}}(?:\.[/\\]{{1,4}})?)"
+    rf"((?:(?<![\w.~-])(?<!:/)(?!(?<=:)//)|(?<![A-Za-z])[a-z]:)[/\\]{{1,16}}(?:{_LETTERS}[/\\]{{1,16}}){{0,5}}?"
+    rf"(?:homes?\d?|Users)[/\\]{{1,16}}(?:\.[/\\]{{1,16}})?)"
     rf"({_LETTERS}(?: {_LETTERS}){{1,2}}(?=[/\\])|{_LETTERS})",
     re.IGNORECASE,
 )
