@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -423,7 +424,7 @@ def test_a_question_stays_off_standard_output(
     ) as process:
         os.close(theirs)
         seen = b""
-        while b"[y/N]" not in seen:
+        while b"[y/N]" not in seen and select.select([ours], [], [], 60)[0]:
             seen += os.read(ours, 10_000)
         os.write(ours, answer)
         if not answer:
