@@ -252,7 +252,7 @@ class _Loading:
     def _tokenizer_alone(self, name: str | None, reason: str) -> dict:
         """Where the tokenizer is all that is loaded; mlx-vlm may put pictures in by itself."""
         bound = self._notes.of(os.path.join(self._folder, "__init__.py"), processor_source.binds)
-        if bound is None:
+        if bound is None or not os.path.basename(self._folder).isidentifier():
             return _answer(name, unknown=reason)
         sees = "ImageProcessor" in bound
         return {**_answer(name), "provider": "mlx-vlm" if sees else None, "sees": sees}
