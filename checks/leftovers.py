@@ -25,12 +25,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from checks import versions
 from doctor.facts import Distribution, Facts
 from doctor.findings import CheckResult, Evidence, Finding, Fix, Severity
-from doctor.packages.requirements import on_the_way
+from doctor.packages.requirements import on_the_way, same_version
 
 CODES = ("metadata-duplicated", "install-leftover")
 
@@ -51,7 +50,7 @@ def check(facts: Facts) -> CheckResult:
                 title=f"{name} is there twice by its metadata: "
                 + " and ".join(item.version or "?" for item in items),
                 cause="Only one of them is of the code that runs. Python believes the one that the "
-                f"file system lists first: {items[0].version}."
+                f"file system lists first: {items[0].version or '?'}."
                 + (" transformers refuses that one whenever it is imported." if refused else ""),
                 evidence=tuple(
                     Evidence(
@@ -72,7 +71,7 @@ def check(facts: Facts) -> CheckResult:
 def _conda(facts: Facts, reached: Mapping[str, Distribution]) -> CheckResult:
     for name, said in facts.environment.conda.items():
         found = reached.get(str(canonicalize_name(name)))
-        if found is None or found.version is None or _same(said, found.version):
+        if found is None or found.version is None or same_version(said, found.version):
             continue
         yield Finding(
             code="metadata-duplicated",
@@ -133,10 +132,3 @@ def _leftovers(facts: Facts) -> CheckResult:
                 automatic=False,
             ),
         )
-
-
-def _same(one: str, other: str) -> bool:
-    try:
-        return Version(one) == Version(other)
-    except InvalidVersion:
-        return one == other

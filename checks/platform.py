@@ -30,8 +30,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import InvalidVersion, Version
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from checks.versions import module_of
 from doctor.facts import Distribution, Facts, Interpreter
@@ -186,7 +186,7 @@ def _python(distribution: Distribution, interpreter: Interpreter) -> CheckResult
         suits = distribution.requires_python is None or SpecifierSet(
             distribution.requires_python
         ).contains(interpreter.version, prereleases=True)
-    except (InvalidSpecifier, InvalidVersion):
+    except ValueError:
         return
     if not suits:
         yield Finding(
@@ -204,7 +204,8 @@ def _python(distribution: Distribution, interpreter: Interpreter) -> CheckResult
             ),
             fix=Fix(
                 id="another-python",
-                summary="make an environment with a newer Python: vlm-doctor fix --new-venv DIR",
+                summary="make an environment with a Python that it accepts: "
+                "vlm-doctor fix --new-venv DIR",
                 automatic=False,
             ),
         )
@@ -230,7 +231,7 @@ def _each(tags: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
 def _reason(tag: tuple[str, str, str], interpreter: Interpreter) -> str | None:
     python, abi, platform = tag
     major, minor = map(int, interpreter.version.split(".")[:2])
-    made_for = re.fullmatch(r"(?:cp|py)(\d)(\d*)", python)
+    made_for = re.fullmatch(r"(?:cp|py)(\d)(\d{0,4})", python)
     if made_for is None:
         return f"it needs Python of another kind ({python})"
     wanted = (int(made_for[1]), int(made_for[2] or 0))
@@ -246,7 +247,7 @@ def _platform_reason(platform: str, interpreter: Interpreter) -> str | None:
     processor = interpreter.markers.get("platform_machine", "")
     if platform == "any":
         return None
-    parsed = re.fullmatch(r"(macosx|manylinux|musllinux)_(\d+)_(\d+)_(\w+)", platform)
+    parsed = re.fullmatch(r"(macosx|manylinux|musllinux)_(\d{1,4})_(\d{1,4})_(\w+)", platform)
     if parsed is None:
         old = re.fullmatch(r"(?:manylinux(?:1|2010|2014)|(linux))_(\w+)", platform)
         if old is None:
@@ -307,7 +308,7 @@ def _variables(facts: Facts) -> CheckResult:
     if synch and synch != "0" and mlx is not None and mlx.version and environment.interpreter.macos:
         try:
             old = Version(mlx.version) <= LAST_WITHOUT_FAST_SYNCH
-        except InvalidVersion:
+        except ValueError:
             old = False
         if old:
             yield Finding(

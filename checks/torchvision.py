@@ -16,9 +16,9 @@ not go by a list of versions.
 - `torchvision-without-torch`: torchvision is there and torch is not. The field report that this
   project started from recommends this; it is worse than nothing. torchvision imports torch, so with
   transformers 4 even `import mlx_vlm` fails.
-- `torchvision-mismatch`: the two are built for each other, release by release and build by build
-  (CPU or a CUDA release). A pair that is not fails with `operator torchvision::nms does not
-  exist`, and takes transformers and mlx_vlm down with it.
+- `torchvision-mismatch`: the two are built for each other, release by release, and a torchvision
+  for CUDA for a torch of that CUDA. A pair that is not fails with `operator torchvision::nms does
+  not exist`, and takes transformers and mlx_vlm down with it.
 
 `vlm-doctor fix` moves to the `torch-free` recipe: mlx-vlm 0.5 and later bring their own processor
 and need neither. Where another package holds you on transformers 4, it installs the matched pair of
@@ -32,7 +32,7 @@ import re
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from doctor.facts import Distribution, Facts
+from doctor.facts import Build, Distribution, Facts
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
 from doctor.packages.requirements import active, installed, satisfied
 
@@ -159,11 +159,9 @@ def _mismatch(
                     )
                 )
     if torch_build and torchvision_build:
-        platforms = (
-            compute_platform(torch_build.version),
-            compute_platform(torchvision_build.version),
-        )
-        if None not in platforms and platforms[0] != platforms[1]:
+        built_for = compute_platform(torchvision_build)
+        # One without a GPU's code needs none of torch's, and goes with any build of that release.
+        if built_for not in (None, "cpu", compute_platform(torch_build) or built_for):
             evidence.append(
                 Evidence(
                     fact="torchvision's build",
@@ -196,15 +194,20 @@ def _accepts(requirement: Requirement, torch: Distribution) -> bool:
     return satisfied(requirement, torch.version)
 
 
-def compute_platform(version: str) -> str | None:
-    """What a build computes on, from its local version label; null where there is no label.
+def compute_platform(build: Build) -> str | None:
+    """What a build computes on: ``cpu``, ``cu12``, ``rocm``; null where that is not told.
 
-    ``2.9.1+cpu`` gives ``cpu``. CUDA counts by its first number, ``+cu128`` gives ``cu12``: that is
-    what torchvision compares when it is imported (``torchvision/extension.py``).
+    torch's ``version.py`` names its CUDA, others have it in the label of their version, such as
+    ``2.9.1+cu128``. CUDA counts by its first number: that is what torchvision compares when it is
+    imported, and only where it was built with CUDA itself (``torchvision/extension.py``). A build
+    from source has a commit for its label, which tells nothing.
     """
-    label = version.partition("+")[2]
-    cuda = re.fullmatch(r"cu(\d+)\d", label)
-    return f"cu{cuda.group(1)}" if cuda else label or None
+    label = build.version.partition("+")[2]
+    cuda = re.fullmatch(r"(\d+)\.\d+", build.cuda or "") or re.fullmatch(r"cu(\d+)\d", label)
+    if cuda:
+        return f"cu{cuda.group(1)}"
+    known = re.match(r"cpu$|rocm(?=[\d.]*$)", label)
+    return known.group() if known else None
 
 
 def _unknown(facts: Facts) -> CheckResult:

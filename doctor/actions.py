@@ -182,6 +182,23 @@ AnyAction = (
 )
 
 
+class Build(Struct, frozen=True):
+    """A package that is built from its source, which runs programs of whoever wrote it.
+
+    ``address`` is where the source comes from, without credentials; ``hash`` is what the index says
+    that it is.
+    """
+
+    name: str
+    version: str
+    address: str
+    hash: str
+
+    def line(self) -> str:
+        """One line for people."""
+        return f"{self.name} {self.version} from {self.address}"
+
+
 class Source(Struct, frozen=True):
     """One place that packages come from, in the order in which it is asked.
 

@@ -8,9 +8,9 @@ import signal
 import sys
 from collections.abc import Collection, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import IO, TYPE_CHECKING, NoReturn
 
-from doctor import __version__, commands, formats, language
+from doctor import __version__, commands, formats, language, undecoded
 from doctor.commands import SUMMARIES
 from doctor.errors import CouldNot, DoctorError, Interrupted, Refused
 
@@ -22,6 +22,10 @@ EPILOG = (
     "2 wrong usage or refused; 3 the doctor could not do its work, or the verdict is unknown; "
     "130 interrupted"
 )
+
+
+class Unprintable(CouldNot):
+    """The report could not be written to standard output."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -80,24 +84,28 @@ def parser(asked: Collection[str] = tuple(SUMMARIES)) -> Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the result is the exit status of the contract."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if sys.stdout is None:  # it was closed by whoever started us
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 until the end
-    signal.signal(signal.SIGTERM, _stop)
+    _open_streams()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup has to go on
+            signal.signal(number, _stop)
     language.use(language.choose(words, os.environ))
     as_json = _wants_json(words)
     name = next((word for word in words if not word.startswith("-")), None)
+    if name not in SUMMARIES:
+        name = None
     try:
-        options = parser([name] if name in SUMMARIES else []).parse_args(words)
+        options = parser([name] if name else []).parse_args(words)
         report, code = commands.run(options)
         _print(report, options.format)
         return code
+    except Unprintable as error:
+        return _fail(name, error.message, error.hint, error.exit_code, as_json=False)
     except DoctorError as error:
         return _fail(name, error.message, error.hint, error.exit_code, as_json)
     except (KeyboardInterrupt, Interrupted):
-        return _fail(name, "Interrupted; nothing was changed.", "", 130, as_json)
+        return _fail(name, "Interrupted; no environment was changed.", "", 130, as_json)
     except BrokenPipeError:
-        # The reader of our output went away; there is nobody to tell. Silence Python's own flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence(sys.stdout)  # the reader of our output went away; there is nobody to tell
         return 3
     except Exception as error:
         hint = f"Please report this. The details are in {_save_traceback()}"
@@ -105,8 +113,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(name, message, hint, 3, as_json)
 
 
+def _open_streams() -> None:
+    """Give the standard streams that whoever started us has closed somewhere to go.
+
+    Python has none of them then, and would print progress on standard output.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 until the end
+
+
+def _silence(stream: IO[str]) -> None:
+    """What could not be written must not be tried again by Python's own flush at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    """What SIGTERM does: the same as Ctrl-C."""
+    """What SIGTERM and a closed terminal (SIGHUP) do: the same as Ctrl-C."""
     raise Interrupted
 
 
@@ -120,7 +143,7 @@ def _wants_json(words: Sequence[str]) -> bool:
 
 
 def _print(report: Report, format_name: str) -> None:
-    """Print a report on standard output. Raises ``CouldNot`` where that cannot be written to."""
+    """Print a report on standard output. Raises ``Unprintable`` where it cannot be written to."""
     try:
         if format_name == "json":
             from doctor.reports import encode
@@ -129,7 +152,7 @@ def _print(report: Report, format_name: str) -> None:
         elif format_name in formats.DOCUMENTS:
             document = formats.render(report, format_name)
             # Files of these formats are UTF-8, wherever they are made.
-            sys.stdout.buffer.write(document.encode("utf-8", "backslashreplace") + b"\n")
+            sys.stdout.buffer.write(undecoded.shown(document).encode() + b"\n")
         else:
             from doctor import terminal, texts
 
@@ -138,9 +161,8 @@ def _print(report: Report, format_name: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        # What could not be written must not be tried again by Python's own flush at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise CouldNot(f"The report could not be written: {error.strerror}.") from None
+        _silence(sys.stdout)
+        raise Unprintable(f"The report could not be written: {error.strerror}.") from None
 
 
 def _fail(command: str | None, message: str, hint: str, code: int, as_json: bool) -> int:
@@ -154,11 +176,20 @@ def _fail(command: str | None, message: str, hint: str, code: int, as_json: bool
         exit_code=code,
     )
     if as_json:
-        _print(report, "json")
-    else:
-        from doctor import terminal, texts
+        try:
+            _print(report, "json")
+            return code
+        except BrokenPipeError:
+            _silence(sys.stdout)
+            return code
+        except Unprintable:
+            pass  # then it is said where people read
+    from doctor import terminal, texts
 
+    try:
         texts.error(report, terminal.paper(sys.stderr))
+    except OSError:
+        _silence(sys.stderr)
     return code
 
 

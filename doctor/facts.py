@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from doctor import undecoded
+
 SCHEMA = "vlm-doctor/facts/1"
 
 # What a run is to be judged for: pictures, videos, or pictures through mlx-vlm's server.
@@ -230,6 +232,7 @@ class Imports(Struct, frozen=True):
 class DamagedFile(Struct, frozen=True):
     """A file that is gone (``bytes`` is null) or not of the size that its RECORD says.
 
+    Zeros that compiled code ends with by the thousand do not count: nobody wrote them.
     ``kind`` is ``compiled``, ``source`` or ``data``; ``module`` the name by which it would be
     imported. ``used`` tells whether a generation loads it, ``problem`` why it then fails by it, or
     is null where no harm was seen.
@@ -381,7 +384,9 @@ class Environment(Struct, frozen=True):
     commands in it that another Python would run, with that Python's path; ``stray_libraries`` are
     copies of MLX's library in folders that a variable names. ``altered`` is null where no contents
     were compared. ``mlx_library`` is the library that computes, where mlx finds it. ``parameters``
-    is null where the model's configuration was not there to be read.
+    is null where the model's configuration was not there to be read. ``newest_file_ns`` is when the
+    last of the installed files that were held against their RECORD was written, in nanoseconds
+    since 1970.
     """
 
     interpreter: Interpreter
@@ -407,6 +412,7 @@ class Environment(Struct, frozen=True):
     altered: tuple[AlteredFile, ...] | None = None
     mlx_library: str | None = None
     missing_libraries: tuple[MissingLibrary, ...] = ()
+    newest_file_ns: Count | None = None
 
 
 class Process(Struct, frozen=True):
@@ -590,6 +596,12 @@ class TensorGroup(Struct, frozen=True):
     shape: tuple[int, ...]
     numbers: str
 
+    @property
+    def count(self) -> int:
+        """How many tensors these are."""
+        runs = (run.partition("-") for run in self.numbers.split(",") if run)
+        return sum(int(last or first) - int(first) + 1 for first, _, last in runs) or 1
+
 
 class WeightsFile(Struct, frozen=True):
     """A safetensors file, by its header. ``tensors`` counts them; null where it has no header.
@@ -702,7 +714,7 @@ class Model(Struct, frozen=True):
     not here. ``quantisation`` is null where config.json has no such block. ``values`` are the
     plain values of its JSON files, by file and by their names joined with dots. ``config`` and
     ``preprocessor`` are what those files say, as far as sizes may depend on it; ``weight_sizes``
-    what the headers of its safetensors files add up to.
+    what the headers of its safetensors files add up to, where the Hub told them.
     """
 
     id: str
@@ -843,14 +855,11 @@ def decode(text: bytes) -> Facts:
 
 
 def encode(facts: Facts) -> bytes:
-    """Facts as JSON, indented for people. Bytes of a path that are no text become ``?``."""
+    r"""Facts as JSON, indented for people. Bytes of a path that are no text become ``\xff``."""
     try:
         text = msgspec.json.encode(facts)
     except UnicodeEncodeError:
-        import json  # only here: every check would pay for it
-
-        whole = json.dumps(msgspec.to_builtins(facts), ensure_ascii=False)
-        text = whole.encode("utf-8", "replace")
+        text = msgspec.json.encode(undecoded.document(msgspec.to_builtins(facts)))
     return msgspec.json.format(text, indent=1)
 
 

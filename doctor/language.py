@@ -6,7 +6,7 @@ English and no more. A text with something filled in, ``mlx 0.31.2 has no backen
 by the catalogue's ``mlx {0} has no backend``. What a catalogue lacks stays English.
 
 The catalogues are gettext's (``languages/*/LC_MESSAGES``); ``make languages`` extracts the texts
-from the source, adds new ones to each ``.po`` file, and compiles them.
+from the source, adds new ones to each ``.po`` file, and compiles them to what is read fastest.
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from gettext import GNUTranslations
+import msgspec
 
+if TYPE_CHECKING:
     from doctor.terminal import Paper, Part
 
 LANGUAGES = ("en", "ru")
 FOLDER = Path(__file__).parent / "languages"
 DOMAIN = "vlm-doctor"
+COMPILED = "compiled.json"
 # A page in a file or a pipe has lines of this many columns.
 PAGE_COLUMNS = 88
 # Fewer letters than this do not tell a text with several places from others.
 FEW_LETTERS = 8
-# Texts are looked up by this many first letters.
-BEGINNING = 3
+# Texts are looked up by this many first or last letters.
+TELLING = 3
 # How deep texts are looked for in what is filled into others.
 MOST_DEPTH = 4
 
@@ -106,6 +107,8 @@ def text(english: str) -> str:
     if _language == "en":
         return english
     core = english.strip()
+    if core.endswith(":") and core[:-1] in _catalogue(_language).texts:
+        core = core[:-1]  # the name of what follows
     found = _translated(core, 0)
     if found is None and core.endswith(":"):
         core = core[:-1]
@@ -121,22 +124,21 @@ def _translated(english: str, depth: int) -> str | None:
     if not english or depth > MOST_DEPTH:
         return None
     catalogue = _catalogue(_language)
-    whole = catalogue.gettext(english)
-    if whole != english:
+    whole = catalogue.texts.get(english)
+    if whole is not None:
         return whole
     # What stands within sentences elsewhere may begin one here.
-    within = english[0].lower() + english[1:]
-    if within != english and (found := catalogue.gettext(within)) != within:
+    found = catalogue.texts.get(english[0].lower() + english[1:])
+    if found is not None:
         return found[0].upper() + found[1:]
-    patterns = _patterns(_language)
-    for pattern in (*patterns.get(english[:BEGINNING], ()), *patterns[""]):
+    for pattern in catalogue.like(english):
         values = pattern.values(english)
         if values is None:
             continue
         if pattern.plural is None:
-            form = catalogue.gettext(pattern.message)
+            form = catalogue.texts[pattern.message]
         elif values[0].isdecimal():
-            form = catalogue.ngettext(pattern.message, pattern.plural, int(values[0]))
+            form = catalogue.form(pattern.message, int(values[0]))
         else:
             continue
         # What is one word is a name or a number.
@@ -150,21 +152,24 @@ def _by_pieces(english: str, depth: int) -> str | None:
     """The translation of several texts that stand one after another; null where none has one."""
     for between in (r"(; |(?<=\.) |\.$)", r"(: )", r"(, )"):
         pieces = re.split(between, english)
+        if len(pieces) == 1:
+            continue  # the same text once more
         said = [_translated(piece, depth + 1) if " " in piece else None for piece in pieces]
-        if len(pieces) > 1 and any(said):
+        if any(said):
             return "".join(new or old for new, old in zip(said, pieces, strict=True))
     return None
 
 
-class Pattern:
-    """A text with places, ``{0}``, ``{1}`` …, that stand for anything."""
+class Pattern(msgspec.Struct, frozen=True, array_like=True):
+    """A text with places that stand for anything: what stands around them are the ``chunks``.
 
-    def __init__(self, message: str, plural: str | None, shown: str) -> None:
-        self.message = message
-        self.plural = plural
-        self.chunks = re.split(r"\{\d\}", shown)
-        # So few letters could be parts of any text: then no more than a word each is filled in.
-        self.short = sum(map(len, self.chunks)) < FEW_LETTERS and len(self.chunks) > 2
+    ``rank`` is its place among all: those with most words come first.
+    """
+
+    rank: int
+    message: str
+    plural: str | None
+    chunks: tuple[str, ...]
 
     def values(self, english: str) -> list[str] | None:
         """What stands in the places; null where the text is another one."""
@@ -180,42 +185,71 @@ class Pattern:
             values.append(english[position:place])
             position = place + len(chunk)
         values.append(english[position:end])
-        if position > end or (self.short and any(" " in value for value in values)):
+        if position > end:
             return None
-        return values
+        # So few letters could be parts of any text: then no more than a word each is filled in.
+        short = middle and sum(map(len, self.chunks)) < FEW_LETTERS
+        return None if short and any(" " in value for value in values) else values
+
+
+class Catalogue(msgspec.Struct, frozen=True):
+    """A catalogue as it is compiled: read in a millisecond, which ``.mo`` files are not.
+
+    ``plural`` is gettext's rule for the form of a number. ``patterns`` are by how they begin,
+    ``endings`` by how they end: those that may begin with anything. What is told by neither is
+    under the empty ending.
+    """
+
+    plural: str
+    texts: dict[str, str]
+    plurals: dict[str, tuple[str, ...]]
+    patterns: dict[str, tuple[Pattern, ...]]
+    endings: dict[str, tuple[Pattern, ...]]
+
+    def like(self, english: str) -> Iterator[Pattern]:
+        """The patterns that a text may be one of, in the order in which they are tried."""
+        yield from self.patterns.get(english[:TELLING], ())
+        ending = self.endings.get(english[-TELLING:], ())
+        yield from sorted((*ending, *self.endings.get("", ())), key=_rank)
+
+    def form(self, one: str, number: int) -> str:
+        """The form of a text for a number of things."""
+        return self.plurals[one][_rule(self.plural)(number)]
+
+
+def _rank(pattern: Pattern) -> int:
+    return pattern.rank
 
 
 @functools.cache
-def _catalogue(language: str) -> GNUTranslations:
+def _rule(plural: str) -> Callable[[int], int]:
+    """The rule of a language's plurals, from gettext's expression for it."""
     import gettext
 
-    with open(FOLDER / language / "LC_MESSAGES" / f"{DOMAIN}.mo", "rb") as file:
-        return gettext.GNUTranslations(file)
+    rule: Callable[[int], int] = gettext.c2py(plural)
+    return rule
 
 
 @functools.cache
-def _patterns(language: str) -> dict[str, list[Pattern]]:
-    """The catalogue's texts with places by how they begin, those with most words first.
-
-    Those that may begin with anything are under the empty beginning.
-    """
-    import json
-
-    path = FOLDER / language / "LC_MESSAGES" / "patterns.json"
-    found: dict[str, list[Pattern]] = {"": []}
-    for item in json.loads(path.read_text(encoding="utf-8")):
-        pattern = Pattern(*item)
-        first = pattern.chunks[0]
-        beginning = first[:BEGINNING] if len(first) >= BEGINNING else ""
-        found.setdefault(beginning, []).append(pattern)
-    return found
+def _catalogue(language: str) -> Catalogue:
+    data = (FOLDER / language / "LC_MESSAGES" / COMPILED).read_bytes()
+    return msgspec.json.decode(data, type=Catalogue)
 
 
 def page(markdown: str) -> str:
     """A page of Markdown in the language that is spoken, block by block."""
     if _language == "en":
         return markdown
-    return "\n".join(_written(start, text(words)) for start, words in blocks(markdown))
+    return "\n".join(_written(start, _named(words)) for start, words in blocks(markdown))
+
+
+def _named(words: str) -> str:
+    """A block of a page; one that begins with a name in code may be a sentence by that name."""
+    said = text(words)
+    name = re.match(r"`[^`]+`: ", words)
+    if name is None or words in _catalogue(_language).texts:
+        return said
+    return name.group() + text(words[name.end() :])
 
 
 def _written(start: str, words: str) -> str:
@@ -263,6 +297,12 @@ def blocks(markdown: str) -> Iterator[tuple[str, str]]:
         yield start, words
 
 
+class Foreign(str):
+    """Words that are not the doctor's: an error, an answer. They are printed as they are."""
+
+    __slots__ = ()
+
+
 class Translating:
     """Paper on which everything is printed in the language that is spoken."""
 
@@ -270,14 +310,16 @@ class Translating:
         self._paper = paper
         self.columns = paper.columns
 
-    def line(self, *parts: Part, indent: int = 0) -> None:
+    def line(self, *parts: Part, indent: int = 0, whole: bool = False) -> None:
         """Print one line."""
-        said = (text(part) if isinstance(part, str) else (text(part[0]), part[1]) for part in parts)
-        self._paper.line(*said, indent=indent)
+        said = (
+            _said(part) if isinstance(part, str) else (_said(part[0]), part[1]) for part in parts
+        )
+        self._paper.line(*said, indent=indent, whole=whole)
 
     def table(self, rows: Sequence[Sequence[str]], indent: int = 0) -> None:
         """Print rows."""
-        self._paper.table([[text(cell) for cell in row] for row in rows], indent)
+        self._paper.table([[_said(cell) for cell in row] for row in rows], indent)
 
     def page(self, markdown: str) -> None:
         """Print a page."""
@@ -286,3 +328,7 @@ class Translating:
     def verbatim(self, text: str) -> None:
         """Print the lines of a file as they are."""
         self._paper.verbatim(text)
+
+
+def _said(part: str) -> str:
+    return part if isinstance(part, Foreign) else text(part)

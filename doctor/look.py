@@ -104,6 +104,9 @@ def question_of(seen_model: Model, purpose: Purpose) -> dict[str, object]:
         "video_processor_type": seen_model.values.get("video_preprocessor_config.json", {}).get(
             "video_processor_type"
         ),
+        "tokenizer_class": seen_model.values.get("tokenizer_config.json", {}).get(
+            "tokenizer_class"
+        ),
         "purpose": purpose,
         "remote_processor": seen_model.remote_processor,
         "remote_config": seen_model.remote_config,

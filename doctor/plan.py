@@ -7,13 +7,14 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
+import msgspec
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from doctor.actions import (
     Advice,
     AnyAction,
+    Build,
     Change,
     Download,
     EditJson,
@@ -30,7 +31,7 @@ from doctor.intents import Intent, Intents, RemoveBroken, UseRecipe
 from doctor.packages import managed, recipes
 from doctor.packages.managed import Refusal, Wanted
 from doctor.packages.recipes import Lock
-from doctor.packages.requirements import active, installed, satisfied
+from doctor.packages.requirements import active, installed, same_version, satisfied
 
 
 class Broken(Struct, frozen=True):
@@ -52,8 +53,9 @@ class Plan(Struct, frozen=True):
     """What would be done. ``fingerprint`` tells the facts that it was made from.
 
     ``requirements`` are the hashed lines to install, ``reinstall`` the distributions to install
-    anew, ``breaks`` what other packages would lose, ``replaces`` the working copies that the
-    environment would no longer use. ``refusal`` is why the doctor will not do it.
+    anew, ``builds`` what is built from source (only with the user's consent), ``breaks`` what other
+    packages would lose, ``replaces`` the working copies that the environment would no longer use.
+    ``refusal`` is why the doctor will not do it.
     """
 
     actions: tuple[AnyAction, ...]
@@ -61,6 +63,7 @@ class Plan(Struct, frozen=True):
     recipe: str | None = None
     requirements: str = ""
     reinstall: tuple[str, ...] = ()
+    builds: tuple[Build, ...] = ()
     breaks: tuple[Broken, ...] = ()
     replaces: tuple[str, ...] = ()
     refusal: Refusal | None = None
@@ -73,6 +76,17 @@ class Plan(Struct, frozen=True):
             for action in self.actions
             if isinstance(action, (Install, Remove))
             for change in action.changes
+        )
+
+    def building(self, builds: Iterable[Build]) -> Plan:
+        """The same plan, with these packages built from their source rather than from wheels."""
+        chosen = {build.name: build for build in builds}
+        lines = []
+        for line in self.requirements.splitlines():
+            build = chosen.get(line.partition("==")[0])
+            lines.append(f"{build.name}=={build.version} --hash={build.hash}" if build else line)
+        return msgspec.structs.replace(
+            self, requirements="".join(line + "\n" for line in lines), builds=tuple(chosen.values())
         )
 
     @property
@@ -333,14 +347,6 @@ def _install(facts: Facts, lock: Lock, reinstall: set[str]) -> Install:
         installed_bytes=_sum(wheel.installed_bytes for wheel in wheels),
         left=tuple(left),
     )
-
-
-def same_version(before: str, after: str) -> bool:
-    """Whether two versions are one; a local label (a build of one's own) makes another of it."""
-    try:
-        return Version(before) == Version(after)
-    except InvalidVersion:
-        return before == after
 
 
 def _sum(sizes: Iterable[int | None]) -> int | None:

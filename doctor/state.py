@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -47,7 +48,30 @@ def name_of(path: str) -> str:
 def of_target(prefix: str) -> Path:
     """The folder for one environment, named for people and by a hash of its real prefix."""
     real = os.path.realpath(prefix)
-    return folder() / "targets" / f"{Path(real).name or 'root'}-{name_of(real)}"
+    # A name may have 255 bytes, and the environment's own may have them all.
+    name = os.fsencode(Path(real).name)[:200].decode("utf-8", "ignore")
+    return folder() / "targets" / f"{name or 'root'}-{name_of(real)}"
+
+
+def remember(prefix: str, name: str, content: bytes) -> None:
+    """Keep something about an environment, whole or as it was before.
+
+    A state folder that is not writable forgets.
+    """
+    folder = of_target(prefix)
+    temporary = folder / f"{name}.{os.getpid()}"
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        temporary.replace(folder / name)
+
+
+def targets() -> list[Path]:
+    """The folders of all environments that anything is remembered of."""
+    try:
+        return sorted((folder() / "targets").iterdir())
+    except OSError:
+        return []
 
 
 def unfinished(prefix: str) -> set[str]:

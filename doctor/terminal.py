@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from rich.console import Console
 
-from doctor import language
+from doctor import language, undecoded
 
 # A piece of a line: text, or text and how it looks (a style of rich's, lost where there is none).
 Part = str | tuple[str, str]
@@ -29,8 +29,12 @@ class Paper(Protocol):
 
     columns: int | None
 
-    def line(self, *parts: Part, indent: int = 0) -> None:
-        """Print one line of parts; ``indent`` is in columns."""
+    def line(self, *parts: Part, indent: int = 0, whole: bool = False) -> None:
+        """Print one line of parts; ``indent`` is in columns.
+
+        A ``whole`` line ends with a command: where the terminal is narrow, it is the terminal that
+        breaks it, so that the command copies whole.
+        """
 
     def table(self, rows: Sequence[Sequence[str]], indent: int = 0) -> None:
         """Print rows in columns."""
@@ -49,16 +53,16 @@ def paper(stream: IO[str]) -> Paper:
 
 
 def clean(text: str) -> str:
-    """The text with every control character made visible (a newline becomes a space)."""
+    """The text with every control character made visible (an end of a line becomes a space)."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(
         " "
-        if letter in "\n\t"
+        if letter in "\n\t\u2028\u2029"
         else f"\\x{ord(letter):02x}"
-        if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co")
+        if unicodedata.category(letter) in ("Cc", "Cf", "Co")
         else letter
-        for letter in text
+        for letter in undecoded.shown(text)
     )
 
 
@@ -115,8 +119,8 @@ class Plain:
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
-    def line(self, *parts: Part, indent: int = 0) -> None:
-        """Print one line."""
+    def line(self, *parts: Part, indent: int = 0, whole: bool = False) -> None:
+        """Print one line; here all are whole."""
         text = "".join(clean(part if isinstance(part, str) else part[0]) for part in parts)
         self._write((" " * indent + text).rstrip())
 
@@ -168,8 +172,8 @@ class Terminal:
         self._console = console(stream)
         self.columns: int | None = self._console.width
 
-    def line(self, *parts: Part, indent: int = 0) -> None:
-        """Print one line, wrapped at words, every row of it indented."""
+    def line(self, *parts: Part, indent: int = 0, whole: bool = False) -> None:
+        """Print one line, wrapped at words, every row of it indented, unless it is to be whole."""
         from rich.padding import Padding
         from rich.text import Text
 
@@ -181,6 +185,9 @@ class Terminal:
                 text.append(clean(part))
         if not text:
             self._console.print()  # padding would leave an empty line out
+            return
+        if whole:
+            self._console.print(Text(" " * indent) + text, soft_wrap=True)
             return
         self._console.print(Padding(text, (0, 0, 0, indent), expand=False))
 

@@ -8,6 +8,7 @@ import http.server
 import io
 import json
 import ssl
+import tarfile
 import threading
 import zipfile
 from base64 import b64encode
@@ -17,10 +18,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Release:
-    """One version of a package; ``yanked`` is the reason for which it was withdrawn."""
+    """One version of a package; ``yanked`` is the reason for which it was withdrawn.
+
+    ``source`` is a sdist, which then is all that there is: no wheel.
+    """
 
     version: str
     yanked: str | None = None
+    source: bytes | None = None
 
 
 def wheel(name: str, version: str) -> bytes:
@@ -35,6 +40,44 @@ def wheel(name: str, version: str) -> bytes:
         ):
             # Without the time of day: the same wheel has the same hash whenever it is made.
             archive.writestr(zipfile.ZipInfo(f"{folder}/{file}"), text)
+    return content.getvalue()
+
+
+# A build backend that needs nothing else: it leaves a mark, and makes a wheel of one module.
+BACKEND = """
+import zipfile
+def build_wheel(folder, settings=None, metadata=None):
+    open({mark!r}, "w").close()
+    about = "{module}-{version}.dist-info/"
+    files = {{
+        "{module}.py": "built = True\\n",
+        about + "METADATA": "Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n",
+        about + "WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+        about + "RECORD": "",
+    }}
+    file = "{module}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(folder + "/" + file, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return file
+"""
+
+
+def source(name: str, version: str, mark: str) -> bytes:
+    """A sdist; who builds it has its program run, which leaves a mark at a path."""
+    module = name.replace("-", "_")
+    files = {
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\n'
+        'backend-path = ["."]\n',
+        "backend.py": BACKEND.format(name=name, module=module, version=version, mark=mark),
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+    }
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        for file, text in files.items():
+            member = tarfile.TarInfo(f"{module}-{version}/{file}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
     return content.getvalue()
 
 
@@ -73,6 +116,9 @@ def serve(
         for release in releases:
             file = f"{name.replace('-', '_')}-{release.version}-py3-none-any.whl"
             content = wheel(name, release.version)
+            if release.source is not None:
+                file = f"{name.replace('-', '_')}-{release.version}.tar.gz"
+                content = release.source
             pages[f"/files/{file}"] = ("application/octet-stream", content)
             entries.append((file, content, release.yanked))
         pages[f"/simple/{name}/"] = _json(name, entries) if as_json else _html(entries)

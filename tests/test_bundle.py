@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -121,11 +122,45 @@ def test_facts_of_an_older_doctor_are_read(tmp_path: Path) -> None:
         saved.read(path)
 
 
+# What the doctor that took them said of each: errors and warnings, by their codes.
+OLDER = {
+    "0.1.0-first-release": ["torchvision-missing"],
+    "0.1.0-first-release-model": [],
+    "0.1.0-incidents": ["files-damaged"],
+    "0.1.0-model-files": [],
+    "0.1.0-machine": ["releases-incompatible", "torchvision-missing"],
+}
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_facts_that_an_older_doctor_really_took_are_judged_as_it_did(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "facts.json"
+    path.write_bytes(gzip.decompress((RECORDED / "older" / f"{name}.json.gz").read_bytes()))
+
+    def said(*words: str) -> tuple[int, dict[str, Any]]:
+        code = cli.main([*words, "--facts", str(path), "--format", "json"])
+        return code, json.loads(capfd.readouterr().out)
+
+    code, report = said("check")
+    assert code == (1 if OLDER[name] else 0)
+    assert report["verdict"] == ("broken" if OLDER[name] else "healthy")
+    serious = [item["code"] for item in report["findings"] if item["severity"] != "note"]
+    assert sorted(serious) == OLDER[name]
+    assert not any(item["decides"] for item in report["not_checked"])
+    code, report = said("fix", "--dry-run")
+    assert code == 0
+    assert report["outcome"] == ("planned" if OLDER[name] else "nothing-to-do")
+    if name == "0.1.0-first-release-model":  # the one with least; it takes seconds
+        assert said("models")[0] == 0
+
+
 def test_a_path_that_is_no_text_can_be_saved(tmp_path: Path) -> None:
     path = tmp_path / "facts.json"
     facts = replace(recorded("report"), variables={"PYTHONPATH": "/x/\udcff"})
     path.write_bytes(facts_module.encode(facts))
-    assert saved.read(path).variables == {"PYTHONPATH": "/x/?"}
+    assert saved.read(path).variables == {"PYTHONPATH": "/x/\\xff"}
 
 
 def zipped(*members: tuple[str, bytes], kind: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -202,6 +237,9 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "infinity": lambda: number("1e999"),
     "half a letter": lambda: FACTS.replace(b'"Linux"', b'"\\ud800"'),
     "a text without end": lambda: changed(lambda document: document.update(tool="x" * 3_000_000)),
+    "a Python without end": lambda: changed(
+        lambda document: document["environment"]["interpreter"].update(version="9" * 300)
+    ),
     "a version without end": lambda: changed(
         lambda document: document["environment"]["distributions"][0].update(version="1" * 9_999)
     ),
@@ -251,6 +289,9 @@ HARMLESS: dict[str, Callable[[], bytes]] = {
     "nesting in a marker": lambda: changed(deep),
     "paths of this machine": lambda: changed(
         lambda document: document["environment"]["interpreter"].update(prefix="/etc", scripts="/")
+    ),
+    "ends of lines that are none of ours": lambda: changed(
+        lambda document: document["machine"].update(chip="M2\u2028\u2029::error::x")
     ),
     "a key twice": lambda: FACTS.replace(b'"tool"', b'"tool": "x", "tool"', 1),
     "the largest number": lambda: number(str(2**63 - 1)),

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
+from doctor import cli, registry
 from doctor import facts as facts_module
-from doctor import registry
 from doctor.facts import Model
-from tests.conftest import RECORDED, ROOT, Doctor
+from tests.conftest import RECORDED, ROOT, Doctor, make_environment
 from tests.facts_of import replace
 from tools import write_schema
 
+# A name that no file can have: the limit is 255.
+LONG = "n" * 300
 REPORT, TORCH_FREE = (str(RECORDED / f"{name}.json") for name in ("report", "torch-free"))
 
 
@@ -88,15 +94,64 @@ def test_wrong_usage_is_one_line_and_2(doctor: Doctor, words: list[str]) -> None
         assert document.report["exit_code"] == 2
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["check", "--model", LONG],
+        ["check", "--venv", LONG],
+        ["bundle", LONG, "--facts", REPORT],
+        ["estimate", LONG],
+        ["fix", "--wheels", LONG],
+        ["fix", "--new-venv", "x", "--recipe", LONG],
+        ["recipes", "--recipe", LONG],
+        ["report", "--fleet", LONG],
+        ["undo", "--venv", LONG],
+        # What is empty, or no file, is not taken for something else.
+        ["fix", "--wheels", ""],
+        ["fix", "--profile", ""],
+        ["fix", "--profile", "/"],
+        ["recipes", "--recipe", ""],
+        # Options that have no effect together are not passed over.
+        ["models", "--model", "someone/something"],
+        ["fix", "--facts", REPORT, "--dry-run", "--wheels", "."],
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(words) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "failed" not in said.err
+
+
 def test_a_name_that_is_no_utf_8_is_escaped_in_the_document(doctor: Doctor, tmp_path: Path) -> None:
     folder = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
     os.mkdir(folder)
     refused = doctor("check", "--venv", folder, "--format", "json")
     assert (refused.code, refused.report["exit_code"]) == (2, 2)
-    assert "caf\\udce9" in refused.report["error"]["message"]
+    assert "caf\\xe9" in refused.report["error"]["message"]
     bundle = doctor("bundle", f"{folder}/b.zip", "--python", sys.executable, "--format", "json")
     assert bundle.code == 0
-    assert "caf\\udce9" in bundle.report["path"]
+    assert "caf\\xe9" in bundle.report["path"]
+
+
+def test_a_name_that_is_no_utf_8_looks_the_same_everywhere(
+    doctor: Doctor, empty_environment: Path, tmp_path: Path
+) -> None:
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    os.rename(empty_environment.parent.parent, folder)
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    stray = os.fsencode(f"{folder}/lib/{version}/site-packages")
+    os.mkdir(stray + b"/stra\xdfe-1.0.dist-info")  # metadata that only the probe sees
+    for form in ("text", "markdown", "html", "json"):
+        run = doctor("check", "--venv", folder, "--format", form, "--save-facts", f"{form}.json")
+        shown = run.out.replace("\\\\", "\\")
+        assert "caf\\xe9" in shown, form
+        assert not re.search(r"caf(?!\\xe9)|udc|\ufffd", shown), form
+    facts = (doctor.folder / "text.json").read_text()
+    assert "caf\\\\xe9" in facts
+    assert "stra\\\\xdfe-1.0.dist-info" in facts
 
 
 def test_a_smoke_says_that_the_named_model_is_not_the_one_that_runs(doctor: Doctor) -> None:
@@ -195,6 +250,14 @@ def test_only_and_skip(doctor: Doctor) -> None:
     assert doctor.json(*words, "--only", "model-not-cached").codes == ["model-not-cached"]
     skipped = doctor.json(*words, "--skip", "torchvision,model-not-cached")
     assert (skipped.code, skipped.codes) == (0, [])
+    assert skipped.report["not_checked"] == [
+        {
+            "check": "--skip",
+            "reason": "left out, as asked: torchvision, model-not-cached",
+            "decides": False,
+        }
+    ]
+    assert "not checked --only: all but swap was left out" in doctor(*words, "--only", "swap").out
 
 
 def test_a_project_may_ignore_a_finding_and_say_why(doctor: Doctor) -> None:
@@ -283,18 +346,82 @@ def test_a_closed_standard_output(doctor: Doctor) -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
+def redirected(doctor: Doctor, redirections: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """The doctor, started by a shell with its standard streams elsewhere."""
+    return subprocess.run(
+        [
+            "/bin/sh",
+            "-c",
+            f'exec "$@" {redirections}',
+            "sh",
+            sys.executable,
+            "-m",
+            "doctor",
+            *words,
+        ],
+        env=doctor.variables,
+        cwd=doctor.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
-def test_a_full_disk_under_standard_output(doctor: Doctor) -> None:
-    command = [sys.executable, "-m", "doctor", "check", "--facts", TORCH_FREE]
-    with Path("/dev/full").open("w") as full:
-        result = subprocess.run(
-            command,
-            env=doctor.variables,
-            cwd=doctor.folder,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    assert result.returncode == 3
-    assert "could not be written" in result.stderr
+@pytest.mark.parametrize("form", ["text", "json", "markdown"])
+def test_a_full_disk_under_standard_output(doctor: Doctor, form: str) -> None:
+    reported = redirected(doctor, ">/dev/full", "check", "--facts", TORCH_FREE, "--format", form)
+    assert reported.returncode == 3
+    assert reported.stderr.splitlines() == [
+        "vlm-doctor: The report could not be written: No space left on device."
+    ]
+    refused = redirected(doctor, ">/dev/full", "check", "--facts", "/no", "--format", form)
+    assert (refused.returncode, refused.stderr) == (2, "vlm-doctor: /no does not exist.\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
+def test_an_error_that_nobody_can_hear_keeps_its_exit_status(doctor: Doctor) -> None:
+    assert redirected(doctor, "2>/dev/full", "check", "--facts", "/no").returncode == 2
+
+
+def test_a_reader_that_goes_away_before_an_error_changes_no_status(doctor: Doctor) -> None:
+    with doctor.start("check", "--facts", "/no", "--format", "json") as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 2
+
+
+def test_progress_stays_off_standard_output_where_standard_error_is_closed(doctor: Doctor) -> None:
+    words = ["smoke", "--python", sys.executable, "--model", "nobody/nothing", "--image", "/no"]
+    result = redirected(doctor, "2>&-", *words, "--format", "json")
+    assert json.loads(result.stdout)["exit_code"] == result.returncode == 2
+
+
+def test_a_fix_without_any_standard_input_refuses(doctor: Doctor, empty_environment: Path) -> None:
+    result = redirected(doctor, "<&-", "fix", "--python", str(empty_environment))
+    assert result.returncode == 2
+    assert "--yes" in result.stderr + result.stdout
+
+
+def test_the_document_names_a_command_or_none(doctor: Doctor) -> None:
+    for words in (("--format", "json", "check"), ("chekc", "--format", "json")):
+        assert doctor(*words).report["command"] is None
+
+
+def test_a_closed_terminal_ends_a_generation_too(doctor: Doctor, tmp_path: Path) -> None:
+    python = make_environment(tmp_path / "environment")
+    asleep = tmp_path / "asleep"
+    site = next((python.parent.parent / "lib").glob("python3*")) / "site-packages"
+    (site / "mlx.py").write_text(
+        f"import os, pathlib, time\n"
+        f"pathlib.Path({str(asleep)!r}).write_text(str(os.getpid()))\ntime.sleep(600)\n"
+    )
+    with doctor.start("smoke", "--python", str(python)) as process:
+        while process.poll() is None and not (asleep.exists() and asleep.read_text()):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGHUP)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted" in errors
+    assert not psutil.pid_exists(int(asleep.read_text()))

@@ -26,8 +26,6 @@ import json, sys
 from doctor.hub import fetch
 
 from doctor.hub import pull
-from doctor.probes import hub, model
-from doctor.hub import pull
 from doctor.probes import hub, model, reach
 
 class Watch:

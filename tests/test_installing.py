@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from doctor import plan
 from doctor.packages import uv
 from tests.conftest import make_environment
-from tests.package_index import Behaviour, Release, serve, wheel
+from tests.package_index import Behaviour, Release, serve, source, wheel
 from tests.test_gathering import NAMES, PACKAGES, USER, by_name, by_pip_file, home, locked
 
 __all__ = ["home"]  # a fixture
@@ -112,6 +114,52 @@ def test_no_strangers_program_runs(
     with pytest.raises(uv.InstallFailed):
         install(python, requirement, home / "sources")
     assert not (home / "mark").exists()
+
+
+def test_what_has_no_wheel_is_built_where_the_user_allows_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = make_environment(home / "environment")
+    mark = home / "mark"
+    packages = {**PACKAGES, "alpha": [Release("1.0", source=source("alpha", "1.0", str(mark)))]}
+    made = plan.Plan(actions=(), fingerprint="", requirements=lines())
+    with serve(packages) as address:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", address.replace("//", "//me:s3cret@"))
+        with pytest.raises(uv.InstallFailed, match=r"no wheel of alpha 1\.0 .* --allow-builds"):
+            install(python, lines())
+        platform, deadline = "x86_64-manylinux_2_35", time.monotonic() + 60
+        (build,) = uv.builds(made.requirements, platform, "3.12", deadline)
+        assert (
+            build.line() == f"alpha 1.0 from {address.replace('simple', 'files')}alpha-1.0.tar.gz"
+        )
+        assert not mark.exists()  # nothing is built to know that
+        made = made.building([build])
+        built = [build.name for build in made.builds]
+        uv.install(str(python), made.requirements, (), False, None, lambda line: None, built)
+    assert mark.exists()
+    (module,) = (home / "environment").rglob("alpha.py")
+    assert module.read_text() == "built = True\n"
+
+
+def test_a_wheel_that_differs_is_not_let_in_by_allowing_builds(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = make_environment(home / "environment")
+    beta = Release("1.0", source=source("beta-two", "1.0", str(home / "mark")))
+    packages = {**PACKAGES, "beta-two": [beta]}
+    made = plan.Plan(actions=(), fingerprint="", requirements=lines())
+    with serve(packages, behaviour=Behaviour(change=_rebuilt)) as address:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", address)
+        deadline = time.monotonic() + 60
+        made = made.building(uv.builds(lines(), "x86_64-manylinux_2_35", "3.12", deadline))
+        built = [build.name for build in made.builds]
+        assert built == ["beta-two"]
+        with pytest.raises(uv.InstallFailed, match=r"alpha 1\.0 is refused"):
+            uv.install(str(python), made.requirements, (), False, None, lambda line: None, built)
+
+
+def _rebuilt(path: str, content: bytes) -> bytes:
+    return content + b"rebuilt" if path.startswith("/files/alpha") else content
 
 
 INDEXES = [("UV_INDEX", "UV_DEFAULT_INDEX"), ("PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL")]

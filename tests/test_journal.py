@@ -200,7 +200,7 @@ def test_an_unfinished_fix_is_told_from_one_at_work(target: Path) -> None:
     with locking.lock(str(target)):
         begun(target)
         assert f"process {os.getpid()}" in str(unfinished.notice(str(target)))
-    assert unfinished.notice(str(target)) == unfinished.INTERRUPTED
+    assert unfinished.notice(str(target)) == unfinished.interrupted(str(target))
 
 
 def cut(folder: Path) -> None:

@@ -68,6 +68,13 @@ def test_conda_and_pip_disagree() -> None:
     assert [item.value for item in finding.evidence] == ["1.26.0", numpy.version]
 
 
+def test_two_metadata_folders_that_tell_no_version() -> None:
+    facts = recorded("torch-free")
+    nameless = distribution("transformers", None)
+    doubled = (nameless, *facts.environment.distributions)
+    assert "None" not in only(with_environment(facts, distributions=doubled)).cause
+
+
 def test_leftovers_are_notes_and_stay() -> None:
     facts = with_environment(
         recorded("torch-free"),

@@ -69,6 +69,7 @@ def test_the_drawing(doctor: Doctor, tmp_path: Path) -> None:
     ("words", "said"),
     [
         (("--plot", "none/x.svg"), "could not be written"),
+        (("--plot", "x.png"), "written as SVG"),
         (("--plot", "x.svg", "--model", "nobody/nothing"), "not in the table"),
         (("--python", "/bin/python"), "goes with no --python"),
     ],

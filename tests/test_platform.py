@@ -165,8 +165,15 @@ def test_a_package_that_does_not_want_this_python() -> None:
     facts = recorded("torch-free")
     newer = replace(distribution("mlx-audio", "0.6.2"), requires_python=">=3.13")
     assert found(with_distributions(facts, newer)) == [("wheel-unsuitable", Severity.WARNING)]
-    odd = replace(newer, requires_python="no version at all")
-    assert found(with_distributions(facts, odd)) == []
+    for odd in ("no version at all", ">=" + "9" * 5000):
+        assert found(with_distributions(facts, replace(newer, requires_python=odd))) == []
+
+
+def test_a_package_that_is_not_for_so_new_a_python() -> None:
+    older = replace(distribution("mlx-audio", "0.6.2"), requires_python="<3.11")
+    (finding,) = platform.check(with_distributions(recorded("torch-free"), older))
+    assert isinstance(finding, Finding)
+    assert "newer" not in finding.fix.summary
 
 
 def test_the_placeholder() -> None:

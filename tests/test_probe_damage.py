@@ -128,6 +128,7 @@ def test_a_hostile_record_does_no_harm(name: str, environment: tuple[Path, Path]
     python, site = environment
     with open(site / "other-1.0.dist-info" / "RECORD", "a") as record:
         record.write(f"{name},,99999999999999999999\n{name}/__init__.py,,3\n{name}.so,,x\n")
+        record.write("other/two.py,,²\n")
     probe.environment_of(installed_packages.ask(python))
 
 
@@ -201,10 +202,53 @@ def test_a_library_of_macos(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\x7fELF", b"\x7fELF\x02\x01" + b"\xff" * 200, b"\xcf\xfa\xed\xfe" + b"\xff" * 60, b"x"],
+    [
+        b"",
+        b"\x7fELF",
+        b"\x7fELF\x02\x01" + b"\xff" * 200,
+        b"\xcf\xfa\xed\xfe" + b"\xff" * 60,
+        b"\xcf\xfa\xed\xfe" + b"\xff" * 28 + b"\0" * 60,  # thousands of millions of commands
+        b"x",
+    ],
 )
 def test_what_is_no_library(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.so").write_bytes(content)
     assert libraries.describe(str(tmp_path / "x.so")) is None
     assert libraries.describe(str(tmp_path / "gone.so")) is None
     assert libraries.closure([str(tmp_path / "x.so")], {}) == {os.path.realpath(tmp_path / "x.so")}
+
+
+@pytest.mark.parametrize(
+    ("content", "zeros", "told"),
+    [
+        (b"x" * 200_000, 0, 200_000),
+        (b"x" * 130_000, 70_000, 130_000),
+        (b"x" * 190_000, 10_000, 200_000),
+        (b"x" * 100 + b"\0" * 70_000 + b"x", 100_000, 70_101),
+        (b"", 200_000, 0),
+    ],
+)
+def test_zeros_that_nobody_wrote(tmp_path: Path, content: bytes, zeros: int, told: int) -> None:
+    path = tmp_path / "library.so"
+    path.write_bytes(content + bytes(zeros))
+    assert damage.bytes_before_zeros(str(path)) == told
+    assert damage.bytes_before_zeros(str(tmp_path)) is None
+
+
+def test_when_the_last_of_the_files_was_written_is_told(tmp_path: Path) -> None:
+    notes = probe.notes()
+    for name, written in (("a.py", 5 * 10**17), ("b.py", 7 * 10**17)):
+        (tmp_path / name).write_text("x = 1\n")
+        os.utime(tmp_path / name, ns=(written, written))
+    damage.find([("some", str(tmp_path), {"a.py": 6, "gone.py": 1})], notes, probe.finder(tmp_path))
+    assert notes.newest == 5 * 10**17
+    damage.find([("some", str(tmp_path), {"b.py": 6})], notes, probe.finder(tmp_path))
+    assert notes.newest == 7 * 10**17
+
+
+def test_a_library_that_ends_with_zeros_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "library.so"
+    path.write_bytes(b"x" * 130_000 + bytes(70_000))
+    expected = [("some", str(tmp_path), {"library.so": 200_000})]
+    [found] = damage.find(expected, probe.notes(), probe.finder(tmp_path))
+    assert (found["recorded_bytes"], found["bytes"]) == (200_000, 130_000)

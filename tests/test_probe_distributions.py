@@ -258,6 +258,28 @@ def incomplete(folder: Path) -> list[str]:
     return result
 
 
+@pytest.mark.parametrize(
+    ("requirement", "counts"),
+    [
+        ("x>=2", True),
+        ("x>=2; python_version < '4'", True),
+        ('x>=2;python_version>="3.99"', False),
+        ("x>=2; extra == 'all'", False),
+        ("x>=2; python_version < '4' and sys_platform == 'linux'", False),
+        ("x>=1", False),
+    ],
+)
+def test_what_is_older_than_another_requires(
+    tmp_path: Path, requirement: str, counts: bool
+) -> None:
+    dist_info(tmp_path, "x", "1").joinpath("top_level.txt").write_text("ex\n")
+    path = dist_info(tmp_path, "asking", "1", f"Requires-Dist: {requirement}\n")
+    (path / "top_level.txt").write_text("asking\n")
+    found = find(tmp_path)
+    assert distributions.outdated(found) == ({"ex"} if counts else set())
+    assert distributions.incomplete(found) == (["asking"] if counts else [])
+
+
 def test_incomplete_are_the_modules_of_what_lacks_a_requirement(tmp_path: Path) -> None:
     whole = dist_info(tmp_path, "whole", "1", "Requires-Dist: Some.Other>=1\n")
     probe.write(whole, {"top_level.txt": "whole\n"})
@@ -290,6 +312,13 @@ def test_a_requirement_that_may_not_count_makes_nothing_incomplete(
     path = dist_info(tmp_path, "a", "1", f"Requires-Dist: {requirement}\n")
     probe.write(path, {"top_level.txt": "a\n"})
     assert incomplete(tmp_path) == []
+
+
+def test_a_number_of_any_length_can_be_compared(tmp_path: Path) -> None:
+    path = dist_info(tmp_path, "a", "1", f"Requires-Dist: b>={'9' * 5000}\n")
+    probe.write(path, {"top_level.txt": "a\n"})
+    dist_info(tmp_path, "b", "1.2")
+    assert incomplete(tmp_path) == ["a"]
 
 
 def test_an_egg_info_file_that_lacks_a_requirement_names_no_modules(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def follow(folder: Path, cache: Path | None, *path: Path) -> Any:
         ["app"],
         ["app", "helper"],
         frozenset(),
+        frozenset(),
         None,
         None,
     )

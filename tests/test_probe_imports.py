@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.machinery
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -708,7 +709,24 @@ def test_an_auto_class_of_transformers_is_followed_to_its_file(tmp_path: Path) -
         "transformers/models/auto/processing_auto.py": "import gone\nclass AutoProcessor: pass",
     }
     probe.write(tmp_path, files)
-    assert problems(tmp_path) == [("gone", None)]
+    assert problems(tmp_path) == [("gone", None), ("transformers", "AutoOther")]
+    # Without their folder there is none of them.
+    shutil.rmtree(tmp_path / "transformers/models/auto")
+    assert ("transformers", "AutoProcessor") in problems(tmp_path)
+
+
+@pytest.mark.parametrize(("outdated", "missing"), [("other", [("other", "later")]), ("x", [])])
+def test_a_name_of_a_later_release(tmp_path: Path, outdated: str, missing: list[Problem]) -> None:
+    """Names that a module makes when it runs are not known, but one that stands nowhere in it."""
+    files = {
+        "app.py": "from other import later, earlier",
+        "other.py": "import sys\nglobals()[sys.argv[0]] = 1\n# earlier",
+    }
+    probe.write(tmp_path, files)
+    tracer = imports.follow(
+        finder(tmp_path), probe.notes(), ["app"], ["app"], outdated=frozenset([outdated])
+    )
+    assert [(one["module"], one["name"]) for one in tracer.problems] == missing
 
 
 def test_a_second_trace_reads_its_notes_and_says_the_same(tmp_path: Path) -> None:
@@ -823,9 +841,38 @@ def test_a_source_of_any_size_ends(tmp_path: Path) -> None:
     assert result["unknown"] is None
 
 
+def test_a_deep_expression_is_followed_or_left(tmp_path: Path) -> None:
+    """Python computes what is deeper than the trace can follow."""
+    deep = "VALUE = " + " + ".join(["1"] * 1500)
+    probe.write(tmp_path, {"app.py": f"{deep}\nprint({deep[8:]})\nfrom other import x\n"})
+    probe.write(tmp_path, {"other.py": f"x = 1\n{deep}\n"})
+    assert problems(tmp_path) == []
+    assert really_imports(tmp_path)
+
+
+def test_a_version_that_cannot_be_compared(tmp_path: Path) -> None:
+    """The trace does not tell of that error, but it goes on."""
+    code = f"import sys\nif sys.version_info >= ({sys.version_info[0]}, 'x'): import gone\n"
+    probe.write(tmp_path, {"app.py": code + "import other", "other.py": "import gone.too"})
+    assert problems(tmp_path) == [("gone", None)]
+    assert not really_imports(tmp_path)
+
+
 def test_a_module_that_always_raises(tmp_path: Path) -> None:
     probe.write(tmp_path, {"app/__init__.py": "from app import inner", "app/inner.py": "raise X"})
     assert problems(tmp_path) == [("app.inner", None)]
+    assert not really_imports(tmp_path)
+
+
+def test_a_package_that_takes_everything_from_itself(tmp_path: Path) -> None:
+    probe.write(tmp_path, {"app/__init__.py": "value = 1\nfrom . import *\n"})
+    assert problems(tmp_path) == []
+    assert really_imports(tmp_path)
+
+
+def test_a_name_that_no_module_can_have(tmp_path: Path) -> None:
+    probe.write(tmp_path, {"app.py": 'for name in ("a(",):\n    __import__(name)\n'})
+    assert problems(tmp_path) == [("a(", None)]
     assert not really_imports(tmp_path)
 
 

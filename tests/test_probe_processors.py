@@ -21,8 +21,8 @@ imports = probe.module("imports")
 processors = probe.module("processors")
 readers = probe.module("processor_source")
 
-# What Pillow opens the first picture with.
-PICTURES = ["PIL.PngImagePlugin", "PIL.JpegImagePlugin"]
+# What Pillow opens the first picture with, as far as it is there; it is not in these tests.
+PICTURES = ["PIL.PngImagePlugin"]
 tables = probe.module("transformers_tables")
 
 Install = Callable[[str, str], Path]
@@ -320,6 +320,7 @@ def test_the_starts_of_a_generation(release: Install, notes: Any) -> None:
     question = {"model_type": "qwen3_vl"}
     common = ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2", *PICTURES]
     common += ["mlx_vlm.models.qwen3_vl", "transformers.models.qwen3_vl"]
+    common += ["transformers.models.qwen2"]  # the tokenizer's
     more = ["transformers.models.qwen3_vl.processing_qwen3_vl"]
     expected = {("0.7.10", "5.23.0"): common, ("0.3.9", "4.57.3"): common + more}
     for (mlx_vlm, transformers), starts in expected.items():
@@ -785,3 +786,29 @@ def test_smolvlm_asks_for_a_package_that_nobody_requires(processor: Ask) -> None
     """Measured with torch and torchvision: "Package `num2words` is required"."""
     assert processor("0.3.9", "4.57.3", "smolvlm")["packages"] == ["num2words"]
     assert processor("0.7.10", "5.23.0", "smolvlm")["packages"] == []
+
+
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        ({"model_type": "pictures"}, "transformers.models.words"),
+        (
+            {"model_type": "Pictures", "tokenizer_class": "WordsTokenizerFast"},
+            "transformers.models.words",
+        ),
+        ({"model_type": "pictures", "tokenizer_class": "OtherTokenizer"}, None),
+        ({"model_type": "unknown"}, None),
+        ({"model_type": None}, None),
+    ],
+)
+def test_the_package_of_a_tokenizer(
+    tmp_path: Path, question: dict[str, Any], found: str | None
+) -> None:
+    """By the table of transformers 4 (pairs) and of 5 (names)."""
+    pair, name = '("WordsTokenizer", "WordsTokenizerFast" if x else None)', '"WordsTokenizer"'
+    for classes in (pair, name):
+        table = f'("pictures", {classes}),\n("words", {classes})'
+        auto = "transformers/models/auto/tokenization_auto.py"
+        probe.write(tmp_path, {"transformers/__init__.py": "", auto: f"NAMES = dict([{table}])"})
+        finder = probe.finder(tmp_path)
+        assert tables.tokenizer_module(finder, probe.notes(), question) == found

@@ -159,6 +159,13 @@ def test_fix_proves_writes_and_takes_back(fresh: Fixed, tmp_path: Path) -> None:
     assert real["passed"]
     assert real["settings"] == json.loads(json.dumps(written.generation()))
     assert real["watch"]["samples"] >= 2
+    speed, swap, _ = real["ready"]
+    assert (speed["name"], speed["measured"]) == (
+        "tokens-per-second",
+        f"{real['tokens_per_second']:.0f}",
+    )
+    # The swap that was there before is context: what counts is what grew.
+    assert swap["met"] is (real["watch"]["swap_growth_bytes"] < 500e6)
     again = fresh.doctor.json("fix", "--yes", *words, *asked)
     assert again.report["outcome"] == "nothing-to-do"
     undone = fresh.doctor.json("undo", *words)

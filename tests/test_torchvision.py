@@ -79,24 +79,46 @@ def test_a_pair_of_different_builds_whose_metadata_is_content() -> None:
 
 @pytest.mark.parametrize(
     ("torch", "pair"),
-    [("2.9.1+cu128", "0.24.1+cu128"), ("2.9.1", "0.24.1"), ("2.9.1+cu128", "0.24.1+cu126")],
+    [
+        ("2.9.1+cu128", "0.24.1+cu128"),
+        ("2.9.1", "0.24.1"),
+        ("2.9.1+cu128", "0.24.1+cu126"),
+        # One without CUDA loads beside any torch of its release.
+        ("2.9.1+cu128", "0.24.1+cpu"),
+        ("2.9.1+rocm6.4", "0.24.1+cpu"),
+        # Builds from source: the label is a commit. This pair was seen to run.
+        ("2.9.1a0+gitd38164a", "0.24.1a0+d801a34"),
+        ("2.9.1a0+gitd38164a", "0.24.1+cu128"),
+    ],
 )
 def test_builds_that_go_together(torch: str, pair: str) -> None:
     assert list(torchvision.check(with_builds(recorded("matched"), torch, pair))) == []
 
 
+def test_the_cuda_that_torch_names_counts_where_its_label_tells_nothing() -> None:
+    facts = with_builds(recorded("matched"), "2.9.1a0+gitd38164a", "0.24.1+cu130")
+    built = Build(version="2.9.1a0+gitd38164a", cuda="12.8", source="torch/version.py")
+    builds = {**facts.environment.builds, "torch": built}
+    facts = replace(facts, environment=replace(facts.environment, builds=builds))
+    assert only(facts).code == "torchvision-mismatch"
+
+
 @pytest.mark.parametrize(
-    ("version", "expected"),
+    ("version", "cuda", "expected"),
     [
-        ("2.9.1", None),
-        ("2.9.1+cpu", "cpu"),
-        ("2.9.1+cu128", "cu12"),
-        ("2.13.0+cu130", "cu13"),
-        ("2.9.1+rocm6.4", "rocm6.4"),
+        ("2.9.1", None, None),
+        ("2.9.1+cpu", None, "cpu"),
+        ("2.9.1+cu128", None, "cu12"),
+        ("2.13.0+cu130", "13.0", "cu13"),
+        ("2.9.1a0+gitd38164a", "12.8", "cu12"),
+        ("2.9.1+rocm6.4", None, "rocm"),
+        ("0.24.1a0+d801a34", None, None),
+        ("0.24.1+cpufeatures", None, None),
     ],
 )
-def test_compute_platform(version: str, expected: str | None) -> None:
-    assert torchvision.compute_platform(version) == expected
+def test_compute_platform(version: str, cuda: str | None, expected: str | None) -> None:
+    build = Build(version=version, cuda=cuda, source="version.py")
+    assert torchvision.compute_platform(build) == expected
 
 
 def test_a_processor_that_could_not_be_read_is_said_and_not_guessed() -> None:

@@ -149,6 +149,25 @@ def test_extras_and_markers_are_honoured() -> None:
     assert sorted(findings(facts)) == ["colours", "sparkles"]
 
 
+def test_an_extra_is_one_however_it_is_written() -> None:
+    facts = with_distributions(
+        recorded("torch-free"),
+        distribution("mlx-vlm", "0.7.10", "huggingface-hub[hf_xet]"),
+        distribution("huggingface-hub", "2.4.0", "chunks; extra == 'hf-xet'"),
+    )
+    assert "chunks" in findings(facts)
+
+
+def test_a_version_of_any_length_is_judged() -> None:
+    long = "9" * 5000  # Python makes no number of so many digits
+    facts = with_distributions(
+        recorded("torch-free"),
+        distribution("mlx-vlm", "0.7.10", f"numpy>={long}", f"x; python_version < '{long}'"),
+        distribution("transformers", long),
+    )
+    assert findings(facts)["numpy"].severity is Severity.WARNING
+
+
 def test_a_release_candidate_meets_a_lower_bound() -> None:
     facts = with_distributions(
         recorded("torch-free"),

@@ -38,7 +38,18 @@ def module(name: str) -> ModuleType:
 
 
 def run(options: argparse.Namespace) -> tuple[Report, int]:
-    """Run the command that the options name."""
+    """Run the command that the options name.
+
+    One that is about no environment tells of every fix that was interrupted; the others do so in
+    ``options.target_of``.
+    """
+    if not hasattr(options, "python"):
+        from doctor.transaction import unfinished
+
+        for notice in unfinished.notices():
+            from doctor.terminal import say
+
+            say(notice[0].upper() + notice[1:])
     command = cast(
         "Callable[[argparse.Namespace], tuple[Report, int]]", module(options.command).run
     )

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> tuple[BundleReport, int]:
     started = time.perf_counter()
     now = datetime.datetime.now(datetime.timezone.utc)
     path = Path(options.file or f"vlm-doctor-{now:%Y%m%d-%H%M%S}.zip")
-    if path.exists():
+    if os.path.lexists(path):
         raise Refused(f"{path} is there already.", "Name another file.")
     error = None if options.error is None else explain.explain_error(options.error)[0]
     generated: SmokeReport | None = None

@@ -43,6 +43,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--download", action="store_true", help="fetch what the model lacks from the Hub"
     )
     parser.add_argument(
+        "--allow-builds",
+        action="store_true",
+        help="build from source, by its own programs, what the index has no locked wheel of",
+    )
+    parser.add_argument(
         "--from", dest="origin", metavar="ID", help="with --download: what the Hub calls a folder"
     )
     parser.add_argument("--force", action="store_true", help="even if other packages break")
@@ -53,8 +58,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> tuple[FixReport, int]:
     """Repair, or make a fresh environment."""
-    if options.wheels is not None and not Path(options.wheels).is_dir():
+    if options.wheels is not None and not os.path.isdir(options.wheels):
         raise Refused(f"There is no folder {options.wheels}.")
+    if options.profile is not None and (not options.profile or os.path.isdir(options.profile)):
+        raise Refused("--profile takes the name of a file, and that is none.")
     if options.origin is not None and not (options.download and options.model):
         raise Refused("--from names a folder's model on the Hub; it goes with --download, --model.")
     if options.facts is not None:
@@ -63,6 +70,8 @@ def run(options: argparse.Namespace) -> tuple[FixReport, int]:
     fresh = options.new_venv is not None
     if fresh and (options.python or options.venv):
         raise Refused("--new-venv makes an environment; it goes with no --python and no --venv.")
+    if options.allow_builds and (options.offline or options.wheels is not None):
+        raise Refused("--allow-builds asks the index; it goes with no --offline and no --wheels.")
     request = repair.Request(
         target=target.Target(python="", found_by="--new-venv") if fresh else target_of(options),
         model=model_of(options),
@@ -75,6 +84,7 @@ def run(options: argparse.Namespace) -> tuple[FixReport, int]:
         origin=options.origin,
         force=options.force,
         profile=options.profile,
+        allow_builds=options.allow_builds,
     )
     if fresh:
         report = repair.fresh(options.new_venv, request, os.environ, say, _confirm)
@@ -91,8 +101,8 @@ def _elsewhere(options: argparse.Namespace) -> FixReport:
         raise Refused("--profile writes a file for this machine; it goes with no --facts.")
     if options.python or options.venv or options.new_venv:
         raise Refused("--facts goes with no --python, no --venv and no --new-venv.")
-    if options.download:
-        raise Refused("--facts plans for saved facts; nothing is fetched for them.")
+    if options.download or options.wheels is not None:
+        raise Refused("--facts plans for saved facts; nothing is fetched or installed for them.")
     path = Path(options.facts)
     facts = saved.read(path, options.model)
     request = repair.Request(

@@ -50,19 +50,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--drop-old", action="store_true", help="with --pull: delete its older revisions at the end"
     )
     parser.add_argument("--facts", metavar="FILE", help="for the machine of saved facts")
-    parser.add_argument("--plot", metavar="FILE", help="draw one model's memory as SVG")
+    parser.add_argument("--plot", metavar="FILE", help="draw one model's memory into this .svg")
     parser.add_argument("--model", metavar="M", help="the model to draw (default: Qwen3-VL-4B)")
 
 
 def run(options: argparse.Namespace) -> tuple[ModelsReport | PullReport, int]:
     """Predict every model of the table for the machine; or fetch one."""
     started = time.perf_counter()
+    if options.plot is not None and not options.plot.lower().endswith(".svg"):
+        raise Refused(
+            f"{options.plot}: drawings are written as SVG.", "Name a file that ends in .svg."
+        )
     if options.pull is not None:
         if options.facts or options.plot or options.model:
             raise Refused("--pull fetches a model; it goes with no --facts, --plot and --model.")
         return _pull(options)
     if options.yes or options.dry_run or options.drop_old:
         raise Refused("--yes, --dry-run and --drop-old go with --pull.")
+    if options.model is not None and options.plot is None:
+        raise Refused("--model goes with --plot.", "See: vlm-doctor estimate MODEL")
     if options.facts is None:
         facts = look(target_of(options), model.DEFAULT, os.environ)
         return _report(options, facts, started), 0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterable
 
 from doctor import target
+from doctor.errors import Refused
 from doctor.transaction import unfinished
 
 # The commands that tell of an interrupted fix in their own reports, or take it back.
@@ -39,16 +41,24 @@ def add_purpose(parser: argparse.ArgumentParser) -> None:
 def target_of(options: argparse.Namespace) -> target.Target:
     """The environment that the options name, or the one that is found.
 
-    Where a fix of it was interrupted, this says so, whatever the command is.
+    Where a fix of it or of another was interrupted, this says so, whatever the command is.
     """
-    found = target.find(options.python, options.venv, os.environ)
-    if options.command not in TELLING:
-        notice = unfinished.notice(target.prefix_of(found.python))
-        if notice is not None:
-            from doctor.terminal import say
-
-            say(notice[0].upper() + notice[1:])
+    try:
+        found = target.find(options.python, options.venv, os.environ)
+    except Refused:
+        _tell(unfinished.notices())  # it may not be whole just because a fix was interrupted
+        raise
+    prefix = target.prefix_of(found.python)
+    notice = None if options.command in TELLING else unfinished.notice(prefix)
+    _tell([*filter(None, [notice]), *unfinished.notices(but=prefix)])
     return found
+
+
+def _tell(notices: Iterable[str]) -> None:
+    for words in notices:
+        from doctor.terminal import say  # only where there is something to say
+
+        say(words[0].upper() + words[1:])
 
 
 def model_of(options: argparse.Namespace) -> str:

@@ -44,10 +44,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> tuple[RecipesReport, int]:
     """The recipes that come with the doctor; what has moved since; or one for another tool."""
-    name = options.recipe or (
-        data.DEFAULT if options.export or options.download is not None else None
+    name = (
+        options.recipe
+        if options.recipe is not None
+        else (data.DEFAULT if options.export or options.download is not None else None)
     )
-    found = [recipe for one in ([name] if name else data.names()) if (recipe := data.load(one))]
+    found = [
+        recipe for one in (data.names() if name is None else [name]) if (recipe := data.load(one))
+    ]
     if not found:
         raise Refused(
             f"There is no recipe named {options.recipe}.", f"Recipes: {', '.join(data.names())}."

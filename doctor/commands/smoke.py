@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from doctor import readiness
 from doctor.commands.options import add_model, add_target, model_of, target_of
 from doctor.errors import Refused
 from doctor.look import look
@@ -63,9 +64,10 @@ def run(options: argparse.Namespace) -> tuple[SmokeReport, int]:
         target_report(facts),
         live.screen(sys.stderr) if options.watch else None,
     )
+    report = readiness.judged(report, facts)
     if report.device is not None:
         device.remember(prefix, facts.machine, report.device)
-    if report.passed:
+    if report.passed and report.understood:  # else nobody knows whether it saw the picture
         last_proof.remember(facts, prefix)
     elif generation.compiler_is_missing(report):
         say(repair.NO_COMPILER)

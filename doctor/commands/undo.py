@@ -36,9 +36,11 @@ def run(options: argparse.Namespace) -> tuple[UndoReport, int]:
         if options.list:
             outcome = "listed"
             if state.unfinished(prefix):
-                say(unfinished.INTERRUPTED)
+                words = unfinished.interrupted(prefix)
+                say(words[0].upper() + words[1:])
         elif options.clear and not any(item.status for item in journal.interrupted(prefix)):
-            outcome = "cleared"
+            kept = journal.undoable(prefix) or state.unfinished(prefix)
+            outcome = "cleared" if kept else "nothing-to-undo"
             journal.clear(prefix)
         else:
             with Stop() as stop:
@@ -57,6 +59,7 @@ def run(options: argparse.Namespace) -> tuple[UndoReport, int]:
             "outcome": outcome,
             "entries": entries,
             "restored": done.restored,
+            "environment": prefix,
             "seconds": round(time.perf_counter() - started, 3),
         },
         type=UndoReport,

@@ -1,10 +1,10 @@
 """How much memory a generation takes at its peak, how fast it is, and whether a machine has it.
 
-Everything here is pure and imports neither mlx nor transformers; only ``read_weights`` reads files.
+Everything here is pure and imports neither mlx nor transformers.
 
-    from doctor.estimate import Job, Library, estimate, judge, read_weights, weights_of_config
+    from doctor.estimate import Job, Library, estimate, judge, weights_of_config, weights_of_headers
 
-    weights = read_weights(folder)              # of the safetensors headers; or
+    weights = weights_of_headers(model.weights)  # of the safetensors files that are here; or
     weights = weights_of_config(config)         # counted, where the model is not here
     told = estimate(config, weights, Job(images=((1024, 768),), prompt_tokens=30, max_tokens=200),
                     Library(mlx_vlm="0.7.10", mlx="0.32.4", backend="metal"), preprocessor, chip)
@@ -19,7 +19,7 @@ raised, whose one line says what is missing.
 from __future__ import annotations
 
 from doctor.estimate.counting import weights_of_config
-from doctor.estimate.headers import read_weights
+from doctor.estimate.headers import weights_of_headers
 from doctor.estimate.judgement import Judgement, Room, judge
 from doctor.estimate.of_facts import estimate_of
 from doctor.estimate.peak import estimate
@@ -37,6 +37,6 @@ __all__ = [
     "estimate",
     "estimate_of",
     "judge",
-    "read_weights",
     "weights_of_config",
+    "weights_of_headers",
 ]

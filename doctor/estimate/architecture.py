@@ -26,7 +26,13 @@ class Text:
     """The language model. ``kinds`` says of each layer ``full``, ``sliding`` or ``state``.
 
     ``state`` layers (linear attention, convolutions) keep a state of fixed size in place of a KV
-    cache. ``kv_width`` is what one token adds to the cache of one layer, in elements.
+    cache: ``state_bytes`` each. Where they are gated delta networks, ``delta_keys`` and
+    ``delta_values`` are the widths of their keys (as of their queries) and values, else 0.
+    ``kv_width`` is what one token adds to the cache of one layer, in elements. ``biased`` tells
+    that the matrices of queries, keys and values have biases, ``query_gates`` that the queries'
+    makes a gate beside each. ``more_experts`` is the width of experts of another kind in all
+    (ERNIE's, for pictures), ``layer_inputs`` the parameters of a table that gives each layer an
+    input of its own (Gemma 3n and 4).
     """
 
     type: str
@@ -42,23 +48,32 @@ class Text:
     kinds: tuple[str, ...]
     window: int | None
     kv_width: int
+    biased: bool
     query_norms: bool
+    query_gates: bool
+    delta_keys: int
+    delta_values: int
+    state_bytes: int
     experts: int
     experts_used: int
     expert_intermediate: int
+    more_experts: int
     shared_intermediate: int
     dense_layers: int
+    layer_inputs: int
 
 
 @dataclass(frozen=True)
 class Vision:
     """The vision tower.
 
+    ``name`` is its architecture's, where the config gives one (a timm model's).
     ``patch`` and ``image_size`` are pixels, ``merge`` is the side of the square of patches that
     becomes one token.
     """
 
     type: str
+    name: str
     layers: int
     hidden: int
     heads: int
@@ -140,7 +155,7 @@ def _text(config: Config) -> Text:
     part = section(config, "text_config", "llm_config", "language_config", "thinker_config")
     part = section(part, "text_config") or part
     # Older configs keep the language model's numbers at the top, beside a part of other things.
-    merged = {**{key: value for key, value in config.items() if key not in part}, **part}
+    merged: Config = {**{key: value for key, value in config.items() if key not in part}, **part}
     kind = word(part, "model_type") or word(config, "model_type")
     layers = needed(
         merged, "language model", ("num_hidden_layers", "n_layers", "num_layers"), MOST_LAYERS
@@ -159,6 +174,7 @@ def _text(config: Config) -> Text:
         )
         or 4 * hidden
     )
+    merged, more = _first_experts(merged)
     experts = number(
         merged,
         ("num_experts", "n_routed_experts", "num_local_experts", "moe_num_experts"),
@@ -197,6 +213,7 @@ def _text(config: Config) -> Text:
     if rank:
         nope = number(merged, ("qk_nope_head_dim",), MOST_WIDTH, 0) or head_dim
         head_dim = nope + rotary
+    keys, values, state = _delta(merged)
     return Text(
         type=kind,
         layers=layers,
@@ -211,13 +228,54 @@ def _text(config: Config) -> Text:
         kinds=kinds,
         window=number(merged, ("sliding_window",), 2**40, 0) or None,
         kv_width=rank + rotary if rank else 2 * kv_heads * head_dim,
+        biased=merged.get("attention_bias") is True or "qwen2" in kind or kind == "llava_bunny",
         query_norms=kind.startswith(("qwen3", "gemma3", "gemma4", "glm4v_moe_text")),
+        query_gates=keys > 0 and merged.get("attn_output_gate") is not False,
+        delta_keys=keys,
+        delta_values=values,
+        state_bytes=state or heads * head_dim * 128 * 2,
         experts=(experts or 0) if (used or experts) else 0,
         experts_used=used or 0,
         expert_intermediate=expert or intermediate,
+        more_experts=more,
         shared_intermediate=shared,
         dense_layers=min(dense or 0, layers),
+        layer_inputs=layers
+        * (number(merged, ("hidden_size_per_layer_input",), MOST_WIDTH, 0) or 0)
+        * (number(merged, ("vocab_size_per_layer_input",), MOST_VOCABULARY, 0) or 0),
     )
+
+
+def _first_experts(merged: Config) -> tuple[Config, int]:
+    """A config with its first kind of experts alone, and the width of the others in all."""
+    counts, widths = merged.get("moe_num_experts"), merged.get("moe_intermediate_size")
+    if not isinstance(counts, list) or not isinstance(widths, list):
+        return merged, 0
+    pairs = [
+        (
+            number({"moe_num_experts": count}, ("moe_num_experts",), MOST_EXPERTS, 0) or 0,
+            number({"moe_intermediate_size": width}, ("moe_intermediate_size",), MOST_WIDTH, 0)
+            or 0,
+        )
+        for count, width in zip(counts[:8], widths[:8], strict=False)
+    ]
+    first = {"moe_num_experts": counts[0], "moe_intermediate_size": widths[0]} if pairs else {}
+    return {**merged, **first}, sum(count * width for count, width in pairs[1:])
+
+
+def _delta(merged: Config) -> tuple[int, int, int]:
+    """A gated delta network's widths of keys and of values, and its state in bytes; else zeros.
+
+    The state is a float32 matrix for each head of values (mlx_vlm/models/qwen3_5/gated_delta.py);
+    the few inputs that its convolution keeps are as nothing beside it.
+    """
+    heads = number(merged, ("linear_num_value_heads",), MOST_EXPERTS) or 0
+    size = number(merged, ("linear_value_head_dim",), MOST_WIDTH) or 0
+    key_heads = number(merged, ("linear_num_key_heads",), MOST_EXPERTS) or 0
+    key_size = number(merged, ("linear_key_head_dim",), MOST_WIDTH) or 0
+    if not (heads and size and key_heads and key_size):
+        return 0, 0, 0
+    return key_heads * key_size, heads * size, heads * size * key_size * 4
 
 
 def _largest(value: object) -> object:
@@ -285,6 +343,7 @@ def _vision(config: Config, kind: str) -> Vision | None:
     deep = part.get("deepstack_visual_indexes")
     return Vision(
         type=word(part, "model_type") or kind,
+        name=word(part, "architecture"),
         layers=layers or 24,
         hidden=width,
         heads=heads,
@@ -296,7 +355,7 @@ def _vision(config: Config, kind: str) -> Vision | None:
         or number(config, ("spatial_merge_size", "scale_factor", "downsample_factor"), 16)
         or 1,
         image_size=number(part, ("image_size", "img_size"), 65_536) or 0,
-        gated=word(part, "hidden_act") in ("silu", "swish") and kind in GATED_TOWERS,
+        gated=kind in GATED_TOWERS,
         window=number(part, ("window_size",), 65_536, 0) or 0,
         full_layers=tuple(item for item in full if type(item) is int)
         if isinstance(full, list)

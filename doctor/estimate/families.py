@@ -16,7 +16,11 @@ from doctor.estimate.passes import Tower
 
 @dataclass(frozen=True)
 class Family:
-    """A family's ways. ``by_hand`` tells that the language model's rotation is written out."""
+    """A family's ways.
+
+    ``by_hand`` tells that the language model's rotation is written out, ``gathers`` that every
+    token of a picture gathers the features of all its patches, and adds them to as many words.
+    """
 
     tower: Tower
     by_hand: bool = False
@@ -24,13 +28,15 @@ class Family:
     wide_text: bool = False
     softcap: bool = False
     whole_prompt: bool = False
-    holds_tower: bool = False
+    gathers: bool = False
     pixel_copies: int = 1
 
 
 QWEN = Tower(rotary=4, joined=True)
 SIGLIP = Tower()
-PIXTRAL = Tower(rotary=2, mean=False, bias=False, mask=True, unfused=True)
+# Attention in matrix products, with its softmax in float32.
+BY_HAND = Tower(unfused=True, wide_scores=True)
+PIXTRAL = Tower(rotary=2, mean=False, bias=False, filled=2)
 
 FAMILIES: dict[str, Family] = {
     "qwen2_vl": Family(QWEN, by_hand=True),
@@ -40,7 +46,7 @@ FAMILIES: dict[str, Family] = {
     "qwen3_5": Family(QWEN, by_hand=True),
     "qwen3_5_moe": Family(QWEN, by_hand=True),
     "glm4v": Family(replace(QWEN, mean=False, bias=False), by_hand=True),
-    "glm4v_moe": Family(replace(QWEN, mean=False, bias=False), by_hand=True),
+    "glm4v_moe": Family(replace(QWEN, mean=False, bias=False, filled=2), by_hand=True),
     "kimi_vl": Family(replace(QWEN, mask=True), wide_vision=True, wide_text=True),
     "gemma3": Family(SIGLIP),
     "paligemma": Family(SIGLIP, wide_text=True, softcap=True, whole_prompt=True),
@@ -56,11 +62,22 @@ FAMILIES: dict[str, Family] = {
     "internvl_chat": Family(replace(SIGLIP, joined=True)),
     "lfm2_vl": Family(SIGLIP),
     "lfm2-vl": Family(SIGLIP),
-    "molmo": Family(replace(SIGLIP, unfused=True), holds_tower=True, wide_vision=True),
-    "molmo_point": Family(SIGLIP, wide_text=True),
+    "molmo": Family(SIGLIP, wide_vision=True, gathers=True),
+    "molmo2": Family(BY_HAND),
+    "molmo_point": Family(BY_HAND, wide_text=True),
     "phi3_v": Family(SIGLIP),
 }
 GENERAL = Family(SIGLIP)
+
+# Towers that filled a mask in each layer, before which releases, and its width: Qwen2-VL asked for
+# 136 GB at 16,500 tokens, then, with a mask of bytes, for 73.
+FILLED_BEFORE: dict[str, tuple[tuple[tuple[int, ...], int], ...]] = {
+    "qwen2_vl": (((0, 3, 11), 2), ((0, 3, 12), 1)),
+    "qwen2_5_vl": (((0, 3, 12), 2),),
+    "qwen3_vl": (((0, 3, 6), 2),),
+    "qwen3_vl_moe": (((0, 3, 6), 2),),
+    "kimi_vl": (((0, 3, 12), 2), ((0, 5, 0), 1)),
+}
 
 # The families of the field report, and those of which whole models were measured.
 EXACT = (
@@ -79,13 +96,14 @@ def family(kind: str, mlx_vlm: tuple[int, ...]) -> Family:
     """The ways of a model type in one release of mlx-vlm."""
     found = FAMILIES.get(kind, GENERAL)
     tower = found.tower
-    # Releases before 0.3.12 made a dense mask in each layer of Qwen2's tower, and with it a matrix
-    # of scores for all heads (136 GB were asked for at 16,500 tokens); from 0.4.0 on heads of 72
-    # are widened for the fused kernel (``ensure_fused_sdpa``).
-    if kind in ("qwen2_vl", "qwen2_5_vl") and mlx_vlm < (0, 3, 12):
-        tower = replace(tower, mask_each=True, unfused=True)
+    if kind in FILLED_BEFORE:
+        width = next((width for before, width in FILLED_BEFORE[kind] if mlx_vlm < before), 0)
+        tower = replace(tower, filled=width, mask=tower.mask and not width)
+    # Heads of 72 are widened for the fused kernel from 0.4.0 on (``ensure_fused_sdpa``).
     if kind.startswith(("qwen3_vl", "qwen3_5")) and mlx_vlm >= (0, 4, 0):
         tower = replace(tower, padded=True)
     # Their prompts were not cut into chunks before 0.6.11, whatever their length.
     whole = found.whole_prompt or (kind in ("idefics3", "smolvlm") and mlx_vlm < (0, 6, 11))
-    return replace(found, tower=tower, whole_prompt=whole)
+    # ``molmo.py`` put the features of all patches in the place of each before 0.6.10.
+    gathers = found.gathers and mlx_vlm < (0, 6, 10)
+    return replace(found, tower=tower, whole_prompt=whole, gathers=gathers)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Literal
 
 from doctor.estimate.terms import Estimate
-from doctor.facts import Machine, Struct
+from doctor.facts import Machine, Pressure, Struct
 
 # It fits; it does if something is closed; it waits for the disk; it cannot be loaded at all.
 Room = Literal["fits", "fits-if-closed", "pages", "will-not-run"]
@@ -28,13 +28,16 @@ READY_SWAP_BYTES = 500_000_000
 PAGING_SLOWS = 2.5
 
 
+CriterionName = Literal["tokens-per-second", "swap-bytes", "memory-pressure"]
+
+
 class Criterion(Struct, frozen=True):
-    """One of the report's criteria: what is wanted, what is predicted, and whether it is met.
+    """One of the report's criteria: what is wanted, what there is, and whether that is enough.
 
     ``value`` and ``met`` are null where it is not known.
     """
 
-    name: Literal["tokens-per-second", "swap-bytes", "memory-pressure"]
+    name: CriterionName
     wanted: str
     value: str | None
     met: bool | None
@@ -98,7 +101,11 @@ def judge(estimate: Estimate, machine: Machine) -> Judgement:
         close=close,
         swap_bytes=swap,
         tokens_per_second=speed,
-        ready=_ready(room, speed, swap, machine),
+        ready=criteria(
+            speed,
+            swap,
+            "critical" if room in ("pages", "will-not-run") else machine.memory_pressure,
+        ),
     )
 
 
@@ -114,10 +121,13 @@ def _enough(machine: Machine, missing: int) -> tuple[str, ...]:
     return tuple(chosen) if found >= missing else ()
 
 
-def _ready(
-    room: Room, speed: float | None, swap: int | None, machine: Machine
+def criteria(
+    speed: float | None, swap: int | None, pressure: Pressure | None
 ) -> tuple[Criterion, ...]:
-    pressure = "critical" if room in ("pages", "will-not-run") else machine.memory_pressure
+    """The report's criteria of a speed in tokens a second, swap in bytes, and pressure.
+
+    Predicted or measured; null where it is not known.
+    """
     return (
         Criterion(
             name="tokens-per-second",

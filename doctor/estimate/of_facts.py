@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from doctor.estimate.counting import weights_of_config
+from doctor.estimate.headers import weights_of_headers
 from doctor.estimate.peak import estimate
 from doctor.estimate.terms import Estimate, Job, Library, NotEstimable, WeightSizes
 from doctor.facts import Facts
@@ -35,9 +36,15 @@ def estimate_of(facts: Facts, job: Job = USUAL) -> Estimate:
     """The estimate. Raises ``NotEstimable`` where the model is not known well enough."""
     model, library, chip = facts.model, library_of(facts), facts.machine.chip
     if model.found in ("cache", "folder") and not model.config:
+        file = model.files.get("config.json")
+        if file is not None and file.state == "ok":
+            raise NotEstimable("an older doctor took these facts, without the model's sizes")
         raise NotEstimable("the model's config.json could not be read")
     if model.config:
-        weights = model.weight_sizes or weights_of_config(model.config)
+        weights = model.weight_sizes
+        if weights is None and model.weights is not None:
+            weights = weights_of_headers(model.weights)
+        weights = weights or weights_of_config(model.config)
         return _of(model.config, weights, job, library, model.preprocessor, chip)
     config = _card(model.id)
     if config is None:

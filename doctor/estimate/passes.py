@@ -22,8 +22,11 @@ class Tower:
     ``rotary`` is the width of the cosines of its rotation (0: none). ``joined`` tells that queries,
     keys and values come from one matrix, ``mean`` that its norms take the mean off, ``bias`` that
     its matrices have one. ``padded`` tells that narrow heads are widened for the fused kernel,
-    ``mask`` that there is a dense mask of all patches, ``mask_each`` that every layer makes one,
-    ``unfused`` that its attention writes out its scores wherever it runs.
+    ``mask`` that there is a dense mask of all patches.
+    ``filled`` is the width of a mask that one picture fills whole: assigning to all of it leaves a
+    broadcast, which has no rows of its own, and Metal's attention copies that for each head
+    (``copy_unless`` in scaled_dot_product_attention.cpp). ``unfused`` tells that attention writes
+    out its scores wherever it runs, ``wide_scores`` that its softmax is in float32.
     """
 
     rotary: int = 0
@@ -32,8 +35,9 @@ class Tower:
     bias: bool = True
     padded: bool = False
     mask: bool = False
-    mask_each: bool = False
+    filled: int = 0
     unfused: bool = False
+    wide_scores: bool = False
 
 
 def cache_tokens(tokens: float) -> int:
@@ -74,8 +78,6 @@ def vision_pass(
             query = tape.run(query, elements=padded, width=kernels.width, dispatches=3)
             key = tape.run(key, elements=padded, width=kernels.width, dispatches=3)
             value = tape.run(value, elements=padded, width=kernels.width, dispatches=3)
-        if tower.mask_each:
-            masks = (kernels.array(sight.patches**2),)
         whole = not windows or layer in vision.full_layers
         length = sight.patches if whole else min(windows, sight.patches)
         out = kernels.attention(
@@ -90,6 +92,8 @@ def vision_pass(
             head_dim=head_dim,
             causal=False,
             unfused=tower.unfused,
+            filled=0 if windows and not whole else tower.filled,
+            wide_scores=tower.wide_scores,
         )
         for mask in masks:
             tape.view(mask)
@@ -152,7 +156,10 @@ def text_pass(
             mixed = _attend(kernels, text, normed, tokens, before, layer, by_hand, last, caches)
         if last:
             break
-        out = kernels.linear(mixed, tokens, text.heads * text.head_dim, text.hidden)
+        inner = text.heads * text.head_dim
+        if text.kinds[layer] == "state" and text.delta_keys:
+            inner = text.delta_values
+        out = kernels.linear(mixed, tokens, inner, text.hidden)
         x = tape.reuse(out, x)
         normed = kernels.norm(x, tokens, text.hidden)
         down = (
@@ -185,9 +192,12 @@ def _attend(
 ) -> int:
     tape = kernels.tape
     size, kv = text.heads * text.head_dim, text.kv_width / 2
-    query = normed if last else kernels.linear(normed, tokens, text.hidden, size)
-    key = kernels.linear(normed, tokens, text.hidden, int(kv))
-    value = kernels.linear(normed, tokens, text.hidden, int(kv))
+    gates = 2 if text.query_gates else 1
+    query = (
+        normed if last else kernels.linear(normed, tokens, text.hidden, gates * size, text.biased)
+    )
+    key = kernels.linear(normed, tokens, text.hidden, int(kv), text.biased)
+    value = kernels.linear(normed, tokens, text.hidden, int(kv), text.biased)
     for array in (query, key, value):
         tape.view(array, 2)
     if text.query_norms:
@@ -228,18 +238,29 @@ def _attend(
 
 
 def _state(kernels: Kernels, text: Text, normed: int, tokens: int) -> int:
-    """A layer that keeps a state: as wide as attention's queries, keys and values together.
+    """A layer that keeps a state in place of a cache.
 
-    A gated delta rule works on float32 queries and keys (``gated_delta.py``).
+    A gated delta network as mlx_vlm/models/qwen3_5/language.py writes it; anything else is taken
+    to be as wide as attention's queries, keys and values together.
     """
-    run = kernels.tape.run
-    size = tokens * text.heads * text.head_dim
-    mixed = kernels.linear(normed, tokens, text.hidden, 3 * text.heads * text.head_dim)
-    mixed = run(mixed, elements=3 * size, width=kernels.width)
-    query = run(mixed, elements=size, width=4)
-    key = run(mixed, elements=size, width=4)
-    out = run(query, key, mixed, elements=size, width=4)
-    return run(out, elements=size, width=kernels.width)
+    run, width = kernels.tape.run, kernels.width
+    if not text.delta_keys:
+        size = tokens * text.heads * text.head_dim
+        mixed = kernels.linear(normed, tokens, text.hidden, 3 * text.heads * text.head_dim)
+        mixed = run(mixed, elements=3 * size, width=width)
+        return run(mixed, elements=size, width=width)
+    keys, values = text.delta_keys, text.delta_values
+    mixed = kernels.linear(normed, tokens, text.hidden, 2 * keys + values)
+    gate = kernels.linear(normed, tokens, text.hidden, values)
+    mixed = run(mixed, elements=tokens * (2 * keys + values), width=width)  # joined to the last
+    mixed = run(mixed, elements=tokens * (2 * keys + values), width=width)  # the convolution
+    mixed = kernels.tape.reuse(mixed)
+    query = run(mixed, elements=tokens * keys, width=width, dispatches=6)
+    key = run(mixed, elements=tokens * keys, width=width, dispatches=6)
+    value = run(mixed, elements=tokens * values, width=width)
+    out = run(query, key, value, elements=tokens * values, width=width)
+    out = run(out, elements=tokens * values, width=width)
+    return kernels.tape.reuse(out, gate)
 
 
 def _feed_forward(kernels: Kernels, text: Text, x: int, tokens: int, width: int) -> int:

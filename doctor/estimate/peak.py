@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from doctor.estimate.architecture import Architecture, read
-from doctor.estimate.counting import bits_of
+from doctor.estimate.counting import bits_of, mode_of
 from doctor.estimate.families import EXACT, Family, family
 from doctor.estimate.kernels import Kernels
 from doctor.estimate.passes import MOST_ON_TAPE, cache_tokens, text_pass, vision_pass
@@ -19,9 +18,9 @@ from doctor.estimate.speed import tokens_per_second
 from doctor.estimate.tape import CPU, METAL_LARGE, METAL_SMALL, Evaluator, Tape
 from doctor.estimate.terms import Estimate, Job, Library, NotEstimable, Phases, WeightSizes
 
-# A prompt is cut into chunks of 2,048 tokens since mlx-vlm 0.3.10 where it is longer, and since
-# 0.7.0 always, so that the words' scores of the prompt are no longer worked out.
-CHUNK = 2_048
+JOINED_SINCE, JOINED_UNTIL = (0, 6, 0), (0, 7, 0)
+# A prompt is cut into chunks since mlx-vlm 0.3.10 where it is longer than one, and since 0.7.0
+# always, so that the words' scores of the prompt are no longer worked out.
 CHUNKS_SINCE, CHUNKS_ALWAYS_SINCE = (0, 3, 10), (0, 7, 0)
 # Before, Gemma 3 loaded a head that lies beside its tied table (measured with 0.6.3 and 0.7.10).
 HEAD_DROPPED_SINCE = (0, 7, 0)
@@ -42,6 +41,7 @@ class Setting:
     fused: bool
     mlx: tuple[int, ...]
     mlx_vlm: tuple[int, ...]
+    affine: bool
 
 
 def release(version: str | None) -> tuple[int, ...]:
@@ -79,6 +79,7 @@ def estimate(
         fused=library.backend != "cpu",
         mlx=release(library.mlx),
         mlx_vlm=mlx_vlm,
+        affine=mode_of(config) == "affine",
     )
     seen = [see(architecture, preprocessor or {}, *size) for size in job.images]
     sights = [sight for sight, _ in seen]
@@ -98,13 +99,13 @@ def predict(
     # Pictures go through the tower one after another: the largest sets the peak.
     largest = max(sights, key=lambda sight: sight.sequences * sight.patches, default=None)
     vision = 0.0 if largest is None else _vision(setting, largest, pixels)
-    prefill = _prefill(setting, tokens, pixels, width)
+    prefill = _prefill(setting, job.prefill_step_size, tokens, pixels, width)
     most = tokens + job.max_tokens
     bits = job.kv_bits if most > job.quantized_kv_start else None
     cache = cache_bytes(setting, most, width, bits)
     rest = tokens * text.hidden * width + pixels
     # One cache after another is copied into a larger one, and both are there for a moment.
-    decode = weights.total + rest + cache + cache / max(1, text.layers)
+    decode = weights.total + rest + cache + cache / max(1, text.layers) + _joined(setting)
     phases = Phases(
         load=weights.total,
         vision=int(max(vision, weights.total)),
@@ -148,10 +149,12 @@ def _vision(setting: Setting, sight: Sight, pixels: float) -> float:
     if vision is None:
         return 0
     weights = setting.weights
-    evaluator = setting.evaluator
-    if setting.family.holds_tower:
-        evaluator = dataclasses.replace(evaluator, holds=True)
-    tape = Tape(evaluator, weights.total + pixels * setting.family.pixel_copies)
+    resident = weights.total + pixels * setting.family.pixel_copies
+    if setting.family.gathers:
+        pooled = sight.sequences * sight.patches // 4
+        hidden = setting.architecture.text.hidden
+        resident += 2 * sight.tokens * pooled * hidden * weights.width
+    tape = Tape(setting.evaluator, resident)
     wide = setting.family.wide_vision
     kernels = Kernels(
         tape=tape,
@@ -164,19 +167,19 @@ def _vision(setting: Setting, sight: Sight, pixels: float) -> float:
     return tape.peak()
 
 
-def _prefill(setting: Setting, tokens: int, pixels: float, width: int) -> float:
-    """The higher of the first and the last chunk of the prompt."""
+def _prefill(setting: Setting, step: int, tokens: int, pixels: float, width: int) -> float:
+    """The higher of the last two chunks of the prompt: those before see less of it."""
     text, weights, family_ = setting.architecture.text, setting.weights, setting.family
     always = setting.mlx_vlm >= CHUNKS_ALWAYS_SINCE and not family_.whole_prompt
-    cut = always or (setting.mlx_vlm >= CHUNKS_SINCE and tokens > CHUNK)
+    cut = always or (setting.mlx_vlm >= CHUNKS_SINCE and tokens > step)
     cut = cut and not family_.whole_prompt and tokens > 1
     chunks = [(tokens, 0)]
     if cut:
         most = tokens - 1
-        last = (most - 1) // CHUNK * CHUNK
-        chunks = [(min(CHUNK, most), 0), (most - last, last)]
-        if last >= CHUNK:
-            chunks.append((CHUNK, last - CHUNK))
+        last = (most - 1) // step * step
+        chunks = [(most - last, last)]
+        if last:
+            chunks.append((step, last - step))
     peaks = []
     for count, before in chunks:
         held = cache_bytes(setting, before, width, None) if before else 0
@@ -215,6 +218,24 @@ def _weight_width(weights: WeightSizes) -> float:
     return weights.width if weights.bits is None else weights.bits / 8
 
 
+def _joined(setting: Setting) -> float:
+    """What decoding makes of the inward matrices of gated delta networks, in bytes.
+
+    ``_decode_quantized_linears_fused`` (mlx_vlm/models/qwen3_5/language.py) joins them layer by
+    layer, and keeps the result beside the weights; only those of the affine mode have offsets.
+    """
+    text, bits = setting.architecture.text, setting.weights.bits
+    if (
+        not text.delta_keys
+        or bits is None
+        or not setting.affine
+        or not JOINED_SINCE <= setting.mlx_vlm < JOINED_UNTIL
+    ):
+        return 0
+    width = 2 * text.delta_keys + 2 * text.delta_values
+    return text.kinds.count("state") * text.hidden * width * bits / 8
+
+
 def cache_bytes(setting: Setting, tokens: int, width: int, bits: int | None) -> float:
     """The KV cache for so many tokens."""
     text = setting.architecture.text
@@ -228,7 +249,7 @@ def cache_bytes(setting: Setting, tokens: int, width: int, bits: int | None) -> 
         elif kind == "sliding":
             held += min(cache_tokens(tokens), text.window or tokens) * text.kv_width
         else:
-            held += text.heads * text.head_dim * 128
+            held += text.state_bytes / element
     return held * element
 
 

@@ -252,28 +252,33 @@ def _phi3(given: Given) -> Sight:
 
 
 def _kimi(given: Given) -> Sight:
-    """Native sizes up to 4,096 patches, two by two to a token (MoonViT)."""
+    """Native sizes up to 4,096 patches, two by two to a token (MoonViT).
+
+    What is over is cut off, or filled up where the preprocessor says so (``rescale`` in
+    kimi_vl/processing_kimi_vl.py).
+    """
     patch, width, height = given.vision.patch, given.width, given.height
     limit = number(given.preprocessor, ("in_token_limit",), 10**6) or 4_096
     count = (width // patch) * (height // patch)
     if count > limit:
         scale = math.sqrt(limit / count)
         width, height = int(width * scale), int(height * scale)
-    columns = max(1, math.ceil(width / patch / 2))
-    rows = max(1, math.ceil(height / patch / 2))
+    whole = math.ceil if given.preprocessor.get("pad_input") is True else math.floor
+    columns = max(1, whole(width / patch / 2))
+    rows = max(1, whole(height / patch / 2))
     patches = 4 * columns * rows
     return _sight(1, patches, columns * rows, 3 * patches * patch**2)
 
 
 def _lfm2(given: Given) -> Sight:
-    """Between 64 and 256 tokens for a picture that is not split."""
+    """Between 64 and 256 tokens for a picture that is not split, filled up to the most patches."""
     patch = given.vision.patch
     unit = patch * 2
     least = number(given.preprocessor, ("min_image_tokens",), 10**6) or 64
     most = number(given.preprocessor, ("max_image_tokens",), 10**6) or 256
     w, h = smart_resize(given.width, given.height, unit, least * unit**2, most * unit**2)
-    patches = (w // patch) * (h // patch)
-    return _sight(1, patches, patches // 4, 3 * w * h)
+    tokens = w * h // unit**2
+    return _sight(1, 4 * most, tokens, 3 * most * unit**2)
 
 
 def _gemma4(given: Given) -> Sight:
@@ -288,20 +293,66 @@ def _gemma4(given: Given) -> Sight:
 
 
 def _molmo(given: Given) -> Sight:
-    """Overlapping crops of 336 pixels, up to twelve, and the whole; two by two patches a token."""
-    most = number(given.preprocessor, ("max_crops",), 64) or 12
-    side = max(1, (given.vision.image_size or 336) // given.vision.patch)
-    inner = (side - 8) * given.vision.patch
-    columns, rows = _covering(given.width, given.height, inner, most)
-    crops = columns * rows + 1
-    inner_side = side - 8
-    tokens = (
-        ((columns * inner_side + 8) * (rows * inner_side + 8)) // 4
-        + (rows * inner_side + 8) // 2
-        + side * side // 4
-        + side // 2
+    """Overlapping crops, up to twelve, and the whole; two by two patches a token.
+
+    A mark after each row of tokens, the whole's own rows only in Molmo's first form
+    (``select_tiling`` and ``get_image_tokens`` of its processors; later ones take eight crops).
+    """
+    first = given.type == "molmo"
+    most = number(given.preprocessor, ("max_crops",), 64) or (12 if first else 8)
+    size = given.vision.image_size or (336 if first else 378)
+    side = max(9, size // given.vision.patch)
+    window, margins = (side - 8) * given.vision.patch, 8 * given.vision.patch
+    columns, rows = _covering(
+        max(1, given.width - margins), max(1, given.height - margins), window, most
     )
-    return _sight(crops, side * side + 1, tokens, 3 * crops * (side * given.vision.patch) ** 2)
+    crops = columns * rows + 1
+    wide, high = math.ceil((columns * (side - 8) + 8) / 2), math.ceil((rows * (side - 8) + 8) / 2)
+    low = math.ceil(side / 2)
+    tokens = wide * high + low**2
+    length = tokens + high + (low if first else 0) + 4
+    return _sight(crops, side * side, tokens, 3 * crops * size**2, length)
+
+
+def _minicpm(given: Given) -> Sight:
+    """Slices of about 448 by 448 pixels, up to nine, and the whole; four by four patches a token.
+
+    ``get_sliced_grid`` and ``_find_best_resize`` in minicpmv4_6/processing_minicpmv4_6.py.
+    """
+    patch = given.vision.patch
+    scale = number(given.preprocessor, ("scale_resolution",), 65_536) or 448
+    most = number(given.preprocessor, ("max_slice_nums",), 64) or 9
+    count = min(math.ceil(given.width * given.height / scale**2), most)
+    whole = _fitted(given.width, given.height, scale, 4 * patch, count <= 1)
+    if count <= 1 or given.preprocessor.get("slice_mode") is False:
+        tokens = whole[0] * whole[1] // (4 * patch) ** 2
+        return _sight(1, 16 * tokens, tokens, 3 * whole[0] * whole[1], tokens + 2)
+    grids = [
+        (columns, number_of // columns)
+        for number_of in (count - 1, count, count + 1)
+        if 1 < number_of <= most
+        for columns in range(1, number_of + 1)
+        if number_of % columns == 0
+    ]
+    form = math.log(given.width / given.height)
+    columns, rows = min(grids, key=lambda grid: abs(form - math.log(grid[0] / grid[1])))
+    slice_ = _fitted(given.width / columns, given.height / rows, scale, 4 * patch, True)
+    each = slice_[0] * slice_[1] // (4 * patch) ** 2
+    first = whole[0] * whole[1] // (4 * patch) ** 2
+    slices = columns * rows
+    tokens = first + slices * each
+    pixels = 3 * (4 * patch) ** 2 * tokens
+    # A mark on either side of each slice. They go through the tower one by one.
+    return _sight(1, 16 * max(first, each), tokens, pixels, tokens + 2 * (slices + 1))
+
+
+def _fitted(width: float, height: float, scale: int, unit: int, larger: bool) -> tuple[int, int]:
+    """A size of about ``scale`` squared pixels of this form, in whole units."""
+    if larger or width * height > scale**2:
+        ratio = width / height
+        height = int(scale / math.sqrt(ratio))
+        width = int(height * ratio)
+    return max(round(width / unit), 1) * unit, max(round(height / unit), 1) * unit
 
 
 def _anyres(given: Given) -> Sight:
@@ -347,4 +398,6 @@ RULES: dict[str, Rule] = {
     "molmo": _molmo,
     "molmo2": _molmo,
     "molmo_point": _molmo,
+    "minicpmv4_6": _minicpm,
+    "minicpmv4_7": _minicpm,
 }

@@ -12,20 +12,17 @@ dispatches on the CPU backend (``DISPATCHES_PER_TASK`` in mlx/backend/cpu/encode
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 GROUPS_UNDER_WAY = 10
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """When a group of work is full: after so many operations, or so many elements.
-
-    ``holds`` is for a graph that is kept whole: nothing is given back and nothing reused.
-    """
+    """When a group of work is full: after so many operations, or so many elements."""
 
     operations: int
     elements: int | None
-    holds: bool = False
 
 
 # Apple's base and Pro chips, Max and Ultra chips, and MLX's CPU backend. CUDA graphs are cut by
@@ -35,12 +32,10 @@ METAL_LARGE = Evaluator(operations=50, elements=50 * 2**20)
 CPU = Evaluator(operations=10, elements=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One operation: the arrays that it reads and makes, and what it counts for."""
 
-    inputs: tuple[int, ...]
-    made: int | None
+    arrays: tuple[int, ...]
     weights: float
     operations: int
     dispatches: int
@@ -73,35 +68,36 @@ class Tape:
         ``weights`` are the elements that it reads of the model. ``dispatches`` are those of the CPU
         backend: by default the work and the release of what it read.
         """
+        array = self.scratch(elements, width)
+        self._step(Step((*inputs, array), weights, 1, dispatches or 2))
+        return array
+
+    def scratch(self, elements: float, width: float) -> int:
+        """An array that the operation which reads it makes for itself."""
         array = len(self._sizes)
         self._sizes.append(elements * width)
         self._elements.append(elements)
         self._last.append(0)
-        self._step(Step(inputs, array, weights, 1, dispatches or 2))
         return array
 
     def reuse(self, array: int, *inputs: int, dispatches: int = 2) -> int:
         """An operation whose result takes the place of the array that only it reads."""
-        if self.evaluator.holds:
-            width = self._sizes[array] / max(1.0, self._elements[array])
-            return self.run(array, *inputs, elements=self._elements[array], width=width)
-        self._step(Step((array, *inputs), None, 0, 1, dispatches))
+        self._step(Step((array, *inputs), 0, 1, dispatches))
         return array
 
     def view(self, array: int, count: int = 1) -> int:
         """Reshapes and transposes that move nothing, but are handed over as operations."""
-        self._step(Step((array,), None, 0, 0, count))
+        self._step(Step((array,), 0, 0, count))
         return array
 
     def keep(self, *arrays: int) -> None:
         """Arrays that outlive the evaluation: they are read at its end."""
-        self._step(Step(arrays, None, 0, 0, 1))
+        self._step(Step(arrays, 0, 0, 1))
 
     def _step(self, step: Step) -> None:
-        for array in step.inputs:
-            self._last[array] = len(self._steps)
-        if step.made is not None:
-            self._last[step.made] = len(self._steps)
+        here = len(self._steps)
+        for array in step.arrays:
+            self._last[array] = here
         self._steps.append(step)
 
     def _groups(self) -> list[int]:
@@ -114,37 +110,38 @@ class Tape:
                 groups.append(dispatches // self.evaluator.operations)
                 dispatches += step.dispatches
             return groups
-        operations, elements = 0, 0.0
-        seen: set[int] = set()
-        for step in self._steps:
+        sizes, operations, elements = self._elements, 0, 0.0
+        # The group that touched an array last: what it has touched does not count again.
+        touched = [-1] * len(sizes)
+        for arrays, weights, counted, _ in self._steps:
             groups.append(group)
-            if not step.operations:
+            if not counted:
                 continue
             operations += 1
-            elements += step.weights
-            # What a group has touched before does not count again.
-            for array in step.inputs if step.made is None else (*step.inputs, step.made):
-                if array not in seen:
-                    seen.add(array)
-                    elements += self._elements[array]
+            elements += weights
+            for array in arrays:
+                if touched[array] != group:
+                    touched[array] = group
+                    elements += sizes[array]
             if operations > self.evaluator.operations or elements > most:
                 group, operations, elements = group + 1, 0, 0.0
-                seen.clear()
         return groups
 
     def peak(self) -> float:
         """The most that is held at once, in bytes."""
-        groups = self._groups()
-        released: dict[int, float] = {}
+        groups, sizes = self._groups(), self._sizes
+        released = [0.0] * (groups[-1] + 1 if groups else 0)
         for array, last in enumerate(self._last):
-            released[groups[last]] = released.get(groups[last], 0) + self._sizes[array]
+            released[groups[last]] += sizes[array]
         held = most = self.resident
-        done = -1
+        done, made = -1, [False] * len(sizes)
         for group, step in zip(groups, self._steps, strict=True):
-            while not self.evaluator.holds and done < group - GROUPS_UNDER_WAY - 1:
+            while done < group - GROUPS_UNDER_WAY - 1:
                 done += 1
-                held -= released.pop(done, 0)
-            if step.made is not None:
-                held += self._sizes[step.made]
-                most = max(most, held)
+                held -= released[done]
+            for array in step.arrays:
+                if not made[array]:
+                    made[array] = True
+                    held += sizes[array]
+            most = max(most, held)
         return most

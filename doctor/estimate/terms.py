@@ -21,7 +21,8 @@ class Job(Struct, frozen=True):
 
     ``images`` are (width, height) in pixels; ``prompt_tokens`` counts the text without the
     pictures' tokens; ``kv_bits`` is null for a KV cache that is not quantised, which otherwise is
-    one from ``quantized_kv_start`` tokens on (by default mlx-vlm's own 5,000).
+    one from ``quantized_kv_start`` tokens on (by default mlx-vlm's own 5,000). Prompts are cut into
+    chunks of ``prefill_step_size`` tokens, where they are cut (mlx-vlm's own 2,048).
     """
 
     images: tuple[tuple[int, int], ...] = ((1024, 768),)
@@ -29,6 +30,7 @@ class Job(Struct, frozen=True):
     max_tokens: int = 256
     kv_bits: int | None = None
     quantized_kv_start: int = 5_000
+    prefill_step_size: int = 2_048
 
 
 class Library(Struct, frozen=True):

@@ -144,6 +144,9 @@ def _canonical(name: str) -> str:
 def to_fetch(plan: PlanReport) -> list[str]:
     """Where a plan gets its packages from and what it costs, in sentences."""
     lines = [text(f"From {source.line()}") for source in plan.sources]
+    lines += [
+        text(f"Built from source, by its own programs: {build.line()}") for build in plan.builds
+    ]
     if plan.download_bytes:
         lines.append(text(f"To fetch: {size(plan.download_bytes)} at most"))
     if plan.disk_bytes:

@@ -97,7 +97,7 @@ class Sheet:
         self.columns: int | None = None
         self.lines: list[str] = []
 
-    def line(self, *parts: Part, indent: int = 0) -> None:
+    def line(self, *parts: Part, indent: int = 0, whole: bool = False) -> None:
         """A paragraph, or an item of a list where the line is indented."""
         said = "".join(text(part if isinstance(part, str) else part[0]) for part in parts)
         if not said.strip():

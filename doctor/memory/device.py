@@ -6,9 +6,7 @@ the same memory, the same limit set by hand.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import os
 from collections.abc import Mapping
 
 import msgspec
@@ -73,7 +71,6 @@ def _size(value: object) -> int | None:
 
 def remember(prefix: str, machine: Machine, device: Device) -> None:
     """Keep what was said. A state folder that is not writable forgets."""
-    folder = state.of_target(prefix)
     content = Remembered(
         device=device,
         asked_on=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
@@ -81,11 +78,7 @@ def remember(prefix: str, machine: Machine, device: Device) -> None:
         memory_bytes=machine.ram_total_bytes,
         wired_limit_bytes=machine.gpu_wired_limit_bytes,
     )
-    temporary = folder / f"device.json.{os.getpid()}"
-    with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(msgspec.json.encode(content))
-        temporary.replace(folder / "device.json")
+    state.remember(prefix, "device.json", msgspec.json.encode(content))
 
 
 def recalled(prefix: str, machine: Machine) -> Machine:

@@ -100,10 +100,9 @@ class Lock(Struct, frozen=True):
 
 def load(name: str) -> Recipe | None:
     """The recipe of this name, or null."""
-    path = FOLDER / f"{name}.toml"
-    if not name.replace("-", "").isalnum() or not path.is_file():
+    if name not in names():
         return None
-    data: dict[str, Any] = tomllib.loads(path.read_text())
+    data: dict[str, Any] = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     locks = sorted(lock.stem for lock in (FOLDER / "locks" / name).glob("*.txt"))
     return Recipe(
         name=name,

@@ -7,10 +7,9 @@ import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ParamSpec, TypeVar
 
-from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from doctor.facts import Distribution, Environment, Struct
 
@@ -22,16 +21,11 @@ ROOTS = ("mlx-vlm",)
 
 
 class Unmet(Struct, frozen=True):
-    """A requirement that the installed set does not meet.
-
-    ``by`` requires ``requirement`` of ``name``, of which ``installed`` is there (null: none).
-    """
+    """A requirement that the installed set does not meet: ``by`` requires it of ``name``."""
 
     by: Distribution
     name: str
     requirement: str
-    specifier: str
-    installed: Distribution | None
 
 
 def _of_the_last(function: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
@@ -78,7 +72,7 @@ def active(
                 marker.evaluate({**markers, "extra": extra}) for extra in (extras or {""})
             ):
                 yield requirement
-        except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):
+        except ValueError:  # packaging's errors are such, and Python's for too long a number
             continue
 
 
@@ -92,7 +86,9 @@ def _asked_for(requires: tuple[str, ...], extras: frozenset[str]) -> tuple[str, 
     for text in requires:
         marker = text.partition(";")[2]
         on_extra = "extra" in marker and " or " not in marker
-        if not on_extra or any(extra in marker for extra in extras):
+        if not on_extra or any(
+            canonicalize_name(extra) in canonicalize_name(marker) for extra in extras
+        ):
             kept.append(text)
     return tuple(kept)
 
@@ -101,7 +97,7 @@ def _asked_for(requires: tuple[str, ...], extras: frozenset[str]) -> tuple[str, 
 def _read(text: str) -> Requirement:
     """A requirement, read once: checks ask again, and many environments have the same packages.
 
-    Nobody changes it. Raises ``InvalidRequirement``.
+    Nobody changes it. Raises ``InvalidRequirement``, a ``ValueError``.
     """
     return Requirement(text)
 
@@ -109,7 +105,8 @@ def _read(text: str) -> Requirement:
 def satisfied(requirement: Requirement, version: str | None) -> bool:
     """Whether a version meets a requirement; a pre-release that is installed counts.
 
-    A version that is no version meets only a requirement without a specifier.
+    A version that is no version meets only a requirement without a specifier. Numbers that are too
+    long to be compared meet none.
     """
     if not requirement.specifier:
         return True
@@ -117,8 +114,19 @@ def satisfied(requirement: Requirement, version: str | None) -> bool:
         return version is not None and requirement.specifier.contains(
             Version(version), prereleases=True
         )
-    except InvalidVersion:
+    except ValueError:
         return False
+
+
+def same_version(one: str, other: str) -> bool:
+    """Whether two versions are one; a local label (a build of one's own) makes another of it.
+
+    What is no version is compared as text.
+    """
+    try:
+        return Version(one) == Version(other)
+    except ValueError:
+        return one == other
 
 
 @_of_the_last
@@ -146,8 +154,6 @@ def on_the_way(
                     by=distribution,
                     name=str(needed),
                     requirement=str(requirement).partition(";")[0].strip(),
-                    specifier=str(requirement.specifier),
-                    installed=found,
                 )
                 if failure not in unmet:
                     unmet.append(failure)

@@ -14,9 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from doctor.actions import Build
 from doctor.errors import CouldNot
 from doctor.facts import Struct
 from doctor.packages import sources
@@ -25,6 +27,9 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+# Nothing is built from source, not even to learn what it requires.
+WHEELS_ONLY = ("--only-binary=:all:",)
 
 # Of several indexes, uv stops at the first that has a package of the name, such as PyTorch's with
 # its old copies of numpy. To ask all is safe, since only what has a known hash is installed.
@@ -51,6 +56,9 @@ YANKED = re.compile(
 # How uv refuses a file whose hash is another, and one that is no archive.
 DIFFERS = re.compile(r"Hash mismatch for `([^=`]+)==([^`]+)`")
 DAMAGED = re.compile(r"Failed to download `([^=`]+)==([^`]+)`\s+[^`]*Failed to extract archive")
+
+# How uv says that there is only the source of what it may not build.
+NO_WHEEL = re.compile(r"Because ([^=\s]+)==(\S+) has\s+no\s+usable\s+wheels")
 
 INDEX_HINT = "Is there a network, and are uv's or pip's index settings right?"
 
@@ -96,18 +104,20 @@ def install(
     offline: bool,
     wheels: str | None,
     progress: Progress,
+    builds: Sequence[str] = (),
 ) -> None:
     """Install exactly these hashed requirements into the environment of ``python``.
 
-    Nothing is built from source: no program of a stranger runs, not even its ``setup.py``.
-    ``reinstall`` names distributions to install anew though their version is there. Raises
-    ``InstallFailed``.
+    Nothing is built from source but ``builds``: no program of a stranger runs, not even its
+    ``setup.py``. What a build needs in turn comes as wheels. ``reinstall`` names distributions to
+    install anew though their version is there. Raises ``InstallFailed``.
     """
     with tempfile.TemporaryDirectory(prefix="vlm-doctor-") as folder:
         file = Path(folder) / "requirements.txt"
         file.write_text(requirements)
         command = ["pip", "install", "--python", python, "--no-deps", "--require-hashes"]
-        command += ["--no-build", "--requirements", str(file)]
+        command += [*WHEELS_ONLY, *(f"--no-binary={name}" for name in builds)]
+        command += ["--requirements", str(file)]
         for name in reinstall:
             command += ["--reinstall-package", name]
         if offline:
@@ -179,7 +189,9 @@ def resolve(requirements: Sequence[str], platform: str, python: str, deadline: f
     ``time.monotonic``. Raises ``CouldNot`` where the index does not answer.
     """
     environment, options = _ways(_environment())[-1]
-    code, output, errors = _compile(requirements, platform, python, deadline, environment, options)
+    code, output, errors = _compile(
+        requirements, platform, python, deadline, environment, (*WHEELS_ONLY, *options)
+    )
     if code == NO_SOLUTION:
         # Which one it was, uv says in words only. Halving finds it.
         if len(requirements) == 1:
@@ -216,33 +228,86 @@ def locate(
     """
     found: dict[str, tuple[Location, ...]] = {}
     problem: CouldNot | None = None
-    for environment, options in _ways(_environment()):
-        every = ("--format=pylock.toml", *options)
-        try:
-            code, output, errors = _compile(
-                requirements.splitlines(), platform, python, deadline, environment, every
-            )
-        except CouldNot as error:
-            problem = error
+    locked = {line.rpartition("=")[2] for line in requirements.splitlines()}
+    for packages in _offered(requirements.splitlines(), platform, python, deadline, WHEELS_ONLY):
+        if isinstance(packages, CouldNot):
+            problem = packages
             continue
-        if code == NO_SOLUTION:
-            why = f"The package index does not have all that is locked: {_why(errors.splitlines())}"
-            problem = CouldNot(why, INDEX_HINT)
-            continue
-        for package in tomllib.loads(output).get("packages", []):
+        for package in packages:
             found[package["name"]] = found.get(package["name"], ()) + tuple(
-                Location(
-                    address=str(wheel.get("url") or wheel["path"]),
-                    hash="sha256:" + str(wheel["hashes"].get("sha256")),
-                )
-                for wheel in package.get("wheels", [])
+                _location(wheel) for wheel in package.get("wheels", [])
             )
-        hashes = {item.hash for items in found.values() for item in items}
-        if all(line.rpartition("=")[2] in hashes for line in requirements.splitlines()):
+        if locked <= {item.hash.rpartition(":")[2] for items in found.values() for item in items}:
             break
     if not found and problem is not None:
         raise problem
     return found
+
+
+def builds(requirements: str, platform: str, python: str, deadline: float) -> tuple[Build, ...]:
+    """What of hashed requirements has its source on the index, and not the wheel that is locked.
+
+    Nothing is built to know that. Platform, Python and deadline are as for ``resolve``. Raises
+    ``CouldNot`` where no index answers.
+    """
+    pins = {}
+    for line in requirements.splitlines():
+        pin, _, digest = line.partition(" --hash=")
+        pins[pin.partition("==")[0]] = (pin, digest)
+    wheels: set[str] = set()
+    found: dict[str, Build] = {}
+    problem: CouldNot | None = None
+    pinned = [pin for pin, _ in pins.values()]
+    for packages in _offered(pinned, platform, python, deadline, ()):
+        if isinstance(packages, CouldNot):
+            problem = packages
+            continue
+        problem = None
+        for package in packages:
+            wheels |= {_location(wheel).hash for wheel in package.get("wheels", [])}
+            if "sdist" in package and package["name"] not in found:
+                source = _location(package["sdist"])
+                found[package["name"]] = Build(
+                    name=package["name"],
+                    version=package["version"],
+                    address=sources.shown(source.address),
+                    hash=source.hash,
+                )
+    if not found and problem is not None:
+        raise problem
+    return tuple(build for name, build in found.items() if pins[name][1] not in wheels)
+
+
+def _location(file: Mapping[str, Any]) -> Location:
+    """Where a file is, as a ``pylock.toml`` says it."""
+    return Location(
+        address=str(file.get("url") or file["path"]),
+        hash="sha256:" + str(file["hashes"].get("sha256")),
+    )
+
+
+def _offered(
+    requirements: Sequence[str],
+    platform: str,
+    python: str,
+    deadline: float,
+    options: Sequence[str],
+) -> Iterator[list[dict[str, Any]] | CouldNot]:
+    """The packages of a ``pylock.toml`` for requirements, or why there is none, for each way."""
+    for environment, more in _ways(_environment()):
+        every = ("--format=pylock.toml", *options, *more)
+        try:
+            code, output, errors = _compile(
+                requirements, platform, python, deadline, environment, every
+            )
+        except CouldNot as error:
+            yield error
+            continue
+        if code == NO_SOLUTION:
+            why = f"The package index does not have all that is locked: {_why(errors.splitlines())}"
+            yield CouldNot(why, INDEX_HINT)
+            continue
+        yield tomllib.loads(output).get("packages", [])
 
 
 def _compile(
@@ -257,7 +322,7 @@ def _compile(
 
     Raises ``CouldNot`` where the index does not answer.
     """
-    command = [binary(), "pip", "compile", "-", "--no-deps", "--only-binary=:all:"]
+    command = [binary(), "pip", "compile", "-", "--no-deps"]
     command += ["--no-header", "--no-annotate", "--no-python-downloads", "--no-progress"]
     # The wheels may be for another Python than this one: any interpreter will do.
     command += ["--color=never", f"--python={sys.executable}"]
@@ -380,6 +445,12 @@ def _why(lines: Sequence[str]) -> str:
         return f"the file of {differs[1]} {differs[2]} is refused: it is not the one that is locked"
     if damaged is not None:
         return f"the file of {damaged[1]} {damaged[2]} is refused: it is damaged"
+    sources_only = NO_WHEEL.search(text)
+    if sources_only is not None:
+        return (
+            f"the index has no wheel of {sources_only[1]} {sources_only[2]} for this machine; "
+            "with --allow-builds it is built from its source, by its own programs"
+        )
     start = next(
         (
             index

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from doctor.estimate.headers import WIDTHS, summed
+from doctor.estimate.headers import summed
 from doctor.facts import HubTrouble, Model, Remote
 from doctor.probes import hub
+from doctor.tensors import BITS
 
 
 def ask(model: Model) -> tuple[Remote | None, HubTrouble | None, Model]:
@@ -28,7 +29,7 @@ def ask(model: Model) -> tuple[Remote | None, HubTrouble | None, Model]:
             raise
         return remote, found, model
     arrays = [
-        (name, tensor.data_offsets[1] - tensor.data_offsets[0], _width(tensor.dtype))
+        (name, tensor.data_offsets[1] - tensor.data_offsets[0], _width(tensor.dtype), 1)
         for file in told.files_metadata.values()
         for name, tensor in file.tensors.items()
     ]
@@ -41,4 +42,4 @@ def ask(model: Model) -> tuple[Remote | None, HubTrouble | None, Model]:
 
 def _width(kind: str) -> int:
     """The bytes of a floating-point element; 0 for others, as ``headers`` has it."""
-    return WIDTHS.get(kind, 1) if "F" in kind else 0
+    return BITS.get(kind, 8) // 8 if "F" in kind else 0

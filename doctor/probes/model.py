@@ -21,7 +21,6 @@ from doctor.facts import (
     ModuleQuantisation,
     Quantisation,
     Value,
-    WeightSizes,
 )
 from doctor.probes import safetensors, storage, tokenizer
 
@@ -41,6 +40,8 @@ MOST_BYTES = 10_000_000
 MOST_LISTED = 512
 
 _ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
+# What huggingface_hub.utils.validate_repo_id lets through.
+LONGEST_ID = 96
 
 
 class Card(msgspec.Struct, frozen=True):
@@ -86,12 +87,12 @@ def look(name: str) -> Model:
     if not name.strip():
         raise Refused("--model takes a Hub id or a model's folder, and it is empty.")
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if os.path.isdir(folder):
         return read(name, folder.absolute(), "folder", None, cache)
-    if folder.is_file():
+    if os.path.isfile(folder):
         raise Refused(f"{name} is a file; --model takes a Hub id or a model's folder.")
     looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
-    if looks_like_path or not _ID.fullmatch(name):
+    if looks_like_path or not _ID.fullmatch(name) or len(name) > LONGEST_ID:
         raise Refused(f"There is no model folder at {name}, and it is no Hub id.")
     home = cache / (hub.REPO_ID_SEPARATOR.join(["models", *name.split("/")]))
     main = storage.reference(home)
@@ -155,7 +156,6 @@ def read(
         ),
         None,
     )
-    sizes, problem = _weights(folder)
     weights = safetensors.look(folder)
     return Model(
         id=name,
@@ -168,9 +168,7 @@ def read(
         or _text(preprocessor.get("image_processor_type")),
         image_processor_named_by=named_by,
         files=files,
-        weights_bytes=sizes.total
-        if sizes
-        else sum(file.bytes or 0 for file in weights.files) or None,
+        weights_bytes=sum(file.bytes or 0 for file in weights.files) or None,
         cache=str(cache),
         remote_processor=remote_processor,
         remote_config="AutoConfig" in _mapped(config),
@@ -181,8 +179,6 @@ def read(
         values={file: _values(head) for file, head in heads.items() if head},
         config=numbers(config),
         preprocessor=numbers({**preprocessor, **nested}),
-        weight_sizes=sizes,
-        weights_problem=problem,
     )
 
 
@@ -275,17 +271,6 @@ def _head(path: Path) -> tuple[ModelFile, dict[str, Any]]:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) <= 200 else None
-
-
-def _weights(folder: Path) -> tuple[WeightSizes | None, str | None]:
-    """What the headers of the safetensors files add up to, or why they do not."""
-    from doctor.estimate.headers import read_weights  # only where the model is here
-    from doctor.estimate.terms import NotEstimable
-
-    try:
-        return read_weights(folder), None
-    except NotEstimable as error:
-        return None, str(error)
 
 
 # A file's plain values that are kept. Real ones have two hundred at most, and a mixed quantisation

@@ -19,6 +19,7 @@ from typing import BinaryIO
 import msgspec
 
 from doctor.facts import Conflict, FileState, TensorGroup, Weights, WeightsFile, WeightsIndex
+from doctor.tensors import BITS
 
 INDEX = "model.safetensors.index.json"
 
@@ -29,30 +30,6 @@ MOST_INDEX_BYTES = 50_000_000
 # More files or groups would make facts of megabytes; the largest models have 200 shards.
 MOST_FILES = 512
 MOST_GROUPS = 6000
-
-# Bits of one element. What MLX cannot load is not among ``LOADED``.
-BITS = {
-    "BOOL": 8,
-    "U8": 8,
-    "I8": 8,
-    "F8_E4M3": 8,
-    "F8_E5M2": 8,
-    "F8_E8M0": 8,
-    "U16": 16,
-    "I16": 16,
-    "F16": 16,
-    "BF16": 16,
-    "U32": 32,
-    "I32": 32,
-    "F32": 32,
-    "U64": 64,
-    "I64": 64,
-    "F64": 64,
-    "C64": 64,
-    "F4": 4,
-    "F6_E2M3": 6,
-    "F6_E3M2": 6,
-}
 
 # mlx/io/safetensors.cpp, ``dtype_from_safetensor_str``; mlx-vlm reads the 8-bit floats as bytes.
 LOADED = {*BITS} - {"F4", "F6_E2M3", "F6_E3M2"}

@@ -121,6 +121,7 @@ def run(
                     "examination": job.examination,
                     "pictures": pictures.__file__,
                     "generation": job.settings,
+                    "watch": screen is not None,
                 }
             )
         )

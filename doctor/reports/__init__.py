@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from doctor import __version__
+from doctor import __version__, undecoded
 from doctor.facts import Facts, Struct
 from doctor.packages.requirements import installed
 
@@ -79,23 +79,13 @@ class ErrorReport(Struct, frozen=True):
 def encode(report: Report) -> bytes:
     """The report as one JSON document, indented.
 
-    JSON is UTF-8, and a file's name may be none: such bytes are written as escapes.
+    JSON is UTF-8, and a file's name may be none: such bytes are escaped, as in every format.
     """
     try:
         document = msgspec.json.encode(report)
     except UnicodeEncodeError:
-        document = msgspec.json.encode(_escaped(msgspec.to_builtins(report)))
+        document = msgspec.json.encode(undecoded.document(msgspec.to_builtins(report)))
     return msgspec.json.format(document, indent=2)
-
-
-def _escaped(value: object) -> object:
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, dict):
-        return {_escaped(key): _escaped(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_escaped(item) for item in value]
-    return value
 
 
 def target_report(facts: Facts, elsewhere: bool = False) -> TargetReport:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Literal
 
-from doctor.actions import AnyAction, Install, Source
+from doctor.actions import AnyAction, Build, Install, Source
 from doctor.facts import Facts, Pressure, Purpose, Struct
 from doctor.findings import Finding, NotChecked, Verdict
 from doctor.registry import Examination
@@ -45,8 +45,8 @@ class PlanReport(Struct, frozen=True):
     """What a fix would do.
 
     ``download_bytes`` is fetched; ``disk_bytes`` is needed for that, the install and the way back.
-    ``sources`` is where packages come from, in the order in which they are asked. ``refused`` is
-    why ``fix`` will not do it, null where it will.
+    ``sources`` is where packages come from, in the order in which they are asked, ``builds`` what
+    is built from source. ``refused`` is why ``fix`` will not do it, null where it will.
     """
 
     actions: tuple[AnyAction, ...]
@@ -56,6 +56,7 @@ class PlanReport(Struct, frozen=True):
     breaks: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
     refused: str | None = None
+    builds: tuple[Build, ...] = ()
 
 
 class Proof(Struct, frozen=True):
@@ -123,6 +124,7 @@ def plan_report(made: Plan, kept_bytes: int | None, sources: tuple[Source, ...] 
         breaks=(*(broken.line() for broken in made.breaks), *made.replaces),
         sources=sources if installs else (),
         refused=f"{made.refusal.reason} {made.refusal.hint}" if made.refusal else None,
+        builds=made.builds,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from doctor.estimate.judgement import CriterionName
 from doctor.facts import Pressure, Struct
 from doctor.memory.device import Device
 from doctor.reports import TargetReport, Tool
@@ -38,8 +39,8 @@ class Answer(Struct, frozen=True):
     answer: str | None
 
 
-PhaseName = Literal["import", "load", "see", "prefill", "decode"]
-PHASES: tuple[PhaseName, ...] = ("import", "load", "see", "prefill", "decode")
+PhaseName = Literal["import", "load", "see", "vision", "prefill", "decode"]
+PHASES: tuple[PhaseName, ...] = ("import", "load", "see", "vision", "prefill", "decode")
 
 # What swap did during a run: nothing to speak of, what the field report tolerates, or more.
 SwapVerdict = Literal["none", "tolerable", "paging"]
@@ -48,8 +49,9 @@ SwapVerdict = Literal["none", "tolerable", "paging"]
 class PhaseMemory(Struct, frozen=True):
     """One phase of a watched run; sizes in bytes, null where they are not known.
 
-    The picture goes through the model in ``prefill``. ``mlx_peak_bytes`` is MLX's own account of
-    the phase, ``process_peak_bytes`` what the whole process held in the samples.
+    ``see`` is the processor's, ``vision`` the picture's way through the model's tower: it is part
+    of ``prefill`` where mlx-vlm does not tell them apart. ``mlx_peak_bytes`` is MLX's own account
+    of the phase, ``process_peak_bytes`` what the whole process held in the samples.
     """
 
     name: PhaseName
@@ -82,6 +84,20 @@ class WatchReport(Struct, frozen=True):
     pressure_worst: Pressure | None
 
 
+class Ready(Struct, frozen=True):
+    """One of the field report's criteria for production, before a run and after it.
+
+    ``met`` judges what was measured; null where it was not. Swap is what was predicted to be in
+    use, and what grew during the run.
+    """
+
+    name: CriterionName
+    wanted: str
+    predicted: str | None
+    measured: str | None
+    met: bool | None
+
+
 class SmokeReport(Struct, frozen=True):
     """What a smoke generation did. Sizes in bytes, times in seconds, null where not measured.
 
@@ -90,7 +106,7 @@ class SmokeReport(Struct, frozen=True):
     so far. ``image`` is the user's picture; null where it was one of the doctor's. ``device`` is
     null where the run did not get to ask; ``watch`` where nobody watched. ``settings`` are the
     arguments that mlx-vlm's generation was given, ``prompt_tokens`` what the first question and its
-    picture came to.
+    picture came to. ``ready`` is empty where a stand-in generated, or nothing did.
     """
 
     schema: Literal["vlm-doctor/report/1"]
@@ -120,6 +136,7 @@ class SmokeReport(Struct, frozen=True):
     device: Device | None = None
     watch: WatchReport | None = None
     settings: dict[str, Any] = msgspec.field(default_factory=dict)
+    ready: tuple[Ready, ...] = ()
 
 
 DOCUMENT = SmokeReport

@@ -24,7 +24,7 @@ class UndoEntry(Struct, frozen=True):
 
 
 class UndoReport(Struct, frozen=True):
-    """What ``vlm-doctor undo`` did, and what can still be taken back."""
+    """What ``vlm-doctor undo`` did, and what can still be taken back in the environment."""
 
     schema: Literal["vlm-doctor/report/1"]
     command: Literal["undo"]
@@ -33,6 +33,7 @@ class UndoReport(Struct, frozen=True):
     entries: tuple[UndoEntry, ...]
     restored: int
     seconds: float
+    environment: str | None = None
 
 
 DOCUMENT = UndoReport

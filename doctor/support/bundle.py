@@ -7,6 +7,7 @@ Everything went through one ``Redactor``.
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 from pathlib import Path
 
@@ -87,7 +88,8 @@ def write(
     except FileExistsError:
         raise Refused(f"{path} is there already.", "Name another file.") from None
     except OSError as error_:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()
         raise Refused(f"{path} could not be written: {error_.strerror}.") from None
     return manifest
 

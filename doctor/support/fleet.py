@@ -35,7 +35,7 @@ OUTSIDE = "nothing that the doctor does by itself"
 
 def bundles(folder: Path) -> list[Path]:
     """The bundles and files of facts below a folder. Raises ``Refused`` where there are none."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise Refused(f"There is no folder {folder}.")
     found = [
         Path(place) / name

@@ -29,6 +29,7 @@ from urllib.parse import unquote
 import msgspec
 
 import doctor
+from doctor import undecoded
 from doctor.facts import Facts, Struct
 from doctor.support import encodings
 
@@ -297,8 +298,7 @@ class Redactor:
         done = self._done.get(text)
         if done is None:
             # Bytes of a path or a variable that are no text would be no JSON either.
-            shown = text.encode("utf-8", "backslashreplace").decode()
-            done = self._done[text] = self._plain(self._decoded(shown, 0))
+            done = self._done[text] = self._plain(self._decoded(undecoded.shown(text), 0))
         return done
 
     # What is secret, and what stands for it.
@@ -318,7 +318,7 @@ class Redactor:
         return self.text(value)
 
     def _learn_name(self, name: str) -> None:
-        name = unicodedata.normalize("NFC", name).strip().casefold()
+        name = unicodedata.normalize("NFC", undecoded.shown(name)).strip().casefold()
         if name and name not in GENERIC and not name.isdigit():
             (self._names if len(name) >= SHORTEST_NAME else self._short).add(name)
 
@@ -326,6 +326,7 @@ class Redactor:
         return len(self._names) + len(self._short) + len(self._secrets)
 
     def _learn_secret(self, secret: str) -> None:
+        secret = undecoded.shown(secret)
         if len(secret) >= SHORTEST_SECRET and secret.casefold() not in self._public:
             self._secrets.add(secret)
         else:

@@ -30,6 +30,8 @@ MOST_MEMBERS = 20
 MOST_LETTERS = 100_000
 # What has a version's place: packaging's patterns take time that grows with its length.
 MOST_VERSION_LETTERS = 500
+# Python's own: it names the files of locks.
+MOST_PYTHON_LETTERS = 50
 
 FACTS = "facts.json"
 
@@ -43,6 +45,9 @@ def read(path: Path, model: str | None = None, purpose: str | None = None) -> Fa
         raise Refused(f"{path} has no facts that can be read: {_short(error)}.") from None
     if len(data) > USUAL_BYTES:
         _bounded(path, msgspec.to_builtins(facts))
+    python = facts.environment.interpreter.version
+    if len(python) > MOST_PYTHON_LETTERS:
+        raise Refused(f"{path} has no facts that can be read: Python {python[:20]}… is none.")
     for item in facts.environment.distributions:
         for text in (item.version, item.requires_python, *item.requires):
             if text is not None and len(text) > MOST_VERSION_LETTERS:
@@ -115,8 +120,9 @@ def _whole(path: Path) -> bytes:
 def _opened(path: Path) -> IO[bytes]:
     """A file that may be facts. Raises ``Refused`` for a folder, a pipe, or too large a file."""
     if not path.is_file():
-        problem = "is not a file" if path.exists() else "does not exist"
-        raise Refused(f"{path} {problem}.")
+        if path.exists():
+            raise Refused(f"{path} is not a file.")
+        raise Refused(f"{path} does not exist.")
     if path.stat().st_size > MOST_BYTES:
         raise Refused(f"{path} is too large to be facts or a bundle.")
     return path.open("rb")

@@ -7,6 +7,8 @@ import shlex
 from doctor.actions import Advice, Download, Install, Remove
 from doctor.findings import Finding, Severity
 from doctor.hub import pull
+from doctor.language import Foreign
+from doctor.probes.model import DEFAULT
 from doctor.reports.check import CheckReport, PlanReport
 from doctor.terminal import Paper
 from doctor.texts import SEVERITY_STYLE
@@ -38,9 +40,9 @@ def render(report: CheckReport, out: Paper) -> None:
             show(finding, out)
     for finding in report.findings:
         if finding.ignored is not None:
-            out.line(("ignored ", "dim"), f"{finding.code}: {finding.ignored}")
+            out.line(("ignored ", "dim"), f"{finding.code}: ", Foreign(finding.ignored))
     for gap in report.not_checked:
-        out.line(("not checked ", "yellow"), f"{gap.check}: {gap.reason}")
+        out.line(("not checked ", "yellow"), f"{gap.check}: ", gap.reason)
     if report.proof is not None:
         if report.proof.unchanged:
             out.line(f"Unchanged since a generation proved it on {report.proof.proven_at}.")
@@ -60,7 +62,7 @@ def _where(report: CheckReport, out: Paper) -> None:
     )
     versions = ", ".join(f"{name} {version}" for name, version in target.packages.items())
     out.line(("Packages ", "bold"), versions or "none of those that matter")
-    memory = f"{machine.ram_total_bytes / 1e9:.0f} GB" if machine.ram_total_bytes else "? GB"
+    memory = f"{machine.ram_total_bytes / 1e9:.1f} GB" if machine.ram_total_bytes else "? GB"
     chip = f"{machine.chip}, " if machine.chip else ""
     out.line(("Machine ", "bold"), f"{chip}{machine.os} {machine.arch}, {memory} of memory")
     cached = "here" if model.cached else "not on this machine"
@@ -93,7 +95,7 @@ def _verdict(report: CheckReport, out: Paper) -> None:
     out.line((report.verdict, VERDICT_STYLE[report.verdict]), ": ", words, took)
     following = next_command(report)
     if following is not None:
-        out.line(f"Next: {following}")
+        out.line(f"Next: {following}", whole=True)
     elif report.verdict == "broken" and report.plan.refused is not None:
         out.line("vlm-doctor fix will not do it: ", report.plan.refused)
         _advice(report.plan, out, commands_only=True)
@@ -103,12 +105,15 @@ def next_command(report: CheckReport) -> str | None:
     """The command that would mend what is broken; null where there is none."""
     if report.verdict != "broken":
         return None
-    errors = [one for one in report.findings if one.severity is Severity.ERROR]
+    errors = [
+        one for one in report.findings if one.severity is Severity.ERROR and one.ignored is None
+    ]
     # What lies in the Hub's cache (it has a revision) can be fetched from there again.
+    asked_for = " " + shlex.join(("--model", report.model.id))
     if report.model.revision is not None and any(one.fix.id == "download" for one in errors):
-        return f"vlm-doctor fix --download --model {shlex.quote(report.model.id)}{named(report)}"
+        return f"vlm-doctor fix --download{asked_for}{named(report)}"
     if any(one.fix.automatic for one in errors) and report.plan.refused is None:
-        return f"vlm-doctor fix{named(report)}"
+        return f"vlm-doctor fix{'' if report.model.id == DEFAULT else asked_for}{named(report)}"
     return None
 
 
@@ -125,7 +130,7 @@ def plan(report: PlanReport, out: Paper) -> None:
     for action in report.actions:
         if isinstance(action, Advice):
             continue
-        out.line(f"- {action.summary}", indent=2)
+        out.line("- ", action.summary, indent=2)
         if isinstance(action, (Install, Remove)):
             out.table(
                 [
@@ -144,6 +149,8 @@ def plan(report: PlanReport, out: Paper) -> None:
             )
     for source in report.sources:
         out.line(f"From {source.line()}", indent=2)
+    for build in report.builds:
+        out.line(f"Built from source, by its own programs: {build.line()}", indent=2)
     if report.download_bytes:
         out.line(f"To fetch: {report.download_bytes / 1e6:.0f} MB at most", indent=2)
     if report.disk_bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from doctor.estimate import Room
+from doctor.estimate.judgement import CriterionName
+from doctor.language import Foreign, text
 from doctor.reports.estimate import EstimateReport
 from doctor.terminal import Paper
 
@@ -12,11 +14,12 @@ ROOM_WORDS: dict[Room, tuple[str, str]] = {
     "pages": ("yellow", "It loads, and pages to disk: slow."),
     "will-not-run": ("red", "It cannot be loaded: the weights alone are more than MLX allocates."),
 }
-NAMES = {
+CRITERION_WORDS: dict[CriterionName, str] = {
     "tokens-per-second": "tokens/s",
     "swap-bytes": "swap",
     "memory-pressure": "memory pressure",
 }
+MET = {True: "yes", False: "no", None: "not known"}
 
 
 def render(report: EstimateReport, out: Paper) -> None:
@@ -31,7 +34,7 @@ def render(report: EstimateReport, out: Paper) -> None:
         indent=2,
     )
     there = [f"{name} {version or 'not known'}" for name, version in report.packages.items()]
-    out.line(f"{', '.join(there)}, on {report.backend}", indent=2)
+    out.line(Foreign(", ".join(there)), f" (MLX's {report.backend} backend)", indent=2)
     out.line("")
     phases = report.phases
     peak = report.peak_bytes
@@ -52,20 +55,24 @@ def render(report: EstimateReport, out: Paper) -> None:
         f"{_size(peak)}, between {_size(report.low_bytes)} and {_size(report.high_bytes)}; "
         f"of it {_size(report.weights_bytes)} weights",
     )
-    limit = "" if report.limit_bytes is None else f", there are {_size(report.limit_bytes)}"
-    source = f" ({report.limit_source})" if report.limit_source else ""
-    out.line(("Need ", "bold"), f"{_size(report.need_bytes)}{limit}{source}")
+    out.line(
+        ("Need ", "bold"),
+        _size(report.need_bytes),
+        ""
+        if report.limit_bytes is None
+        else f", of the {_size(report.limit_bytes)} that are there",
+        f" ({text(report.limit_source)})" if report.limit_source else "",
+    )
     style, words = ROOM_WORDS[report.room]
     close = f" {', '.join(report.close)}." if report.room == "fits-if-closed" else ""
     out.line((words + close, style))
     out.line("")
     out.line("Ready for production, by the field report's criteria:")
-    met = {True: "yes", False: "no", None: "not known"}
     out.table(
         [
             ("", "wanted", "predicted", "met"),
             *(
-                (NAMES[row.name], row.wanted, row.value or "not known", met[row.met])
+                (CRITERION_WORDS[row.name], row.wanted, row.value or "not known", MET[row.met])
                 for row in report.ready
             ),
         ],

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from doctor.language import counted
 from doctor.reports.undo import UndoReport
 from doctor.terminal import Paper
 
 
 def render(report: UndoReport, out: Paper) -> None:
     """Print what was taken back, or can be."""
+    able = sum(1 for entry in report.entries if entry.problem is None)
+    restored = counted(report.restored, "{} path put back", "{} paths put back")
     words = {
-        "undone": f"The last fix was taken back ({report.restored} paths put back).",
-        "recovered": f"An interrupted fix was taken back ({report.restored} paths put back).",
+        "undone": f"The last fix was taken back ({restored}).",
+        "recovered": f"An interrupted fix was taken back ({restored}).",
         "nothing-to-undo": "There is nothing to take back.",
-        "listed": f"{len(report.entries)} fixes can be taken back, the newest first.",
+        "listed": counted(
+            able, "{} fix can be taken back.", "{} fixes can be taken back, the newest first."
+        ),
         "cleared": "The ways back were given up, and their space with them.",
     }
-    nothing = report.outcome == "listed" and not report.entries
+    if report.environment is not None:
+        out.line(("Environment ", "bold"), report.environment)
+    nothing = report.outcome == "listed" and not able
     out.line(words["nothing-to-undo" if nothing else report.outcome])
     for entry in report.entries:
         if entry.problem is not None:

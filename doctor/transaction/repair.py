@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 from packaging.utils import canonicalize_name
 
-from doctor import plan, registry, state
+from doctor import plan, readiness, registry, state
 from doctor.actions import (
     AnyAction,
     Download,
@@ -37,7 +37,7 @@ from doctor.hub import model_files, pull
 from doctor.look import Ask, looking
 from doctor.memory import device, profile_file, profiles, watch
 from doctor.packages import recipes, sources, uv, wheels
-from doctor.packages.requirements import installed
+from doctor.packages.requirements import installed, same_version
 from doctor.plan import Plan
 from doctor.probes.storage import digest
 from doctor.proving import last_proof, smoke, stand_in
@@ -52,6 +52,9 @@ from doctor.transaction import journal, locking, unfinished
 from doctor.transaction.meanwhile import REMOVED
 
 Progress = Callable[[str], None]
+
+# Seconds in which the index has to say what it has of a recipe.
+INDEX_SECONDS = 120.0
 
 # Bytes of free disk that must be left over: an environment on a full disk does not work either.
 SPARE_DISK = 200_000_000
@@ -75,6 +78,7 @@ class Request(Struct, frozen=True):
     force: bool = False
     saved: Facts | None = None
     profile: str | None = None
+    allow_builds: bool = False
     origin: str | None = None
 
     @property
@@ -195,10 +199,7 @@ class Repair:
                     return self._report("declined", "you said no")
             else:
                 known = None if elsewhere else last_proof.recall(facts, prefix)
-                proven = (
-                    known is not None and known.unchanged and last_proof.is_of_model(facts, prefix)
-                )
-                if proven or self._request.dry_run:
+                if (known is not None and known.unchanged) or self._request.dry_run:
                     return self._report("nothing-to-do", None)
             self._say("No check finds an error; proving it with a generation …")
             failure = self._prove(facts)
@@ -225,7 +226,7 @@ class Repair:
             self._request.may_fetch,
             edited,
         )
-        made = self._with_times(made)
+        made = self._with_builds(self._with_times(made))
         if wanted is not None:
             made = msgspec.structs.replace(made, actions=(*made.actions, wanted))
         if elsewhere:
@@ -257,6 +258,16 @@ class Repair:
         except Failed as error:
             return self._report("rolled-back", str(error))
         return self._transaction(made, facts, prefix)
+
+    def _with_builds(self, made: Plan) -> Plan:
+        """The plan with what has to be built from source, where the user allows that."""
+        install = next((step for step in made.steps if isinstance(step, Install)), None)
+        place = recipes.place_of(install.lock) if install is not None else None
+        if not self._request.allow_builds or place is None or self._request.saved is not None:
+            return made
+        deadline = time.monotonic() + INDEX_SECONDS
+        platform = recipes.UV_PLATFORMS[place.platform]
+        return made.building(uv.builds(made.requirements, platform, place.python, deadline))
 
     def _with_times(self, made: Plan) -> Plan:
         """The plan with the time that its downloads take on this line."""
@@ -377,6 +388,7 @@ class Repair:
                     self._request.offline,
                     self._request.wheels,
                     self._say,
+                    [build.name for build in made.builds],
                 )
             elif isinstance(action, Remove):
                 uv.remove(python, [change.name for change in action.changes], self._say)
@@ -487,10 +499,12 @@ class Repair:
             shaped = msgspec.structs.replace(job, profile=self._wanted.profile)
             self._real_smoke = smoke.run(python, shaped, target, watch.Unseen())
             if self._real_smoke.passed:
+                self._real_smoke = readiness.judged(self._real_smoke, facts)
                 return None
             self._say(f"It does not run as the profile says: {failure_of(self._real_smoke)}")
             self._wanted = None
         self._real_smoke = smoke.run(python, job, target, watch.Unseen())
+        self._real_smoke = readiness.judged(self._real_smoke, facts)
         if self._real_smoke.passed:
             return None
         return f"{facts.model.id}: {failure_of(self._real_smoke)}"
@@ -563,7 +577,7 @@ def fresh(
     if state.unfinished(str(path)):
         with locking.lock(str(path), say):
             recover(str(path), say)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
         raise Refused(f"{folder} is there already and not empty.", "Name a folder that is not.")
     recipe = request.recipe or recipes.DEFAULT
     python = _python_for(recipe)
@@ -655,7 +669,7 @@ def _unlike(made: Plan, facts: Facts) -> str | None:
         if version is None or change.after is None:
             same = version == change.after
         else:
-            same = plan.same_version(version, change.after)
+            same = same_version(version, change.after)
         if not same:
             return f"{change.name} is {version or 'absent'}, not {change.after or 'absent'}"
     return None

@@ -21,7 +21,7 @@ def errors() -> Iterator[tuple[str, str, float, float]]:
     models: dict[str, dict[str, Any]] = content["models"]
     for run in content["runs"]:
         model = models[run["model"]]
-        weights = summed([(name, size, width) for name, size, width in model["arrays"]])
+        weights = summed([(name, size, width, 1) for name, size, width in model["arrays"]])
         width, height = run["image"]
         sight, _ = see(read(model["config"]), model["preprocessor"], width, height)
         told = estimate(

@@ -2,8 +2,8 @@
 
 Its models' files are not here. Their configs are in ``configs.json``, each with where it is from;
 weights are counted from the config (``counted``), or taken as the files' headers would give them,
-which is what MLX holds after loading (``headers``). Pictures' sizes are not recorded: a picture of
-three by two is taken whose tokens fill what the prompt leaves, and of that only the size is used.
+which is what MLX holds after loading (``headers``). Where a picture's size is not recorded, one of
+three by two is taken whose tokens fill what the prompt leaves.
 A third of the models is set aside by the hash of their names.
 """
 
@@ -32,6 +32,9 @@ CONFIGS = Path(__file__).parent / "configs.json"
 WIDTHS = (64, 128, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048, 2560, 3072, 4096, 6000)
 # A chat template and a short question.
 LEAST_TEXT = 12
+# A rule that says so many more tokens than there were may be wrong by a row; beyond, the recorded
+# picture is another one.
+OFF = 0.1
 # Metal's share of RAM, on macOS 26 (MEMORY.md's table), for simulated machines.
 SIMULATED = {8: 0.667, 16: 0.74, 24: 0.74, 32: 0.78, 48: 0.8, 64: 0.81}
 # Where fits or not is a matter of the last percents, neither answer is wrong.
@@ -78,7 +81,7 @@ def runs(headers: bool, every: int = 1) -> Iterator[Run]:
         config, preprocessor, architecture, counted = prepared[model]
         weight = statistics.median(loaded[model])
         weights = _scaled(counted, weight) if headers else counted
-        size, text = _picture(model, int(row["prompt_tokens"]), architecture, preprocessor)
+        size, text = _picture(row, architecture, preprocessor)
         told = estimate(
             config,
             weights,
@@ -86,6 +89,7 @@ def runs(headers: bool, every: int = 1) -> Iterator[Run]:
                 images=(size,),
                 prompt_tokens=text,
                 max_tokens=int(float(row["gen_tokens"])),
+                prefill_step_size=int(row["prefill_step"]),
             ),
             Library(mlx_vlm=row["mlx_vlm"], mlx=row["mlx"], backend="metal"),
             preprocessor,
@@ -126,23 +130,39 @@ def _scaled(counted: WeightSizes, total: float) -> WeightSizes:
     return msgspec.structs.replace(counted, **scaled, source="headers")
 
 
+def _picture(
+    row: dict[str, str], architecture: Architecture, preprocessor: dict[str, Any]
+) -> tuple[tuple[int, int], int]:
+    """A run's picture, and the tokens of text that its prompt leaves beside it.
+
+    A few recorded sizes are of another picture than the run's: the prompt has no room for it.
+    """
+    prompt = int(row["prompt_tokens"])
+    if row["width"]:
+        size = int(row["width"]), int(row["height"])
+        counted = see(architecture, preprocessor, *size)[0].counted
+        if counted <= prompt + OFF * counted:
+            return size, max(0, prompt - counted)
+    chosen = _filling(row["model"], prompt, architecture, preprocessor)
+    return chosen, max(0, prompt - see(architecture, preprocessor, *chosen)[0].counted)
+
+
 @functools.cache
-def _choice(model: str) -> dict[int, tuple[tuple[int, int], int]]:
+def _choice(model: str) -> dict[int, tuple[int, int]]:
     return {}
 
 
-def _picture(
+def _filling(
     model: str, prompt: int, architecture: Architecture, preprocessor: dict[str, Any]
-) -> tuple[tuple[int, int], int]:
-    """The picture whose tokens fill a prompt, and the tokens of text that are left."""
+) -> tuple[int, int]:
+    """The largest picture of three by two whose tokens a prompt has room for."""
     known = _choice(model)
     if prompt not in known:
-        chosen, counted = (WIDTHS[0], WIDTHS[0] * 2 // 3), 0
+        known[prompt] = WIDTHS[0], WIDTHS[0] * 2 // 3
         for width in WIDTHS:
-            sight, _ = see(architecture, preprocessor, width, width * 2 // 3)
-            if width == WIDTHS[0] or sight.counted <= max(1, prompt - LEAST_TEXT):
-                chosen, counted = (width, width * 2 // 3), sight.counted
-        known[prompt] = chosen, max(0, prompt - counted)
+            size = width, width * 2 // 3
+            if see(architecture, preprocessor, *size)[0].counted <= prompt - LEAST_TEXT:
+                known[prompt] = size
     return known[prompt]
 
 

@@ -1,4 +1,4 @@
-"""``python -m tools.faults kill|take-away``: see the package."""
+"""``python -m tools.faults kill|kill-new|take-away``: see the package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tools.faults.place import ROOT, Place
 def main() -> int:
     """Run what was asked for; 0 if all went as promised."""
     parser = argparse.ArgumentParser(prog="tools.faults", description=__doc__)
-    parser.add_argument("what", choices=("kill", "take-away"))
+    parser.add_argument("what", choices=("kill", "kill-new", "take-away"))
     parser.add_argument("--folder", type=Path, default=ROOT / ".cache" / "faults")
     parser.add_argument("--points", type=int, default=220, help="how often to kill")
     parser.add_argument("--seed", type=int, default=1, help="which points")
@@ -25,10 +25,10 @@ def main() -> int:
     results.mkdir(exist_ok=True)
     place = Place(options.folder.absolute())
     place.make()
-    if options.what == "kill":
-        well = killing.kill(
-            place, options.points, options.seed, results / "kill.json", options.more
-        )
+    if options.what != "take-away":
+        file = results / f"{options.what}.json"
+        fresh = options.what == "kill-new"
+        well = killing.kill(place, options.points, options.seed, file, options.more, fresh)
     else:
         well = faulty.take_away(place, results / "take-away.json", options.only)
     return 0 if well else 1

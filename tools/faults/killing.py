@@ -93,10 +93,18 @@ class Matrix:
     def _target(self) -> tuple[str, str]:
         return "--python", str(self._environment / "bin" / "python")
 
+    def _fix(self, uv: str, counted: int | None = None) -> subprocess.Popen[str]:
+        """Start a fix."""
+        return self._start("fix", "--yes", *self._target, uv=uv, counted=counted)
+
+    def _undo(self, counted: int) -> subprocess.Popen[str]:
+        """Start an undo, with its calls counted."""
+        return self._start("undo", *self._target, counted=counted)
+
     def measure(self) -> None:
         """Whole runs: how long they take, how many calls they make, and what a fix leaves."""
         started = time.monotonic()
-        process = self._start("fix", "--yes", uv=self._counted_uv(0), counted=0)
+        process = self._fix(self._counted_uv(0), 0)
         _, progress = process.communicate()
         self.whole["time"] = self.whole["time-all"] = time.monotonic() - started
         self.whole["calls"] = _calls(self._count)
@@ -107,13 +115,13 @@ class Matrix:
             raise SystemExit(f"the fix does not work: {progress}")
         self._after = self._place.shot(self._environment)
         self._save("undo")
-        self._start("undo", counted=0).communicate()
+        self._undo(0).communicate()
         self.whole["undo"] = _calls(self._count)
         self._check_before("the first undo")
         self._anew()
         self._kill(Point("installer", self.whole["installer"] // 2))
         self._save("recovery")
-        self._start("undo", counted=0).communicate()
+        self._undo(0).communicate()
         self.whole["recovery"] = _calls(self._count)
         self._check_before("the first recovery")
         self._anew()
@@ -144,8 +152,9 @@ class Matrix:
             process = self._place.start("undo", "--list", *self._target)
             noticed = "was interrupted" in process.communicate()[1]
         else:
-            _, report, _ = self._place.run("check", *self._target)
+            _, report, said_now = self._place.run("check", *self._target)
             noticed = any(item["check"] == "journal" for item in report.get("not_checked", ()))
+            noticed = noticed or "was interrupted" in said_now
         self._number += 1
         if noticed:
             code, report, _ = self._place.run("undo", *self._target)
@@ -169,12 +178,12 @@ class Matrix:
         """Kill at one point, and return the last thing that was said."""
         if point.way in ("recovery", "undo"):
             self._saved(point.way)
-            return _last(self._start("undo", counted=int(point.at)))
+            return _last(self._undo(int(point.at)))
         if point.way == "calls":
-            return _last(self._start("fix", "--yes", counted=int(point.at)))
+            return _last(self._fix(UV, int(point.at)))
         if point.way == "installer":
-            return _last(self._start("fix", "--yes", uv=self._counted_uv(int(point.at))))
-        process = self._start("fix", "--yes", uv=self._counted_uv(0))
+            return _last(self._fix(self._counted_uv(int(point.at))))
+        process = self._fix(self._counted_uv(0))
         if point.way == "orphan":
             while process.poll() is None and not self._started.exists():
                 time.sleep(0.01)
@@ -194,7 +203,7 @@ class Matrix:
         """Start the doctor, maybe with its calls counted, to be killed at one of them (0: none)."""
         self._count.unlink(missing_ok=True)
         variables = {} if counted is None else self._counting(self._count, counted)
-        return self._place.start(*words, *self._target, instead=uv, variables=variables)
+        return self._place.start(*words, instead=uv, variables=variables)
 
     def _counting(self, count: Path, at: int) -> dict[str, str]:
         return {"LD_PRELOAD": str(self._counter), "FAULTS_COUNT": str(count), "FAULTS_AT": str(at)}
@@ -242,6 +251,28 @@ class Matrix:
         self._environment = self._place.copy()
 
 
+class FreshMatrix(Matrix):
+    """The same for ``fix --new-venv``: where there was nothing, there is nothing, or all of it."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self._anew()
+        self._before = {}
+
+    @property
+    def _target(self) -> tuple[str, str]:
+        return "--venv", str(self._environment)
+
+    def _fix(self, uv: str, counted: int | None = None) -> subprocess.Popen[str]:
+        words = ("fix", "--yes", "--new-venv", str(self._environment))
+        return self._start(*words, uv=uv, counted=counted)
+
+    def _anew(self) -> None:
+        """No environment, of which the doctor knows nothing."""
+        for name in ("state", "environment"):
+            shutil.rmtree(self._place.folder / name, ignore_errors=True)
+
+
 def _calls(count: Path) -> int:
     """How many calls were counted."""
     return int(count.read_text().split()[0])
@@ -256,13 +287,16 @@ def _last(process: subprocess.Popen[str]) -> str:
     return lines[-1][:80] if lines else ""
 
 
-def kill(place: Place, most: int, seed: int, results: Path, more: bool) -> bool:
+def kill(
+    place: Place, most: int, seed: int, results: Path, more: bool, fresh: bool = False
+) -> bool:
     """Run the matrix, write its results after every trial, and say whether all went well.
 
-    The results are a list of such runs; with ``more`` this one is added to it.
+    The results are a list of such runs; with ``more`` this one is added to it. ``fresh`` is about
+    ``fix --new-venv``.
     """
     runs = json.loads(results.read_text()) if more and results.exists() else []
-    matrix = Matrix(place)
+    matrix = FreshMatrix(place) if fresh else Matrix(place)
     matrix.measure()
     whole = {name: round(value, 1) for name, value in matrix.whole.items()}
     print(whole, flush=True)

@@ -118,11 +118,18 @@ class Place:
         """Run the doctor: its exit status, its JSON document, and its progress."""
         process = self.start(*words, "--format", "json", instead=instead, variables=variables)
         out, progress = process.communicate()
-        return process.returncode, json.loads(out), progress
+        try:
+            return process.returncode, json.loads(out), progress
+        except ValueError:
+            said = f"it ended with {process.returncode} and no document: {progress[-2000:]}"
+            return process.returncode, {"outcome": "none", "reason": said}, progress
 
     def shot(self, folder: Path) -> Shot:
-        """Every path below a folder, Python's compiled modules aside."""
+        """A folder and every path below it, Python's compiled modules aside; empty: no folder."""
         result: Shot = {}
+        if not folder.exists():
+            return result
+        result["."] = ("folder", stat.S_IMODE(folder.stat().st_mode), "")
         pending = [os.fspath(folder)]
         while pending:
             with os.scandir(pending.pop()) as items:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import functools
 import io
-import json
 import re
-from collections.abc import Iterator
-from datetime import datetime, timezone
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import msgspec
 from babel.messages.catalog import Catalog, Message
-from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from doctor.language import DOMAIN, FOLDER, LANGUAGES
+from doctor.language import COMPILED, DOMAIN, FOLDER, LANGUAGES, TELLING, Catalogue, Pattern
 from tools.languages.texts import all_texts
 
 TRANSLATED = tuple(name for name in LANGUAGES if name != "en")
@@ -73,20 +71,31 @@ def written(catalogue: Catalog) -> bytes:
 def compiled(language: str) -> dict[str, bytes]:
     """What the doctor reads of a language: the files' contents by their names."""
     catalogue = load(language)
-    # The same texts give the same file, whenever they are compiled.
-    catalogue.creation_date = catalogue.revision_date = datetime(2026, 1, 1, tzinfo=timezone.utc)
-    out = io.BytesIO()
-    write_mo(out, catalogue)
-    patterns = json.dumps(list(_patterns(catalogue)), ensure_ascii=False, indent=0)
-    return {f"{DOMAIN}.mo": out.getvalue(), "patterns.json": patterns.encode() + b"\n"}
+    there = [message for message in catalogue if message.id and _is_translated(message)]
+    beginnings: dict[str, list[Pattern]] = {}
+    endings: dict[str, list[Pattern]] = {}
+    for rank, (message, plural, shown) in enumerate(_patterns(there)):
+        pattern = Pattern(rank, message, plural, tuple(PLACE.split(shown)))
+        first, last = pattern.chunks[0], pattern.chunks[-1]
+        if len(first) >= TELLING:
+            beginnings.setdefault(first[:TELLING], []).append(pattern)
+        else:
+            endings.setdefault(last[-TELLING:] if len(last) >= TELLING else "", []).append(pattern)
+    made = Catalogue(
+        plural=catalogue.plural_expr,
+        texts={_shown(item): _strings(item)[0] for item in there if not item.pluralizable},
+        plurals={_shown(item): tuple(_strings(item)) for item in there if item.pluralizable},
+        patterns={beginning: tuple(found) for beginning, found in beginnings.items()},
+        endings={ending: tuple(found) for ending, found in endings.items()},
+    )
+    # A text a line, so that two changes of the file meet only where they are of the same text.
+    return {COMPILED: msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"}
 
 
-def _patterns(catalogue: Catalog) -> Iterator[tuple[str, str | None, str]]:
+def _patterns(messages: Iterable[Message]) -> Iterator[tuple[str, str | None, str]]:
     """The texts with places that are translated: message, plural, and the form to recognise."""
     found: list[tuple[str, str | None, str]] = []
-    for message in catalogue:
-        if not message.id or not _is_translated(message):
-            continue
+    for message in messages:
         if not isinstance(message.id, str):
             one, many = message.id
             found += [(one, many, one), (one, many, many)]

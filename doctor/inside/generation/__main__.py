@@ -96,6 +96,43 @@ class Memory:
         )
 
 
+def see_apart(model, mx, memory: Memory) -> None:  # type: ignore[no-untyped-def]
+    """Make the picture's way through the model's tower a phase of its own.
+
+    MLX works out what it is asked for when it is asked: left alone, the tower runs within the
+    prefill. Models without ``get_input_embeddings`` are left alone.
+    """
+    embed = getattr(model, "get_input_embeddings", None)
+    if embed is None:
+        return
+
+    def embed_at_once(*args, **kwargs):  # type: ignore[no-untyped-def]
+        pixels = kwargs.get("pixel_values", args[1] if len(args) > 1 else None)
+        if pixels is None:
+            return embed(*args, **kwargs)
+        memory.begin("vision")
+        result = embed(*args, **kwargs)
+        mx.eval(arrays_in(result, mx))
+        memory.end("vision")
+        memory.begin("prefill")
+        return result
+
+    model.get_input_embeddings = embed_at_once
+
+
+def arrays_in(value, mx) -> list:  # type: ignore[no-untyped-def]
+    """The arrays in a result: itself, or what its fields or items are."""
+    if isinstance(value, mx.array):
+        return [value]
+    if isinstance(value, (list, tuple)):
+        parts = list(value)
+    elif isinstance(value, dict):
+        parts = list(value.values())
+    else:
+        parts = list(getattr(value, "__dict__", {}).values())
+    return [array for part in parts for array in arrays_in(part, mx)]
+
+
 def picture_problem(path: str) -> str | None:
     """Why a picture of the user's cannot be shown to a model, or null."""
     from PIL import Image
@@ -168,6 +205,8 @@ def main() -> None:
         return loaded
 
     model, processor = stages.run("load", load)
+    if job["watch"]:
+        see_apart(model, mx, memory)
 
     def prompt_of(question: dict) -> str:
         return mlx_vlm.prompt_utils.apply_chat_template(
@@ -224,7 +263,8 @@ def answer_of(mlx_vlm, model, processor, prompt, image, job, memory):  # type: i
     """One greedy answer: ``{"text", "tokens", "prompt", "first", "seconds"}``.
 
     ``prompt`` counts the tokens of text and picture, the times are from its start.
-    The picture goes through the model in the prefill, at whose end the first token is there.
+    The picture goes through the model in the prefill, at whose end the first token is there; a
+    watched run tells the two apart.
     """
     memory.begin("prefill")
     started = time.perf_counter()

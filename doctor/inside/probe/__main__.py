@@ -9,6 +9,7 @@ else on standard output does no harm. Standard library only, Python 3.9 and newe
 
 from __future__ import annotations
 
+import codecs
 import gc
 import json
 import os
@@ -66,7 +67,8 @@ def answer(notes_path: str, ask: Callable[[], dict]) -> dict:
     starts += [name for name in backends if finder.find(name)] if starts else []
     incomplete += [name for name in backends if name != "torch"]  # torch is too large to follow
     module = processors.model_module(finder, notes, question)
-    asked = (starts, incomplete, closed, module, question["model_type"])
+    outdated = distributions.outdated(found)
+    asked = (starts, incomplete, closed, outdated, module, question["model_type"])
     noted = followed.follow(finder, notes, *asked) if starts else None
     traced = noted["imports"] if noted else None
     loaded = traced["modules"] if traced else {}
@@ -93,7 +95,7 @@ def answer(notes_path: str, ask: Callable[[], dict]) -> dict:
             )
             starts += [name for name in doubtful if processors.is_configuration(name, question)]
             starts = shadows.starts(hiding) + starts
-        tracer = imports.follow(finder, notes, starts, incomplete, doubt, closed)
+        tracer = imports.follow(finder, notes, starts, incomplete, doubt, closed, outdated)
         misfits = calls.follow(finder, notes, tracer, module, question["model_type"])
         traced, taken = tracer.summary(), tracer.taken()
         damage.judge(changed, traced, finder, starts)
@@ -138,6 +140,7 @@ def answer(notes_path: str, ask: Callable[[], dict]) -> dict:
             "misfits": misfits,
         },
         "damaged": changed,
+        "newest_file_ns": notes.newest or None,
         "shadows": hiding,
         "startup": started,
         "parameters": parameters.of_model(finder, notes, question) if asks_parameters else None,
@@ -153,17 +156,24 @@ def answer(notes_path: str, ask: Callable[[], dict]) -> dict:
     return result
 
 
-def main() -> int:
+def undecoded(error):
+    """The bytes of a name that are no UTF-8, as they are written within a text of JSON."""
+    letters = (ord(letter) - 0xDC00 for letter in error.object[error.start : error.end])
+    return "".join(f"\\\\x{byte:02x}" if byte >= 0x80 else "?" for byte in letters), error.end
+
+
+def main() -> None:
+    codecs.register_error("undecoded", undecoded)
     gc.disable()  # so short a life makes no garbage worth collecting
     marker, notes_path = sys.argv[1:]
     told = answer(notes_path, lambda: json.loads(sys.stdin.buffer.read()))
     text = json.dumps(told, ensure_ascii=False)
     whole = "\n" + marker + "\n" + text + "\n" + marker + "\n"
-    # File names that are no text have to become some.
-    sys.stdout.buffer.write(whole.encode("utf-8", "replace"))
+    # File names that are no text have to become some, as everywhere: the byte as \xff.
+    sys.stdout.buffer.write(whole.encode("utf-8", "undecoded"))
     sys.stdout.flush()
-    return 0
+    os._exit(0)  # to free every object first, as Python does when it ends, would cost a tenth
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -10,6 +10,7 @@ import os
 import re
 from importlib.machinery import EXTENSION_SUFFIXES
 
+from distributions import MOST_DIGITS, canonical
 from followed import FOLLOWED
 from modules import Finder
 from notes import Notes, read
@@ -26,8 +27,10 @@ IDLE_NAMES += (".md", ".rst", ".txt", ".html", ".css", ".js", ".map", ".cmake", 
 # What Cython's code says where a class that it was compiled with is another now.
 CYTHON_MISMATCH = b"size changed, may indicate binary incompatibility"
 
-# No file is larger than a number of so many digits says; a RECORD may say anything.
-MOST_DIGITS = 15
+# Compiled files end with a table or a signature, after some thousand zeros at most. Those that are
+# shorter than this are not looked into.
+ZEROS = 65_536
+LONG_BYTES = 2 * ZEROS
 
 # A file that holds nothing but a licence in comments may be emptied; they are not longer.
 LICENCE_BYTES = 700
@@ -73,14 +76,18 @@ def find(expected: list[tuple], notes: Notes, finder: Finder) -> list[dict]:
     """``{"distribution", "path", "module", "kind", "recorded_bytes", "bytes"}`` of what differs.
 
     ``kind`` is ``compiled``, ``source`` or ``data``; ``module`` is the name by which a file would
-    be imported, or null; no bytes (null) where the file is gone. Modules that are whole, and
-    compiled for another Python than this, are listed too.
+    be imported, or null; no bytes (null) where the file is gone, and of compiled code only those
+    before the zeros that it ends with. Modules that are whole, and compiled for another Python than
+    this, are listed too.
     """
     result = []
     for distribution, site, files in expected:
         for name, size in files.items():
             path = site + os.sep + name
             found = notes.size(path)
+            if found == size and size >= LONG_BYTES and _kind(name) == "compiled":
+                content = notes.of_bytes(path, bytes_before_zeros)
+                found = size if content is None else content
             foreign = ".cpython-" in name and _suffix(name) not in SUFFIXES
             if found == size and not foreign:
                 continue
@@ -105,6 +112,27 @@ def find(expected: list[tuple], notes: Notes, finder: Finder) -> list[dict]:
     return result
 
 
+def bytes_before_zeros(path: str) -> int | None:
+    """A file's size without the zeros that it ends with, where these are many; null if unreadable.
+
+    A power failure leaves them: the size was written down, the content was not.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = end = file.seek(0, os.SEEK_END)
+            while end:
+                start = max(0, end - ZEROS)
+                file.seek(start)
+                left = file.read(end - start).rstrip(b"\0")
+                if left:
+                    end = start + len(left)
+                    break
+                end = start
+    except OSError:
+        return None
+    return end if size - end >= ZEROS else size
+
+
 def _on_the_way(distributions: list[dict], notes: Notes, reached: set[str]) -> list[tuple]:
     """The distributions that are reached, or required by one that is not followed further."""
     contents: dict[str, list[tuple]] = {}
@@ -112,7 +140,7 @@ def _on_the_way(distributions: list[dict], notes: Notes, reached: set[str]) -> l
     for distribution in distributions:
         record = notes.of(os.path.join(distribution["metadata"], "RECORD"), recorded)
         if record:
-            name = _canonical(distribution["name"])
+            name = canonical(distribution["name"])
             contents.setdefault(name, []).append((distribution, record))
             if reached.intersection(record["top"]):
                 waiting.append(name)
@@ -129,7 +157,7 @@ def _on_the_way(distributions: list[dict], notes: Notes, reached: set[str]) -> l
             for text in distribution["requires"]:
                 match = re.match(r"[A-Za-z0-9._-]+", text)
                 if match and "extra" not in text.partition(";")[2]:
-                    waiting.append(_canonical(match.group(0)))
+                    waiting.append(canonical(match.group(0)))
     return list(chosen.values())
 
 
@@ -147,10 +175,6 @@ def around(distributions: list[dict], notes: Notes, traced: dict) -> frozenset:
     """The top-level modules of all that is on the way: where the second trace follows."""
     on_the_way = _on_the_way(distributions, notes, set(traced["reached"]))
     return frozenset(top for _, contents in on_the_way for top in contents["top"])
-
-
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _kind(name: str) -> str:
@@ -217,7 +241,7 @@ def _rows(text: str) -> list[tuple[str, int | None]]:
     except csv.Error:
         return []
     return [
-        (name, int(size) if size.isdigit() and len(size) <= MOST_DIGITS else None)
+        (name, int(size) if size.isdecimal() and len(size) <= MOST_DIGITS else None)
         for name, _, size in rows
     ]
 
@@ -374,8 +398,9 @@ def lost(path: str, recorded_bytes: int, file_bytes: int) -> str | None:
     if not text.strip():
         return "it is empty" if recorded_bytes > LICENCE_BYTES else None
     last = text.rpartition("\n")[2]
-    # One or two bytes less is the line end that an editor leaves out.
-    if last[:1] in (" ", "\t") and last.strip() and file_bytes + 2 < recorded_bytes:
+    # An editor may leave out the line end, one or two bytes, or leave blanks.
+    cut = file_bytes + 2 < recorded_bytes if last.strip() else file_bytes < 0.9 * recorded_bytes
+    if last[:1] in (" ", "\t") and cut:
         return "it ends in the middle of a line"
     missing = undefined(text)
     return "it uses what is no longer in it: " + ", ".join(missing[:3]) if missing else None

@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import re
 
-from distributions import canonical
+from distributions import MOST_DIGITS, canonical
 from notes import Notes
-
-# No file comes near a size of so many digits; a hostile one must not stop the reading.
-MOST_DIGITS = 15
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 
 # The fields of METADATA that are kept.
 FIELDS = ("name", "version", "requires-dist", "provides-extra", "requires-python")
 # No real record of an editable install comes near this size.
 MOST_BYTES = 2_000_000
+
+# No number that is read from files is so long; a hostile one must not stop the reading.
+MOST_DIGITS = 15
 
 
 def find(search_path: list[dict], notes) -> tuple[list[dict], list[str]]:  # type: ignore[no-untyped-def]
@@ -81,14 +85,49 @@ def foreign_scripts(folder: str, executable: str) -> dict[str, str]:
 
 def incomplete(found: list[dict]) -> list[str]:
     """The top-level modules of distributions that require what is not installed, or is too old."""
+    versions = _versions(found)
+    modules: list[str] = []
+    for distribution in found:
+        if any(_lacks(text, versions) for text in distribution["requires"] if _holds(text)):
+            modules += _top_level(distribution["metadata"])
+    return modules
+
+
+def outdated(found: list[dict]) -> frozenset[str]:
+    """The top-level modules of distributions that are older than another requires."""
+    versions = _versions(found)
+    names = {
+        canonical(_NAME.match(text).group(0))  # type: ignore[union-attr] what lacks has a name
+        for distribution in found
+        for text in distribution["requires"]
+        if _holds(text) and _lacks(text, versions)
+    }
+    old = [one["metadata"] for one in found if canonical(one["name"]) in names]
+    return frozenset(module for metadata in old for module in _top_level(metadata))
+
+
+def _versions(found: list[dict]) -> dict:
+    """The versions by canonical name; of several the one that Python reads."""
     versions: dict = {}
     for distribution in found:
         versions.setdefault(canonical(distribution["name"]), distribution["version"])
-    modules: list[str] = []
-    for distribution in found:
-        if any(_lacks(text, versions) for text in distribution["requires"] if ";" not in text):
-            modules += _top_level(distribution["metadata"])
-    return modules
+    return versions
+
+
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_PYTHON_MARKER = re.compile(r"\s*python_version\s*(<=?|>=?)\s*['\"](\d+(?:\.\d+)*)['\"]\s*")
+
+
+def _holds(requirement: str) -> bool:
+    """Whether a requirement surely counts here: it has no marker, or one on Python's version."""
+    marker = requirement.partition(";")[2]
+    match = _PYTHON_MARKER.fullmatch(marker)
+    if not match:
+        return not marker
+    own, bound = list(sys.version_info[:2]), numbers(match.group(2))
+    return {"<": own < bound, "<=": own <= bound, ">": own > bound, ">=": own >= bound}[
+        match.group(1)
+    ]
 
 
 def _lacks(requirement: str, versions: dict) -> bool:
@@ -97,7 +136,7 @@ def _lacks(requirement: str, versions: dict) -> bool:
     The probe has no packaging. Only the numbers of a release are compared, and only where they
     tell.
     """
-    match = re.match(r"[A-Za-z0-9._-]+", requirement)
+    match = _NAME.match(requirement)
     if not match:
         return False
     if canonical(match.group(0)) not in versions:
@@ -109,7 +148,7 @@ def _lacks(requirement: str, versions: dict) -> bool:
 
 def numbers(release: str) -> list[int]:
     """The numbers of a release, to be compared: ``1.0`` and ``1`` are one."""
-    numbers = [int(part) for part in release.split(".")]
+    numbers = [int(part[:MOST_DIGITS]) for part in release.split(".")]
     while numbers and numbers[-1] == 0:
         numbers.pop()
     return numbers

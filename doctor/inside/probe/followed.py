@@ -21,6 +21,7 @@ def follow(
     starts: list[str],
     incomplete: list[str],
     closed: frozenset,
+    outdated: frozenset,
     module: str | None,
     model_type: str | None,
 ) -> dict:
@@ -35,13 +36,13 @@ def follow(
         import calls  # later looks do without them
         import imports
 
-        tracer = imports.follow(finder, notes, starts, incomplete, closed=closed)
+        tracer = imports.follow(finder, notes, starts, incomplete, closed=closed, outdated=outdated)
         result = {"imports": tracer.summary()}
         result["misfits"] = calls.follow(finder, notes, tracer, module, model_type)
         result["with_calls"] = tracer.summary()
         return result
 
-    asked = [starts, incomplete, sorted(closed), module, model_type]
+    asked = [starts, incomplete, sorted(closed), sorted(outdated), module, model_type]
     return _noted(finder, notes, ["followed", *asked], compute)
 
 

@@ -10,6 +10,8 @@ those that lack something that they require; of others it looks at the module th
 from __future__ import annotations
 
 import ast
+import contextlib
+import operator
 import os
 import re
 import sys
@@ -46,6 +48,15 @@ GLOBAL = re.compile(r"(?:^|[;:])[ \t\f]*global\b", re.MULTILINE)
 
 # What transformers' `is_x_available` looks for, where it is not named like that.
 GATED_MODULES = {"vision": "PIL", "jinja": "jinja2"}
+
+COMPARISONS: dict = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
 
 ABSENCE_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
@@ -102,15 +113,17 @@ def follow(
     incomplete: list[str],
     doubt: Doubt | None = None,
     closed: frozenset = frozenset(),
+    outdated: frozenset = frozenset(),
 ) -> Tracer:
     """A tracer that has followed the imports from ``starts``, and can follow more.
 
     ``incomplete`` are further top-level modules to follow into, ``closed`` those that are there and
-    that transformers takes for absent.
+    that transformers takes for absent, ``outdated`` those that are older than others require.
     """
     doubt = doubt or Doubt({})
-    tracer = Tracer(finder, notes, FOLLOWED | set(incomplete), doubt, closed)
-    tracer.asked = [starts, sorted(incomplete), sorted(closed), *doubt.described()]
+    tracer = Tracer(finder, notes, FOLLOWED | set(incomplete), doubt, closed, outdated)
+    told = map(sorted, (incomplete, closed, outdated))
+    tracer.asked = [starts, *told, *doubt.described()]
     for start in starts:
         tracer.load(start, ("the doctor", 0))
     return tracer
@@ -129,15 +142,20 @@ def summarise(text: str) -> dict:
     names that it only mentions, in its ``__getattr__`` or for type checkers; ``calls`` tells that
     it calls into another followed package at once; ``error`` is why its import always fails.
     """
-    summary = _empty()
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError) as error:
-        summary["error"] = getattr(error, "msg", None) or str(error)
-        return summary
+        return {**_empty(), "error": getattr(error, "msg", None) or str(error)}
     except (RecursionError, MemoryError):
-        summary["dynamic"] = True
-        return summary
+        return {**_empty(), "dynamic": True}
+    try:
+        return _summary(tree, text)
+    except RecursionError:  # Python may well import what is too deep to be followed
+        return {**_empty(), "dynamic": True}
+
+
+def _summary(tree: ast.Module, text: str) -> dict:
+    summary = _empty()
     if any(isinstance(statement, ast.Raise) for statement in tree.body):
         summary["error"] = "it raises an error whenever it is imported"
         return summary
@@ -457,6 +475,8 @@ def condition(test: ast.expr) -> bool | None:
     if isinstance(test, ast.Compare) and len(test.ops) == 1:
         left, right = test.left, source.literal(test.comparators[0])
         known: object = None
+        if isinstance(left, ast.Name) and left.id == "__name__" and right == "__main__":
+            known = ""  # of a module that is imported it is another
         if isinstance(left, ast.Attribute) and isinstance(left.value, ast.Name):
             owner = (left.value.id, left.attr)
             known = {
@@ -466,15 +486,9 @@ def condition(test: ast.expr) -> bool | None:
             }.get(owner)
         if known is None or type(known) is not type(right):
             return None
-        operation = type(test.ops[0]).__name__
-        return {
-            "Eq": lambda: known == right,
-            "NotEq": lambda: known != right,
-            "Lt": lambda: known < right,  # type: ignore[operator]
-            "LtE": lambda: known <= right,  # type: ignore[operator]
-            "Gt": lambda: known > right,  # type: ignore[operator]
-            "GtE": lambda: known >= right,  # type: ignore[operator]
-        }.get(operation, lambda: None)()
+        compare = COMPARISONS.get(type(test.ops[0]))
+        with contextlib.suppress(TypeError):  # a number against a word
+            return compare(known, right) if compare else None
     return None
 
 
@@ -585,9 +599,11 @@ class Tracer:
         followed: frozenset | set,
         doubt: Doubt,
         closed: frozenset,
+        outdated: frozenset,
     ) -> None:
         self._finder = finder
         self._closed = closed
+        self._outdated = outdated
         self._notes = notes
         self._surely_followed = followed
         self._followed = followed | doubt.around
@@ -732,7 +748,7 @@ class Tracer:
     def _binds(self, path: str, name: str) -> bool:
         """Whether a module that takes a name of its own may have it from anywhere else."""
         summary = self._notes.of(path, summarise)
-        if summary["dynamic"]:
+        if summary["dynamic"] or name == "*":
             return True
         bound = rf"^\s*(?:def|class|async def)\s+{name}\b|^\s*{name}\b[^\n]*=|\bas {name}\b"
         others = sum(name in (names or ()) for _, _, _, names, *_ in summary["imports"])
@@ -792,6 +808,7 @@ class Tracer:
         parent, _, last = name.rpartition(".")
         # The name of an alias, or the end of names that are put together.
         end = "_" + last.rpartition("_")[2]
+        last, end = re.escape(last), re.escape(end)
         written = re.compile(rf"\.{last}['\"]|['\"]{last}['\"]: ['\"]|[)}}]{end}\b")
         while parent:
             above = self._finder.find(parent)
@@ -873,7 +890,12 @@ class Tracer:
             return self._submodule(module, lazy[name]) or ""
         if closed and name not in summary["hints"]:
             return ""
-        return self._lazy_home(module, found["origin"], name)
+        if module == "transformers" and name.startswith("Auto") and name not in lazy:
+            return self._auto_home(found["origin"], name)
+        # It makes names when it runs; one of a later release than is there stands nowhere in it.
+        stars = any(names and "*" in names for *_, names, _, _ in summary["imports"])
+        outdated = module.partition(".")[0] in self._outdated and not stars
+        return "" if outdated and not re.search(rf"\b{name}\b", self._text(module)) else None
 
     def _takes(self, importer: str, module: str, name: str) -> bool:
         """Whether a module imports the name from the other module."""
@@ -902,18 +924,17 @@ class Tracer:
         there = [name for name in submodules if self._submodule(module, name)]
         return len(there) > 0.8 * len(submodules)
 
-    def _lazy_home(self, module: str, origin: str, name: str) -> str | None:
+    def _auto_home(self, origin: str, name: str) -> str:
         """Where transformers takes an auto class from: it lists its models only when it runs."""
-        if module == "transformers" and name.startswith("Auto"):
-            folder = os.path.join(os.path.dirname(origin), "models", "auto")
-            for file in sorted(self._finder.names(folder)):
-                if file.endswith(".py"):
-                    summary = self._notes.of(os.path.join(folder, file), summarise)
-                    if summary and name in summary["defines"]:
-                        defined = read(os.path.join(folder, file)) or ""
-                        if re.search(r"^class " + name + r"\b", defined, re.MULTILINE):
-                            return "transformers.models.auto." + file[: -len(".py")]
-        return None
+        folder = os.path.join(os.path.dirname(origin), "models", "auto")
+        for file in sorted(self._finder.names(folder)):
+            if file.endswith(".py"):
+                summary = self._notes.of(os.path.join(folder, file), summarise)
+                if summary and name in summary["defines"]:
+                    defined = read(os.path.join(folder, file)) or ""
+                    if re.search(r"^class " + name + r"\b", defined, re.MULTILINE):
+                        return "transformers.models.auto." + file[: -len(".py")]
+        return ""
 
     def _is_standard(self, name: str) -> bool:
         """Whether a module belongs to Python itself."""

@@ -97,6 +97,8 @@ def _macho(head: bytes, folder: str, start: int) -> dict:
     folders: list[str] = []
     for _ in range(count):
         kind, size = struct.unpack_from("<II", head, at)
+        if size < 8:
+            raise ValueError("a load command is not as long as its own head")
         if kind == MACHO_LC_SEGMENT_64:
             offset, length = struct.unpack_from("<QQ", head, at + 40)
             end = max(end, start + offset + length)

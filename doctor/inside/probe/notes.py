@@ -79,6 +79,7 @@ class Notes:
 
     def __init__(self, path: str | None) -> None:
         self._path = path
+        self.newest = 0
         self._small, self._large = _Files("{}"), _Files("{}")
         self._results: dict = {}
         self._states: dict = {}
@@ -110,14 +111,32 @@ class Notes:
             files.fresh = True
         return results[key]
 
-    def size(self, path: str) -> int | None:
-        """The size of a file in bytes; null where it is not there. Nothing noted depends on it."""
-        if self._states.get(path):
-            return self._states[path][0]
-        try:
-            return os.stat(path).st_size
-        except (OSError, ValueError):
+    def of_bytes(self, path: str, reader):  # type: ignore[no-untyped-def]
+        """``reader(path)`` of a file that is no text, new or noted; null where it is not there."""
+        state = self._state(path)
+        if state is None:
             return None
+        results = self._small.of(path, state)
+        key = " ".join((reader.__module__, reader.__name__))
+        if key not in results:
+            results[key] = reader(path)
+            self._small.fresh = True
+        return results[key]
+
+    def size(self, path: str) -> int | None:
+        """The size of a file in bytes; null where it is not there. Nothing noted depends on it.
+
+        ``newest`` is when the last of these files was written, in nanoseconds since 1970.
+        """
+        state = self._states.get(path)
+        if state is None:
+            try:
+                status = os.stat(path)
+            except (OSError, ValueError):
+                return None
+            state = (status.st_size, status.st_mtime_ns)
+        self.newest = max(self.newest, state[1])
+        return state[0]
 
     def watch(self, path: str) -> bool:
         """Look at a file or folder, so that what is noted depends on it; whether it is there."""

@@ -60,8 +60,9 @@ def starts(finder: Finder, notes: Notes, question: dict, processor: dict | None)
     # transformers renders every chat template with jinja2, and asks for it only then
     # (transformers/utils/chat_template_utils.py).
     result = ["mlx_vlm", "mlx_vlm.prompt_utils", "jinja2"]
-    # Pillow loads what reads a format when it meets the first picture, and passes over what fails.
-    result += ["PIL.PngImagePlugin", "PIL.JpegImagePlugin"]
+    # Pillow loads what reads the usual formats when it meets the first picture. It passes over what
+    # is not there, which the picture may not need, but not over what is broken (PIL.Image.preinit).
+    result += ["PIL.PngImagePlugin", *filter(finder.find, ["PIL.JpegImagePlugin"])]
     model_type = (question.get("model_type") or "").lower()
     module = model_module(finder, notes, question)
     if module:
@@ -70,6 +71,9 @@ def starts(finder: Finder, notes: Notes, question: dict, processor: dict | None)
     of_type = "transformers.models." + model_type
     if model_type and finder.find(of_type):
         result.append(of_type)
+    tokenizer = transformers_tables.tokenizer_module(finder, notes, question)
+    if tokenizer:
+        result.append(tokenizer)
     if processor and processor["provider"] == "transformers":
         folder, file = os.path.split(processor["source"][: -len(".py")])
         result.append("transformers.models." + os.path.basename(folder) + "." + file)
@@ -213,7 +217,7 @@ class _Loading:
 
     def _without_class(self, name: str | None) -> dict:
         """Neither mlx-vlm nor transformers has a processor class for this model."""
-        if not self._question.get("files_read"):
+        if not (self._question.get("files_read") or self._question.get("processor_class")):
             reason = "neither mlx-vlm nor transformers shows a processor for it"
             return _answer(name, unknown=reason)
         if self._question.get("remote_processor"):

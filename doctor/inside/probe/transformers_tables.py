@@ -226,6 +226,34 @@ def backends_of(text: str, stem: str, class_name: str, rules: str, patterns: str
     return sorted(needed)
 
 
+def tokenizer_module(finder: Finder, notes: Notes, question: dict) -> str | None:
+    """The package of the tokenizer class that the model names, or that its type has by the table.
+
+    transformers imports it by the table (``tokenizer_class_from_name``). Null where neither tells.
+    """
+    folder = finder.package_folder("transformers")
+    table = folder and notes.of(
+        os.path.join(folder, "models", "auto", "tokenization_auto.py"), tokenizer_table
+    )
+    if not table:
+        return None
+    named = question.get("tokenizer_class") or table.get((question.get("model_type") or "").lower())
+    if not named:
+        return None
+    # The class of many types has the name of the one that it is defined for.
+    plain = str(named).removesuffix("Fast").removesuffix("Tokenizer").lower()
+    for model_type, class_name in table.items():
+        if model_type.replace("_", "") == plain and class_name.startswith(str(named)[: len(plain)]):
+            return "transformers.models." + model_type
+    return None
+
+
+def tokenizer_table(text: str) -> dict[str, str]:
+    """The first tokenizer class of each model type, as one pair a type is written there."""
+    pairs = re.findall(r"\(\s*['\"]([\w-]+)['\"],\s*\(?\s*['\"](\w+)['\"]", text)
+    return {model_type: class_name for model_type, class_name in pairs if "Token" in class_name}
+
+
 def image_processors(folder: str, notes: Notes) -> dict[str, list]:
     """The image processor classes by model type, as ``[backend, class name]`` in their order.
 
