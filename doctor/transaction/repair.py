@@ -281,10 +281,12 @@ class Repair:
         """Why the doctor does not mend this, and who could how."""
         unknown = facts.model.found == "folder" and not (facts.hub and facts.hub.remote)
         if finding.fix.id != "download" or unknown:
-            whence = ""
             if finding.fix.id == "download":
-                whence = ". Repeat with --download --from ID, where ID is what the Hub calls it"
-            return f"{finding.title}. This is yours to do first: {finding.fix.summary}{whence}"
+                return (
+                    f"{finding.title}. This is yours to do first: {finding.fix.summary}. Or repeat "
+                    "with --download --from ID, where ID is what the Hub calls the model"
+                )
+            return f"{finding.title}. This is yours to do first: {finding.fix.summary}"
         if self._request.may_fetch:
             more = pull.strangers(facts)
             if more:
