@@ -229,7 +229,14 @@ def _unsupported(facts: Facts) -> CheckResult:
         if there
         else "It loads a model by a module of that name, and there is none.",
         evidence=tuple(evidence),
-        fix=Fix(id="recipe", summary="install the newest proven mlx-vlm", automatic=True),
+        fix=Fix(
+            id="by-hand",
+            summary="see whether config.json is this model's; no release of mlx-vlm that the "
+            "doctor knows has this type",
+            automatic=False,
+        )
+        if not there and first is None
+        else Fix(id="recipe", summary="install the newest proven mlx-vlm", automatic=True),
     )
 
 
