@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test lint recipes models schema incidents bench cuts accuracy ansible train faults \
-  accuracy-memory languages release-check docs browser damage clean
+  accuracy-memory accuracy-weights languages release-check docs browser damage clean
 
 demo: .venv/ready
 	$(BIN)/python tools/demo.py
@@ -63,6 +63,7 @@ bench: .venv/ready
 # FAULTS="--points 20" kills less often, FAULTS="--more" adds to what is recorded.
 faults: .venv/ready
 	$(BIN)/python -m tools.faults kill $(FAULTS)
+	$(BIN)/python -m tools.faults kill-new --points 20
 	$(BIN)/python -m tools.faults take-away
 
 # Downloads that are cut at 50 random bytes, the line or the whole program: each goes on and ends whole.
@@ -82,6 +83,11 @@ ansible: .venv/ready
 # How near the memory estimates come to measured runs (recorded ones: nothing is run).
 accuracy-memory: .venv/ready
 	$(BIN)/python -m tools.estimate_accuracy $(ACCURACY)
+
+# Convert small models in every way with a real mlx-vlm, load them, and hold the weights that their
+# headers tell against MLX's count: two minutes. TARGET is an interpreter with mlx-vlm.
+accuracy-weights: .venv/ready
+	$(BIN)/python -m tools.estimate_accuracy.weights $(TARGET)
 
 # Try each kind of damage to a model's files for real in both recipes' environments, and judge the
 # doctor by it: an hour on two cores the first time, then only what is new.

@@ -10,7 +10,8 @@ folder.
   interrupted download is the usual cause.
 - `model-config-unfitting`: this mlx-vlm cannot make a model of what `config.json` says: a value is
   missing, of the wrong kind, or contradicts another. You would see `TypeError: ... missing 1
-  required positional argument`, or `Unsupported model type`.
+  required positional argument`, or `Unsupported model type`. A warning where it runs, with a value
+  that is a thousand times the usual one.
 - `model-type-unsupported`: the installed mlx-vlm has no module for this type of model, or makes no
   prompt with a picture for it. You would see `Model type ... not supported` or `Unsupported model`.
   A newer mlx-vlm may have it: the finding names the first release that was seen to.
@@ -28,6 +29,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import doctor
+from doctor.estimate.architecture import read
+from doctor.estimate.terms import Absurd, NotEstimable
 from doctor.facts import Facts, Value
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
 from doctor.hub.mending import fix_of
@@ -74,6 +77,7 @@ def check(facts: Facts) -> CheckResult:
         )
     yield from _unsupported(facts)
     yield from _unfitting(facts)
+    yield from _questionable(facts)
     processor = facts.environment.processor
     if facts.purpose == "video" and processor is not None and processor.takes_videos is False:
         yield NotChecked(
@@ -107,6 +111,8 @@ def _unfitting(facts: Facts) -> CheckResult:
     if problem is None:
         problem = _own_file(facts)
     if problem is None:
+        problem = _absurd(facts.model.config)
+    if problem is None:
         return
     yield Finding(
         code="model-config-unfitting",
@@ -118,6 +124,42 @@ def _unfitting(facts: Facts) -> CheckResult:
         ),
         fix=fix_of(facts, "config.json"),
     )
+
+
+def _absurd(config: Mapping[str, object]) -> str | None:
+    """A size that no machine could hold: 10^12 layers, a negative width."""
+    try:
+        read(config)
+    except Absurd as error:
+        return str(error)
+    except NotEstimable:
+        return None
+    return None
+
+
+# Usual are 1e-12 (BERT) to 1e-5 (Llama).
+MOST_EPSILON = 1e-2
+
+
+def _questionable(facts: Facts) -> CheckResult:
+    """A summand against division by zero that outweighs what it is added to."""
+    for name, value in facts.model.values.get("config.json", {}).items():
+        if not name.rpartition(".")[2].endswith(("norm_eps", "norm_epsilon")):
+            continue
+        if not isinstance(value, (int, float)) or value <= MOST_EPSILON:
+            continue
+        yield Finding(
+            code="model-config-unfitting",
+            severity=Severity.WARNING,
+            title=f"{name} is {value}: usual is a hundred-thousandth or less",
+            cause="It is there against division by zero. As large as this it changes every layer's "
+            "result, and with it the answers.",
+            evidence=(
+                Evidence(fact=name, value=str(value), source=f"{facts.model.path}/config.json"),
+            ),
+            fix=fix_of(facts, "config.json"),
+        )
+        return
 
 
 def _uneven(config: Mapping[str, Value]) -> str | None:
@@ -187,7 +229,14 @@ def _unsupported(facts: Facts) -> CheckResult:
         if there
         else "It loads a model by a module of that name, and there is none.",
         evidence=tuple(evidence),
-        fix=Fix(id="recipe", summary="install the newest proven mlx-vlm", automatic=True),
+        fix=Fix(
+            id="by-hand",
+            summary="see whether config.json is this model's; no release of mlx-vlm that the "
+            "doctor knows has this type",
+            automatic=False,
+        )
+        if not there and first is None
+        else Fix(id="recipe", summary="install the newest proven mlx-vlm", automatic=True),
     )
 
 

@@ -18,7 +18,10 @@ and the class is ignored.
 - `preprocessor-broken`: the file is not readable as JSON, or `processor_config.json` or
   `video_preprocessor_config.json` is not.
 - `preprocessor-unfitting`: it cuts the picture into other patches than config.json says that the
-  model takes, or divides by zero. You would see `cannot be broadcast`, or nonsense.
+  model takes, divides by zero, or names a class of another family, which does not give what the
+  model's processor takes. You would see `cannot be broadcast`, `image_grid_thw`, or nonsense.
+  Points that are normalised without being scaled first are an error too. A warning where it runs,
+  and no published model of the family prepares pictures so, or hardly anything is left of them.
 
 `vlm-doctor fix` writes a repaired file into the model's snapshot, naming the class that the
 installed transformers itself has for this model type. The file in the cache that the snapshot
@@ -29,7 +32,9 @@ that too, and what stood in it is lost: it has to be fetched again.
 
 from __future__ import annotations
 
-from doctor.facts import Facts, ImageProcessorClass, ModelFile
+import msgspec
+
+from doctor.facts import Facts, ImageProcessorClass, ModelFile, Value
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
 from doctor.hub.mending import fix_of
 
@@ -77,6 +82,7 @@ def check(facts: Facts) -> CheckResult:
     takes_class = processor.reads_image_processor_type is True
     if file.state == "ok":
         yield from _unfitting(facts, takes_class)
+        yield from _values(facts)
     video = facts.environment.video_processor
     if processor.provider == "transformers" and video is not None and video.exists is False:
         yield _stale_class(facts, facts.model.files[VIDEO], video, "video_processor_type")
@@ -100,7 +106,11 @@ def check(facts: Facts) -> CheckResult:
 
 def _stale(facts: Facts, file: ModelFile) -> CheckResult:
     named = facts.environment.image_processor
-    if named is None or named.exists is not False:
+    if named is None:
+        return
+    if named.exists is not False:
+        if named.lacks is not None:
+            yield _of_others(facts, named)
         return
     file = facts.model.files.get(facts.model.image_processor_named_by or FILE, file)
     yield _stale_class(facts, file, named, "image_processor_type")
@@ -125,19 +135,26 @@ def _stale_class(facts: Facts, file: ModelFile, named: ImageProcessorClass, key:
         title=f"The model names a class that this transformers does not have: {named.named}",
         cause="The file was written for another release of transformers.",
         evidence=tuple(evidence),
-        fix=Fix(
-            id="preprocessor",
-            summary=f"write a repaired file into the model's snapshot, naming {named.replacement}",
-            automatic=True,
-        )
-        if named.replacement
-        else MOVE,
+        fix=_named_anew(named) if named.replacement else MOVE,
     )
+
+
+def _says(facts: Facts) -> dict[str, Value]:
+    """How pictures are prepared; what transformers 5 nests in processor_config.json counts more."""
+    nested = "image_processor."
+    return facts.model.values.get(FILE, {}) | {
+        key.removeprefix(nested): value
+        for key, value in facts.model.values.get("processor_config.json", {}).items()
+        if key.startswith(nested)
+    }
 
 
 def _unfitting(facts: Facts, takes_class: bool) -> CheckResult:
     """Values that no run can agree with."""
-    says, config = facts.model.values.get(FILE, {}), facts.model.values.get("config.json", {})
+    says, config = _says(facts), facts.model.values.get("config.json", {})
+    named_class = facts.environment.image_processor
+    if takes_class and named_class is not None:
+        says = {**named_class.defaults, **says}
     problems = [
         f"{key} is {says[key]}, and config.json says {config[other]}"
         for key, other in AGREED
@@ -157,14 +174,112 @@ def _unfitting(facts: Facts, takes_class: bool) -> CheckResult:
     if wants and sized and not {"shortest_edge", "longest_edge"} <= sized:
         problems.append(f"size has {' and '.join(sorted(sized))}, not both edges")
     for problem in problems[:1]:
-        yield Finding(
-            code="preprocessor-unfitting",
-            severity=Severity.ERROR,
-            title=f"Pictures are not prepared as the model takes them: {problem}",
-            cause="The file was edited, or is another model's.",
-            evidence=(Evidence(fact=FILE, value=problem, source=f"{facts.model.path}/{FILE}"),),
-            fix=fix_of(facts, FILE),
+        yield _unfitting_finding(facts, problem, fix_of(facts, FILE))
+
+
+# Middle and spread of the values that a picture's points are brought to, by the published
+# preprocessor_config.json of these families (Qwen/Qwen2-VL-*, Qwen2.5-VL-*, Qwen3-VL-*).
+CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+PUBLISHED = {
+    "qwen2_vl": CLIP,
+    "qwen2_5_vl": CLIP,
+    "qwen3_vl": HALVES,
+    "qwen3_vl_moe": HALVES,
+}
+
+# A picture that gets fewer tokens than this shows nothing but its colour.
+LEAST_TOKENS = 4
+
+
+def _values(facts: Facts) -> CheckResult:
+    """Settings that run, and show the model something else than it was trained on."""
+    processor = facts.environment.processor
+    assert processor is not None
+    says = {
+        key: value
+        for key, value in _says(facts).items()
+        if processor.settings is None or key in {*processor.settings, "patch_size", "merge_size"}
+    }
+    normalises = says.get("do_normalize") is not False
+    middle, spread = says.get("image_mean"), says.get("image_std")
+    if says.get("do_rescale") is False and normalises and _within_one(middle, spread):
+        problem = "do_rescale is false, and image_mean is of points that were scaled to 0 to 1"
+        yield _unfitting_finding(facts, problem, fix_of(facts, FILE))
+        return
+    problems = []
+    # What older facts say of a file that is there is nothing.
+    known = PUBLISHED.get(facts.model.type or "") if says else None
+    if known is not None and not normalises:
+        problems.append("do_normalize is false")
+    elif known is not None and not (_alike(middle, known[0]) and _alike(spread, known[1])):
+        # What is not said is filled in: by transformers' classes of these families with CLIP's.
+        if isinstance(middle, list) and isinstance(spread, list):
+            problems.append(f"image_mean is {middle}, image_std {spread}")
+        elif processor.settings is None and known is not CLIP:
+            problems.append("it does not say image_mean and image_std")
+    if problems:
+        title = f"No published {facts.model.type} prepares pictures like this one: {problems[0]}"
+        yield _questionable(facts, title, problems[0])
+    most, patch, merge = (says.get(key) for key in ("max_pixels", "patch_size", "merge_size"))
+    if isinstance(most, int) and isinstance(patch, int) and isinstance(merge, int):
+        tokens = most // max(1, patch * merge) ** 2
+        if tokens < LEAST_TOKENS:
+            problem = f"max_pixels is {most}"
+            title = f"Every picture is made so small that hardly anything is left of it: {problem}"
+            yield _questionable(facts, title, f"{problem}: {tokens} tokens of a picture at most")
+
+
+def _within_one(*lists: object) -> bool:
+    return all(
+        isinstance(values, list) and values and all(0 <= value <= 1 for value in values)
+        for values in lists
+    )
+
+
+def _alike(values: object, known: tuple[float, ...]) -> bool:
+    """Whether these are the known values; one stands for all."""
+    return (
+        isinstance(values, list)
+        and len(values) in (1, len(known))
+        and all(
+            abs(one - other) < 0.01
+            for one, other in zip(values * (len(known) // len(values)), known, strict=True)
         )
+    )
+
+
+def _questionable(facts: Facts, title: str, problem: str) -> Finding:
+    found = _unfitting_finding(facts, problem, fix_of(facts, FILE))
+    cause = "The model runs, and sees something else than it was trained on."
+    return msgspec.structs.replace(found, severity=Severity.WARNING, title=title, cause=cause)
+
+
+def _unfitting_finding(facts: Facts, problem: str, fix: Fix) -> Finding:
+    return Finding(
+        code="preprocessor-unfitting",
+        severity=Severity.ERROR,
+        title=f"Pictures are not prepared as the model takes them: {problem}",
+        cause="The file was edited, or is another model's.",
+        evidence=(Evidence(fact=FILE, value=problem, source=f"{facts.model.path}/{FILE}"),),
+        fix=fix,
+    )
+
+
+def _of_others(facts: Facts, named: ImageProcessorClass) -> Finding:
+    """A class that is there, of another family of models."""
+    problem = f"{named.named} does not give {named.lacks}, which the model's processor takes"
+    if named.replacement is None:
+        return _unfitting_finding(facts, problem, fix_of(facts, FILE))
+    return _unfitting_finding(facts, problem, _named_anew(named))
+
+
+def _named_anew(named: ImageProcessorClass) -> Fix:
+    return Fix(
+        id="preprocessor",
+        summary=f"write a repaired file into the model's snapshot, naming {named.replacement}",
+        automatic=True,
+    )
 
 
 def _unusable(

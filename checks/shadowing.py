@@ -45,7 +45,11 @@ def check(facts: Facts) -> CheckResult:
     """Findings, as the page above says."""
     refused = _refused(facts)
     for shadow in facts.environment.shadows:
-        whose = "Python's own" if shadow.standard else "the installed"
+        name, where = shadow.module, _where(shadow)
+        if shadow.standard:
+            title = f"A module {name} {where} hides Python's own {name}"
+        else:
+            title = f"A module {name} {where} hides the installed {name}"
         here = shadow.place == "current-folder"
         if here:
             cause = (
@@ -66,7 +70,7 @@ def check(facts: Facts) -> CheckResult:
         yield Finding(
             code="module-shadowed",
             severity=Severity.ERROR if shadow.module in refused else _severity(shadow),
-            title=f"A module {shadow.module} {_where(shadow)} hides {whose} {shadow.module}",
+            title=title,
             cause=cause,
             evidence=(
                 Evidence(fact=f"{shadow.module} is found", value="first", source=shadow.origin),

@@ -7,14 +7,14 @@ You would see: a Python that ends without a word, `ModuleNotFoundError: import o
 halted; None in sys.modules`, or behaviour that no installed file explains.
 
 The doctor reads this code and never runs it. What belongs to an installed distribution is taken for
-granted, and so is what makes virtual environments work; an error in such code Python prints and
-passes over.
+granted, and so is what makes virtual environments work, and what lies beside Python's own library,
+as Homebrew's does, unless it surely does harm; an error in such code Python prints and passes over.
 
 - `startup-code`: an error where it ends Python or takes away what a generation imports, or the
-  folder that it lies in. A warning
-  where it patches such a module or puts another in its place, changes how modules are found, or
-  adds folders that the doctor cannot tell. A note where it adds folders, which the doctor then
-  looks into too, ends Python under a condition, or sets variables that the libraries listen to.
+  folder that it lies in. A warning where it patches such a module or puts another in its place,
+  changes how modules are found, or adds folders that the doctor cannot tell. A note where it adds
+  folders, which the doctor then looks into too, does harm under a condition only, or sets variables
+  that the libraries listen to.
 
 Nothing is removed: look at the file named in the finding.
 """
@@ -78,7 +78,7 @@ def _severity(effect: StartupEffect) -> Severity | None:
         return Severity.WARNING if effect.detail is None else Severity.NOTE
     if effect.kind == "environment":
         return Severity.NOTE if (effect.detail or "").startswith(VARIABLES) else None
-    if effect.kind == "may-end":
+    if effect.kind in ("may-end", "may-take"):
         return Severity.NOTE
     if effect.kind == "hook" or effect.on_the_way:
         return Severity.WARNING
@@ -89,6 +89,7 @@ def _does(effect: StartupEffect) -> str:
     return {
         "ends": "ends Python at once",
         "may-end": "may end Python",
+        "may-take": f"may take {effect.detail} away",
         "path-first": f"puts {effect.detail or 'a folder'} first on the search path",
         "path-last": f"puts {effect.detail or 'a folder'} on the search path",
         "path-without": "takes the folders of the packages off the search path",

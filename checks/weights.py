@@ -30,7 +30,7 @@ import re
 
 from doctor import tensors
 from doctor.facts import Facts, WeightsFile, WeightsIndex
-from doctor.findings import CheckResult, Evidence, Finding, NotChecked, Severity
+from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
 from doctor.hub.mending import fix_of
 from doctor.tensors import Comparison, Unfit
 
@@ -74,6 +74,7 @@ def check(facts: Facts) -> CheckResult:
             yield _damaged(facts, file)
     if not absent and not damaged:
         yield from _compared(facts, tensors.compare(facts))
+        yield from _conflicts(facts, {file.name for file in loaded})
 
 
 def fails(file: WeightsFile) -> bool:
@@ -135,6 +136,31 @@ def _damaged(facts: Facts, file: WeightsFile) -> Finding:
         ),
         fix=fix_of(facts, file.name),
     )
+
+
+def _conflicts(facts: Facts, loaded: set[str]) -> CheckResult:
+    """Tensors that two of the files have, with other contents."""
+    assert facts.model.weights is not None
+    for conflict in facts.model.weights.conflicts:
+        if not loaded.issuperset(conflict.files):
+            continue
+        one, other = conflict.files
+        yield Finding(
+            code="weights-unfitting",
+            severity=Severity.WARNING,
+            title=f"{one} and {other} have other values for the same tensors ({conflict.count})",
+            cause="mlx-vlm loads both, and those of one replace the other's: in which order, the "
+            "file system decides.",
+            evidence=tuple(
+                Evidence(fact=name, value="in both files", source=facts.model.path or "")
+                for name in conflict.tensors[:SHOWN]
+            ),
+            fix=Fix(
+                id="by-hand",
+                summary=f"move one of {one} and {other} out of the folder",
+                automatic=False,
+            ),
+        )
 
 
 def _sentence(text: str) -> str:

@@ -111,7 +111,8 @@ class Fetched(Struct, frozen=True):
 class Download(Action, frozen=True, tag="download"):
     """Fetch these files of a model from the Hub, and put them where the cache at ``home`` has them.
 
-    They are verified before anything changes. What is there under their names is moved aside.
+    They are verified before anything changes. What is there under their names is moved aside. With
+    ``folder`` they go there, by their own names, and ``home`` is where they are kept before.
     ``download_bytes`` leaves out what an earlier fetch has left there. ``seconds`` is how long that
     takes at the measured rate, null where the line was not measured.
     """
@@ -122,9 +123,12 @@ class Download(Action, frozen=True, tag="download"):
     fetched: tuple[Fetched, ...]
     download_bytes: int
     seconds: float | None = None
+    folder: str | None = None
 
     def files(self) -> tuple[str, ...]:
         """The blobs, the snapshot's links to them, and the name of the revision."""
+        if self.folder is not None:
+            return tuple(f"{self.folder}/{file.path}" for file in self.fetched)
         home = self.home
         paths = [f"{home}/blobs/{file.blob}" for file in self.fetched]
         paths += [f"{home}/snapshots/{self.commit}/{file.path}" for file in self.fetched]

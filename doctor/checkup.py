@@ -49,6 +49,7 @@ def report(
     if options.save_facts is not None:
         _save(Path(options.save_facts), facts)
     ignores = settings.ignores(Path.cwd())
+    gaps = (*gaps, *_left_out(options))
     examination = registry.examine(facts, *chosen(options), ignores, gaps)
     plan = PlanReport(actions=())
     if examination.errors() and path is None:
@@ -81,6 +82,19 @@ def _plan(
         return plan_report(made, None)  # where the packages come from is the other machine's
     prefix = os.path.expanduser(facts.environment.interpreter.prefix)
     return plan_report(made, None, sources.sources(os.environ, Path.cwd(), prefix))
+
+
+def _left_out(options: argparse.Namespace) -> list[NotChecked]:
+    """What the user did not want to be looked at: the verdict is one without it."""
+    only, skip = _list(options.only), _list(options.skip)
+    left_out = []
+    if only:
+        reason = f"all but {', '.join(only)} was left out, as asked"
+        left_out.append(NotChecked(check="--only", reason=reason, decides=False))
+    if skip:
+        reason = f"left out, as asked: {', '.join(skip)}"
+        left_out.append(NotChecked(check="--skip", reason=reason, decides=False))
+    return left_out
 
 
 def _list(words: str | None) -> list[str]:

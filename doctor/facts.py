@@ -148,6 +148,9 @@ class Processor(Struct, frozen=True):
     in an error that no backend helps with, ``packages`` are those that it asks for and that are not
     there. ``sees`` tells whether a picture would reach the model, ``prompts`` whether mlx-vlm makes
     a prompt with a picture for this type, ``takes_videos`` whether the processor mentions videos.
+    ``settings`` are those of preprocessor_config.json that mlx-vlm's own processor mentions; null
+    where one of transformers prepares the pictures, which takes all. ``names_tokenizer`` tells that
+    the tokenizer is of the class that the processor names, whatever the model's files say.
     """
 
     name: str | None
@@ -162,15 +165,23 @@ class Processor(Struct, frozen=True):
     packages: tuple[str, ...] = ()
     sees: bool | None = None
     prompts: bool | None = None
+    settings: tuple[str, ...] | None = None
+    names_tokenizer: bool | None = None
 
 
 class ImageProcessorClass(Struct, frozen=True):
-    """The image processor class that the model names, looked up in the installed transformers."""
+    """The image processor class that the model names, looked up in the installed transformers.
+
+    ``lacks`` is what the model's processor takes of its answer and it does not give, where the
+    class is another family's; ``defaults`` are the lengths that it takes where none are named.
+    """
 
     named: str
     exists: bool | None
     replacement: str | None
     source: str
+    lacks: str | None = None
+    defaults: dict[str, int] = {}
 
 
 class ImportProblem(Struct, frozen=True):
@@ -373,7 +384,9 @@ class Environment(Struct, frozen=True):
     commands in it that another Python would run, with that Python's path; ``stray_libraries`` are
     copies of MLX's library in folders that a variable names. ``altered`` is null where no contents
     were compared. ``mlx_library`` is the library that computes, where mlx finds it. ``parameters``
-    is null where the model's configuration was not there to be read.
+    is null where the model's configuration was not there to be read. ``newest_file_ns`` is when the
+    last of the installed files that were held against their RECORD was written, in nanoseconds
+    since 1970.
     """
 
     interpreter: Interpreter
@@ -399,6 +412,7 @@ class Environment(Struct, frozen=True):
     altered: tuple[AlteredFile, ...] | None = None
     mlx_library: str | None = None
     missing_libraries: tuple[MissingLibrary, ...] = ()
+    newest_file_ns: Count | None = None
 
 
 class Process(Struct, frozen=True):
@@ -554,7 +568,8 @@ class Storage(Struct, frozen=True):
     that is not there); ``white_space`` tells that it ends in some, which huggingface-hub takes for
     a part of the name. ``snapshots`` are the names of those that are there, ``whole`` those with a
     configuration and weights. ``listed`` tells that huggingface-hub keeps a list of the
-    revision's files. ``more`` counts the files that were not looked at.
+    revision's files. ``more`` counts the files that were not looked at. ``commit`` is the revision
+    that ``hf download --local-dir`` noted of the files of a folder.
     """
 
     home: str | None
@@ -566,6 +581,7 @@ class Storage(Struct, frozen=True):
     files: tuple[StoredFile, ...]
     leftovers: tuple[Leftover, ...]
     more: int = 0
+    commit: str | None = None
 
 
 class TensorGroup(Struct, frozen=True):
@@ -622,12 +638,21 @@ class WeightsIndex(Struct, frozen=True):
     tops: tuple[str, ...] = ()
 
 
+class Conflict(Struct, frozen=True):
+    """Two files of weights that have other contents for the same tensors, so many of them."""
+
+    files: tuple[str, str]
+    tensors: tuple[str, ...]
+    count: int
+
+
 class Weights(Struct, frozen=True):
     """The model's weights as their headers describe them. ``too_many`` says what was left out."""
 
     files: tuple[WeightsFile, ...]
     index: WeightsIndex | None
     too_many: str | None = None
+    conflicts: tuple[Conflict, ...] = ()
 
 
 class ModuleQuantisation(Struct, frozen=True):

@@ -107,6 +107,8 @@ def text(english: str) -> str:
     if _language == "en":
         return english
     core = english.strip()
+    if core.endswith(":") and core[:-1] in _catalogue(_language).texts:
+        core = core[:-1]  # the name of what follows
     found = _translated(core, 0)
     if found is None and core.endswith(":"):
         core = core[:-1]
@@ -238,7 +240,16 @@ def page(markdown: str) -> str:
     """A page of Markdown in the language that is spoken, block by block."""
     if _language == "en":
         return markdown
-    return "\n".join(_written(start, text(words)) for start, words in blocks(markdown))
+    return "\n".join(_written(start, _named(words)) for start, words in blocks(markdown))
+
+
+def _named(words: str) -> str:
+    """A block of a page; one that begins with a name in code may be a sentence by that name."""
+    said = text(words)
+    name = re.match(r"`[^`]+`: ", words)
+    if name is None or words in _catalogue(_language).texts:
+        return said
+    return name.group() + text(words[name.end() :])
 
 
 def _written(start: str, words: str) -> str:
@@ -286,6 +297,12 @@ def blocks(markdown: str) -> Iterator[tuple[str, str]]:
         yield start, words
 
 
+class Foreign(str):
+    """Words that are not the doctor's: an error, an answer. They are printed as they are."""
+
+    __slots__ = ()
+
+
 class Translating:
     """Paper on which everything is printed in the language that is spoken."""
 
@@ -293,14 +310,17 @@ class Translating:
         self._paper = paper
         self.columns = paper.columns
 
-    def line(self, *parts: Part, indent: int = 0) -> None:
+    def line(self, *parts: Part, indent: int = 0, whole: bool = False) -> None:
         """Print one line."""
-        said = (text(part) if isinstance(part, str) else (text(part[0]), part[1]) for part in parts)
-        self._paper.line(*said, indent=indent)
+        self._paper.line(
+            *(said(part) if isinstance(part, str) else (said(part[0]), part[1]) for part in parts),
+            indent=indent,
+            whole=whole,
+        )
 
     def table(self, rows: Sequence[Sequence[str]], indent: int = 0) -> None:
         """Print rows."""
-        self._paper.table([[text(cell) for cell in row] for row in rows], indent)
+        self._paper.table([[said(cell) for cell in row] for row in rows], indent)
 
     def page(self, markdown: str) -> None:
         """Print a page."""
@@ -309,3 +329,8 @@ class Translating:
     def verbatim(self, text: str) -> None:
         """Print the lines of a file as they are."""
         self._paper.verbatim(text)
+
+
+def said(part: str) -> str:
+    """A part of a line as it is printed."""
+    return part if isinstance(part, Foreign) else text(part)

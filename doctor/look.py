@@ -68,7 +68,7 @@ def looking(
     with probe or environment.probe(target) as begun:
         seen_model = model.look(model_name)
         told: dict[str, Any] = {}
-        if ask is not None and seen_model.found != "folder":
+        if ask is not None:
             told["remote"], told["trouble"], seen_model = ask(seen_model)
         begun.ask(question_of(seen_model, purpose))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
 import msgspec
@@ -112,19 +112,6 @@ def fingerprint(facts: Facts) -> str:
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-# The model's files that checks go by when they ask for other packages.
-SAID_BY = {
-    "model": ("config.json",),
-    "processor": ("config.json", "processor_config.json", "preprocessor_config.json"),
-    "preprocessor": (
-        "config.json",
-        "preprocessor_config.json",
-        "processor_config.json",
-        "video_preprocessor_config.json",
-    ),
-}
-
-
 def make(
     facts: Facts,
     findings: Iterable[Finding],
@@ -132,18 +119,19 @@ def make(
     force: bool = False,
     everything_anew: bool = False,
     download: bool = False,
+    edited: bool = False,
 ) -> Plan:
     """The plan that mends these findings.
 
     ``recipe`` is the user's choice; ``everything_anew`` installs the whole recipe again, for an
     environment that fails for no reason that a check has found. ``download`` allows to fetch what
-    the model lacks, as far as the Hub was asked. Raises ``Refused`` where no recipe fits.
+    the model lacks, as far as the Hub was asked, ``edited`` what its owner changed as well. Raises
+    ``Refused`` where no recipe fits.
     """
     findings = list(findings)
-    fetched = pull.action(facts, findings) if download else None
-    replaced = (
-        {file.path for file in fetched.fetched if file.why == "damaged"} if fetched else set()
-    )
+    fetched = pull.action(facts, findings, edited) if download else None
+    surplus = pull.surplus(facts, findings) if download else None
+    moot = pull.moot(facts, findings, fetched, surplus)
     intents: list[Intent] = []
     for finding in findings:
         if finding.ignored is None:
@@ -151,12 +139,11 @@ def make(
                 "Callable[[Finding, Facts], Intents]",
                 importlib.import_module(f"fixes.{finding.check}").actions,
             )
-            # What a file says that is fetched again, because it is damaged, asks for no packages.
-            moot = not replaced.isdisjoint(SAID_BY.get(finding.check, ()))
+            # What a file says that is fetched anew asks for no packages.
             intents += [
                 intent
                 for intent in fix(finding, facts)
-                if not (moot and isinstance(intent, UseRecipe))
+                if not (finding in moot and isinstance(intent, UseRecipe))
             ]
     needs_recipe = everything_anew or recipe is not None
     needs_recipe = needs_recipe or any(isinstance(intent, UseRecipe) for intent in intents)
@@ -187,7 +174,6 @@ def make(
         if wanted.changes or wanted.needed:
             actions += managed.advice(facts, wanted)
             refusal = managed.refusal(facts, wanted) or _harm(breaks, replaces)
-    surplus = pull.surplus(facts, findings) if download else None
     if surplus is not None:
         actions.append(surplus)
         intents = [intent for intent in intents if not _is_advice_to_fetch(intent, findings)]
@@ -339,7 +325,7 @@ def _install(facts: Facts, lock: Lock, reinstall: set[str]) -> Install:
     for distribution in facts.environment.distributions:
         name = str(canonicalize_name(distribution.name))
         counts[name] = counts.get(name, 0) + 1
-    wheels, changes, left = [], [], []
+    changes, left = [], []
     for name, wheel in sorted(lock.wheels.items()):
         found = everything.get(name)
         before = found.version if found else None
@@ -350,8 +336,20 @@ def _install(facts: Facts, lock: Lock, reinstall: set[str]) -> Install:
         if managed.of_conda(found):
             left.append(change)
             continue
-        wheels.append(wheel)
         changes.append(change)
+    return _installing(lock, changes, left)
+
+
+def whole(lock: Lock) -> Install:
+    """The installation of all that a lock has, where nothing is yet."""
+    wheels = sorted(lock.wheels.items())
+    return _installing(
+        lock, [Change(name=name, before=None, after=wheel.version) for name, wheel in wheels]
+    )
+
+
+def _installing(lock: Lock, changes: Sequence[Change], left: Sequence[Change] = ()) -> Install:
+    wheels = [lock.wheels[change.name] for change in changes]
     return Install(
         summary=f"install {len(changes)} of the {len(lock.wheels)} packages of {lock.recipe}",
         recipe=lock.recipe,

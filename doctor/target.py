@@ -12,7 +12,7 @@ from doctor.errors import Refused
 
 
 class Target(NamedTuple):
-    """The interpreter to examine, by its real path, and how it was found."""
+    """The interpreter to examine, by its whole path (links stay), and how it was found."""
 
     python: str
     found_by: str
@@ -24,15 +24,15 @@ def find(python: str | None, venv: str | None, environment: Mapping[str, str]) -
     Raises ``Refused`` where what was named has no interpreter, or where there is none at all.
     """
     if python is not None:
-        return Target(python=_named_python(python), found_by="--python")
+        path = _named_python(python, environment.get("PATH"))
+        return Target(python=path, found_by="--python")
     if venv is not None:
         return Target(python=_in_environment(venv, f"--venv {venv}"), found_by="--venv")
     active = environment.get("VIRTUAL_ENV")
     if active:
         return Target(python=_in_environment(active, "VIRTUAL_ENV"), found_by="VIRTUAL_ENV")
-    near = Path(".venv")
-    if near.is_dir():
-        return Target(python=_in_environment(str(near), "./.venv"), found_by="./.venv")
+    if os.path.isdir(".venv"):
+        return Target(python=_in_environment(".venv", "./.venv"), found_by="./.venv")
     conda = environment.get("CONDA_PREFIX")
     if conda:
         return Target(python=_in_environment(conda, "CONDA_PREFIX"), found_by="CONDA_PREFIX")
@@ -40,21 +40,21 @@ def find(python: str | None, venv: str | None, environment: Mapping[str, str]) -
         return Target(python=sys.executable, found_by="vlm-doctor's own interpreter")
     on_path = _which("python3", environment.get("PATH"))
     if on_path:
-        return Target(python=on_path, found_by="python3 on PATH")
+        return Target(python=os.path.abspath(on_path), found_by="python3 on PATH")
     raise Refused(
         "There is no Python environment to examine.",
         "Name one with --python PATH or --venv DIR.",
     )
 
 
-def _named_python(python: str) -> str:
+def _named_python(python: str, search_path: str | None) -> str:
     path = os.path.expanduser(python)
     if os.path.isdir(path):
         raise Refused(f"{python} is a folder, not a Python interpreter.", f"Try --venv {python}")
     if os.sep not in path:
-        found = _which(path)
+        found = _which(path, search_path)
         if found:
-            return found
+            return os.path.abspath(found)
     if os.path.islink(path) and not os.path.exists(path):
         raise Refused(
             f"{python} has lost its Python: {lost_base(path) or os.readlink(path)} is gone.",
@@ -68,13 +68,13 @@ def _named_python(python: str) -> str:
 
 
 def _in_environment(folder: str, said: str) -> str:
-    root = Path(folder).expanduser()
     if not folder:
         raise Refused("--venv takes an environment's folder, and it is empty.")
+    root = os.path.expanduser(folder)
     if not os.path.isdir(root):
         raise Refused(f"There is no environment at {folder} (from {said}).", "Check the path.")
     for name in ("bin/python", "bin/python3"):
-        path = root / name
+        path = os.path.join(root, name)
         if os.path.islink(path) and not os.path.exists(path):
             raise Refused(
                 f"The environment at {folder} has lost its Python: "
@@ -107,7 +107,7 @@ def lost_base(python: str) -> str | None:
     return None
 
 
-def _which(name: str, path: str | None = None) -> str | None:
+def _which(name: str, path: str | None) -> str | None:
     from shutil import which  # mostly an interpreter is named by its path
 
     return which(name, path=path)

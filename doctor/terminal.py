@@ -29,8 +29,12 @@ class Paper(Protocol):
 
     columns: int | None
 
-    def line(self, *parts: Part, indent: int = 0) -> None:
-        """Print one line of parts; ``indent`` is in columns."""
+    def line(self, *parts: Part, indent: int = 0, whole: bool = False) -> None:
+        """Print one line of parts; ``indent`` is in columns.
+
+        A ``whole`` line ends with a command: where the terminal is narrow, it is the terminal that
+        breaks it, so that the command copies whole.
+        """
 
     def table(self, rows: Sequence[Sequence[str]], indent: int = 0) -> None:
         """Print rows in columns."""
@@ -90,6 +94,20 @@ def say(line: str) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
+def can_ask() -> bool:
+    """Whether somebody is there to see a question and to answer it."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def agreed(question: str) -> bool:
+    """Ask, and return whether the answer is yes.
+
+    It is asked on standard error: standard output is the report's, which may go to a file.
+    """
+    print(language.text(question), end=" ", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes", "д", "да")
+
+
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[int, int], None] | None]:
     """A bar on standard error: call it with the bytes done since the last call, and all of them.
@@ -115,8 +133,8 @@ class Plain:
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
-    def line(self, *parts: Part, indent: int = 0) -> None:
-        """Print one line."""
+    def line(self, *parts: Part, indent: int = 0, whole: bool = False) -> None:
+        """Print one line; here all are whole."""
         text = "".join(clean(part if isinstance(part, str) else part[0]) for part in parts)
         self._write((" " * indent + text).rstrip())
 
@@ -168,8 +186,8 @@ class Terminal:
         self._console = console(stream)
         self.columns: int | None = self._console.width
 
-    def line(self, *parts: Part, indent: int = 0) -> None:
-        """Print one line, wrapped at words, every row of it indented."""
+    def line(self, *parts: Part, indent: int = 0, whole: bool = False) -> None:
+        """Print one line, wrapped at words, every row of it indented, unless it is to be whole."""
         from rich.padding import Padding
         from rich.text import Text
 
@@ -181,6 +199,9 @@ class Terminal:
                 text.append(clean(part))
         if not text:
             self._console.print()  # padding would leave an empty line out
+            return
+        if whole:
+            self._console.print(Text(" " * indent) + text, soft_wrap=True)
             return
         self._console.print(Padding(text, (0, 0, 0, indent), expand=False))
 

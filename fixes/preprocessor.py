@@ -21,12 +21,12 @@ def actions(finding: Finding, facts: Facts) -> Intents:
     named_by = facts.model.image_processor_named_by
     if finding.fix.id == "restore":
         yield from restored(facts)
-    elif finding.code in ("preprocessor-broken", "preprocessor-unfitting"):
+    elif finding.fix.id == "download":
         yield Advice(summary=finding.fix.summary, code=finding.code)
     elif any(fact.fact == "video_processor_type" for fact in finding.evidence):
         yield from _video(facts)
     elif (
-        finding.code == "preprocessor-stale"
+        finding.fix.id == "preprocessor"
         and named_by is not None
         and image_processor is not None
         and image_processor.replacement

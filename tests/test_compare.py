@@ -88,6 +88,6 @@ def test_the_same_twice(doctor: Doctor, capfd: pytest.CaptureFixture[str]) -> No
     assert doctor.json("compare", path, "nowhere.zip").code == 2
     assert cli.main(["compare", path, str(RECORDED / "matched.json")]) == 0
     out = capfd.readouterr().out
-    assert "This decides: packages" in out
-    assert "This does not: machine" in out
+    assert "This decides: the packages" in out
+    assert "This does not: the machine" in out
     assert json.loads(run.out)["both"] == ["model-not-cached"]

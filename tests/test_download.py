@@ -6,12 +6,14 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from doctor.hub import removable
 from tests.conftest import ROOT, Doctor, Fixed, make_doctor, tree
 from tests.hub_server import Fault, Hub, Repository, of_folder, serve
 
@@ -229,9 +231,150 @@ def test_a_cache_that_may_not_be_written_to_is_told_before(
         ("models", "--pull", NAME, "--facts", "x"),
         ("models", "--yes"),
         ("check", "--online", "--facts", "x"),
+        ("fix", "--from", NAME),
     ],
 )
 def test_wrong_words_are_refused(doctor: Doctor, empty_environment: Path, words: list[str]) -> None:
     run = doctor(*words, "--python", str(empty_environment))
     assert run.code == 2
     assert run.err.startswith(("vlm-doctor: ", "Asking the Hub"))
+
+
+def fetched(doctor: Doctor, *names: str) -> None:
+    """What huggingface-hub itself puts into the doctor's cache."""
+    program = "import sys, huggingface_hub as h; [h.snapshot_download(n) for n in sys.argv[1:]]"
+    subprocess.run(
+        [sys.executable, "-c", program, *names],
+        env=doctor.variables,
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def changed(hub: Hub, name: str) -> None:
+    """Another revision of a model on the Hub, with one file of its own."""
+    files = hub.repositories[name].files
+    files["generation_config.json"] = b'{"_of": "a later revision"}\n'
+
+
+def test_old_revisions_go_only_where_that_is_said(
+    doctor: Doctor, fresh: Fixed, hub: Hub, home: Path
+) -> None:
+    pull_it = ("models", "--pull", NAME, "--python", str(fresh.python))
+    hub.repositories["org/copy"] = Repository(dict(FILES))  # with the same commit
+    fetched(doctor, NAME, "org/copy")
+    copy = tree(home.with_name("models--org--copy"))
+    old = snapshot(home)
+    kept = (old / "config.json").resolve()
+    gone = (old / "generation_config.json").resolve()
+    changed(hub, NAME)
+    run = doctor.json(*pull_it, "--dry-run", "--drop-old")
+    assert (run.report["outcome"], run.report["freed_bytes"]) == ("planned", None)
+    assert old.exists()
+    run = doctor.json(*pull_it, "--drop-old")
+    assert (run.code, run.report["outcome"]) == (0, "pulled")
+    # What a run needs of the old revision is in the new one too, but for the one file.
+    ours = ("generation_config.json", "MODEL_CARD.md")
+    assert run.report["freed_bytes"] == sum(len(FILES[name]) for name in ours)
+    assert not old.exists() and not gone.exists()
+    assert tree(home.with_name("models--org--copy")) == copy
+    assert kept.exists() and snapshot(home) != old
+    assert (snapshot(home) / "config.json").read_bytes() == FILES["config.json"]
+
+
+def test_what_could_make_room(doctor: Doctor, empty_environment: Path, hub: Hub) -> None:
+    hub.repositories |= {f"org/{name}": Repository(dict(FILES)) for name in ("other", "third")}
+    hub.repositories["org/other"].files["README.md"] = b"# Another commit\n"
+    fetched(doctor, NAME, "org/other")
+    changed(hub, "org/other")
+    fetched(doctor, "org/other")
+    cache = Path(doctor.variables["HF_HOME"]) / "hub"
+    old, other = removable.removable(cache, NAME)
+    # The old revision frees the one file that the new one does not share.
+    assert old.name == "an old revision of org/other"
+    assert old.bytes == len(FILES["generation_config.json"])
+    assert old.command.startswith("hf cache rm ")
+    assert (other.name, other.command) == ("org/other", "hf cache rm model/org/other")
+    assert removable.enough((old, other), old.bytes) == (old,)
+    assert removable.enough((old, other), 10**15) == (old, other)
+    assert removable.removable(cache / "nowhere", NAME) == ()
+    hub.repositories["org/third"].claims["model.safetensors"] = 10**15
+    run = doctor("models", "--pull", "org/third", "--yes", "--python", str(empty_environment))
+    assert run.code == 2
+    assert f"What could go: {old.name}" in run.err and other.command in run.err
+    assert sorted(path.name for path in cache.iterdir() if path.name.startswith("models--")) == [
+        "models--org--model",
+        "models--org--other",
+    ]
+
+
+def test_without_a_network_it_is_not_the_users_fault(
+    doctor: Doctor, empty_environment: Path
+) -> None:
+    words = ("models", "--pull", NAME, "--python", str(empty_environment))
+    nobody = "http://127.0.0.1:9"
+    run = doctor(*words, HF_ENDPOINT=nobody)
+    assert run.code == 3
+    assert "could not be reached" in run.err
+    run = doctor.json(*words, HF_ENDPOINT=nobody)
+    assert run.report["exit_code"] == 3
+    # That nothing may be asked is a setting of the user's.
+    assert doctor(*words, HF_HUB_OFFLINE="1").code == 2
+
+
+def test_a_fresh_environment_with_its_model(doctor: Doctor, home: Path, tmp_path: Path) -> None:
+    environment = tmp_path / "new"
+    words = ("fix", "--new-venv", str(environment), "--download", "--model", NAME, "--yes")
+    run = doctor.json(*words)
+    assert (run.code, run.report["outcome"]) == (0, "fixed"), run.report["reason"]
+    assert run.report["real_smoke"]["passed"]
+    assert (snapshot(home) / "model.safetensors").read_bytes() == FILES["model.safetensors"]
+
+
+def in_a_folder(place: Path, name: str) -> Path:
+    """A model's folder as ``hf download --local-dir`` leaves it, and then it is damaged."""
+    folder = place / name
+    folder.mkdir(parents=True)
+    for file, content in FILES.items():
+        (folder / file).write_bytes(content)
+    (folder / "config.json").write_bytes(FILES["config.json"][:300])
+    (folder / "tokenizer.json").unlink()
+    (folder / "notes.txt").write_text("mine")
+    return folder
+
+
+def test_a_folder_is_fetched_anew_where_the_hub_knows_its_files(
+    doctor: Doctor, fresh: Fixed, hub: Hub, tmp_path: Path
+) -> None:
+    target = ("--python", str(fresh.python), "--yes", "--download")
+    named, nameless = in_a_folder(tmp_path, "org/model"), in_a_folder(tmp_path, "mine")
+    before = tree(named)
+    run = doctor.json("fix", "--model", str(named), *target)
+    assert (run.code, run.report["outcome"]) == (0, "fixed"), run.report["reason"]
+    after = tree(named)
+    assert {key: entry[-1] for key, entry in after.items() if key in FILES} == FILES
+    # Nothing else was touched, and nothing is left of the fetch.
+    for key in before.keys() - {"config.json"}:
+        assert after[key] == before[key]
+    assert not [key for key, entry in after.items() if entry[0] == "file" and ".cache" in key]
+    assert doctor("undo", "--python", str(fresh.python)).code == 0
+    assert {k: v for k, v in tree(named).items() if v[0] == "file"} == {
+        k: v for k, v in before.items() if v[0] == "file"
+    }
+
+    # No name, and nothing is known: it is said what its owner can say.
+    before = tree(nameless)
+    run = doctor.json("fix", "--model", str(nameless), *target)
+    assert run.code == 1
+    assert "--from ID" in run.report["reason"]
+    # A wrong name is not believed.
+    other = {**FILES, "model.safetensors": b"other", "chat_template.jinja": b"other"}
+    hub.repositories["org/wrong"] = Repository({key: value + b" " for key, value in other.items()})
+    run = doctor.json("fix", "--model", str(nameless), "--from", "org/wrong", *target)
+    assert run.code == 2
+    assert "another model" in (run.report.get("reason") or run.report["error"]["message"])
+    assert tree(nameless) == before
+    run = doctor.json("fix", "--model", str(nameless), "--from", NAME, "--dry-run", *target)
+    (step,) = [one for one in run.report["plan"]["actions"] if one["kind"] == "download"]
+    assert [one["path"] for one in step["fetched"]] == ["config.json", "tokenizer.json"]
+    assert tree(nameless) == before

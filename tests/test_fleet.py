@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zipfile
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from doctor import cli
-from doctor.reports.report import MachineRow, Unread
+from doctor import cli, texts
+from doctor.reports.report import FleetReport, MachineRow, Unread
 from doctor.support import fleet
+from doctor.terminal import Terminal
 from tests.conftest import RECORDED, Doctor
 
 MATRIX = Path(__file__).parent / "matrix" / "facts"
@@ -56,6 +59,19 @@ def test_the_table_for_people(room: Path, capfd: pytest.CaptureFixture[str]) -> 
     assert "2 broken" in out
     assert "recipe torch-free" in out
     assert "not read torn.zip" in out
+
+
+def test_a_narrow_terminal_gets_lines(
+    doctor: Doctor, room: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = doctor.json("report", "--fleet", str(room)).out
+    monkeypatch.setenv("COLUMNS", "40")
+    stream = io.StringIO()
+    texts.render(msgspec.json.decode(text, type=FleetReport), Terminal(stream))
+    out = stream.getvalue()
+    assert max(map(len, out.splitlines())) <= 40
+    assert "report.json broken: torchvision-missing\n" in out
+    assert "MACHINE" not in out
 
 
 def test_exit_codes(room: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

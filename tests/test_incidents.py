@@ -9,7 +9,7 @@ import pytest
 from checks import incidents as check
 from checks import versions
 from doctor import pages, registry
-from doctor.facts import Facts, Imports, Tokenizer
+from doctor.facts import Facts, Generation, Imports, Tokenizer
 from doctor.findings import Finding, Severity
 from doctor.intents import UseRecipe
 from doctor.known import incidents, naming
@@ -222,6 +222,21 @@ def test_one_cause_is_one_finding_and_as_severe_as_it_is_known_to_be() -> None:
     assert (finding.code, finding.incident) == ("versions-conflict", "jinja2-unfit")
     assert finding.severity is Severity.ERROR
     assert finding.evidence == by_rule.evidence
+
+
+def test_a_generation_that_failed_is_never_only_a_note() -> None:
+    facts = with_distributions(recorded("torch-free"), distribution("fastmlx", "0.2.1"))
+    note = found(facts)["fastmlx-abandoned"]
+    assert note.severity is Severity.NOTE
+    said = "NameError: name 'vlm_models' is not defined"
+    generation = Generation(
+        model="M", model_type="qwen3_vl", stand_in=True, passed=False, stage="load", error=said
+    )
+    facts = replace(facts, generation=generation)
+    examination = registry.examine(facts, registry.names())
+    assert examination.verdict == "broken"
+    (error,) = examination.errors()
+    assert (error.code, error.incident) == ("generation-failed", "fastmlx-abandoned")
 
 
 # --- explain

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import json
 import plistlib
 import re
@@ -11,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from doctor import formats, language, pages, registry
+from doctor import cli, formats, language, pages, registry
+from doctor.commands import SUMMARIES
 from doctor.language import Pattern, counted, text
 from tests.conftest import Doctor, recorded
 from tests.test_formats import checked, smoked
@@ -19,6 +22,7 @@ from tools.languages import catalogues
 from tools.languages.texts import Source
 
 FACTS = str(Path(__file__).parent / "recorded" / "report.json")
+MATRIX = Path(__file__).parent / "matrix" / "facts"
 CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
 
 
@@ -125,6 +129,52 @@ def test_the_report_in_russian(doctor: Doctor) -> None:
     assert doctor("check", "--facts", FACTS, LANG="ru_RU.UTF-8", LANGUAGE="").out.count(
         "torchvision-missing"
     )
+
+
+# What is no sentence of the doctor's: code, commands, names, and what Python says.
+NOT_SAID = re.compile(
+    r"```.*?```|`[^`]*`|\(pip [^)]*\)|(?:hf|uv pip|vlm-doctor) [^\n]*|\S*[/\\=@_.\[\]-]\S*"
+    r"|\w+Error: [^\n]*",
+    re.DOTALL,
+)
+CELLS = (
+    *("0.3.9-today", "0.4.4-torchvision-only", "0.6.10-torch-cpu-torchvision-cuda"),
+    *("cut-libmlx", "0.6.10-mlx-lm-removed", "backup-files"),
+)
+
+
+def test_no_command_speaks_english_to_russians(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    room = tmp_path / "room"
+    room.mkdir()
+    for name in CELLS:
+        facts = gzip.decompress((MATRIX / f"{name}.json.gz").read_bytes())
+        (room / f"{name}.json").write_bytes(facts)
+    files = sorted(map(str, room.iterdir()))
+    commands = [
+        *(["check", "--facts", file] for file in files),
+        *(["fix", "--dry-run", "--facts", file] for file in files),
+        ["check", "--facts", files[0], "--format", "markdown"],
+        ["compare", files[0], files[1]],
+        ["report", "--fleet", str(room)],
+        ["estimate", "mlx-community/Qwen3-VL-4B-Instruct-4bit", "--facts", files[0]],
+        ["bundle", str(tmp_path / "b.zip"), "--facts", files[0]],
+        ["undo", "--list", "--python", sys.executable],
+        ["recipes"],
+        *(["explain", code] for code in registry.codes()),
+        ["check", "--facts", str(tmp_path / "nowhere")],
+        ["check", "--venv", str(tmp_path / "nowhere")],
+        *([command, "--help"] for command in SUMMARIES),
+    ]
+    for words in commands:
+        with contextlib.suppress(SystemExit):
+            cli.main([*words, "--lang", "ru"])
+        out, err = capfd.readouterr()
+        said = NOT_SAID.sub("", (out + err).replace(str(tmp_path), ""))
+        assert CYRILLIC.search(said), words
+        english = re.search(r"\b[a-z]{2,} [a-z]{3,} [a-z]{2,}\b", said)
+        assert english is None, (words, english)
 
 
 def test_json_is_the_same_in_every_language(doctor: Doctor) -> None:

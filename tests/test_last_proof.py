@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,10 @@ CUT = DamagedFile(
 def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("VLM_DOCTOR_STATE", str(tmp_path / "state"))
     return str(tmp_path / "environment")
+
+
+def with_newest(facts: Facts, newest: int) -> Facts:
+    return replace(facts, environment=replace(facts.environment, newest_file_ns=newest))
 
 
 def with_damaged(facts: Facts, *damaged: DamagedFile) -> Facts:
@@ -56,6 +61,26 @@ def test_what_has_changed_is_told(prefix: str, changed: object, told: str) -> No
     assert not proof.unchanged
     assert told in proof.changes[0]
     assert len(proof.changes) == 1
+
+
+def test_a_file_that_was_written_since_is_a_change(prefix: str) -> None:
+    """An edit that leaves the size as it was is seen by nothing else."""
+    facts = recorded("torch-free")
+    long_ago = with_newest(facts, 10**18)
+    last_proof.remember(long_ago, prefix)
+    now = time.time_ns()
+    future = with_newest(facts, now + 10**15)
+    for earlier in (long_ago, with_newest(facts, now - 10**10)):
+        proof = last_proof.recall(earlier, prefix)
+        assert proof is not None
+        assert proof.unchanged
+    proof = last_proof.recall(future, prefix)
+    assert proof is not None
+    assert proof.changes == ("a file of an installed package was written since",)
+    last_proof.remember(future, prefix)
+    again = last_proof.recall(future, prefix)
+    assert again is not None
+    assert again.unchanged
 
 
 def test_damage_that_was_there_at_the_proof_is_no_change(prefix: str) -> None:

@@ -121,6 +121,15 @@ def test_where_more_would_change_the_project_installs_it_anew() -> None:
     assert commands(result)[-1].startswith("uv add ")
 
 
+def test_what_neither_lock_nor_environment_has_is_added_and_not_installed_anew() -> None:
+    facts = without(recorded("report"), "mlx-vlm")
+    result = made(managed(facts, "pdm", project="/project"))
+    assert [command.partition(" mlx")[0] for command in commands(result)] == [
+        "cd /project",
+        "pdm add",
+    ]
+
+
 def test_what_conda_installed_is_left_to_conda() -> None:
     facts = with_version(recorded("report"), "transformers", "4.50.0")
     result = made(of_conda(facts, numpy="numpy", transformers="transformers"))

@@ -246,3 +246,51 @@ def test_a_type_that_this_mlx_vlm_makes_no_prompt_for() -> None:
     assert isinstance(finding, Finding)
     assert (finding.code, finding.severity) == ("model-type-unsupported", Severity.ERROR)
     assert "prompt" in finding.title
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        ("text_config", "num_hidden_layers", 10**12),
+        ("text_config", "hidden_size", -5),
+        ("text_config", "vocab_size", float("inf")),
+        ("vision_config", "hidden_size", 10**9),
+    ],
+)
+def test_a_number_that_no_model_has(part: str, field: str, value: float) -> None:
+    facts = recorded("torch-free")
+    config = json.loads((stand_in.FOLDER / "config.json").read_bytes())
+
+    def said(config: dict[str, object]) -> list[str]:
+        changed = replace(facts, model=replace(facts.model, config=config))
+        return [item.title for item in check.check(changed) if isinstance(item, Finding)]
+
+    before = said(config)
+    config[part][field] = value
+    (told,) = set(said(config)) - set(before)
+    assert field in told and "which no model has" in told
+
+
+def test_less_than_nothing_is_a_word_for_none_elsewhere() -> None:
+    facts = recorded("torch-free")
+    config = json.loads((stand_in.FOLDER / "config.json").read_bytes())
+    config["text_config"]["sliding_window"] = -1
+    changed = replace(facts, model=replace(facts.model, config=config))
+    assert not any("no model has" in getattr(item, "title", "") for item in check.check(changed))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("text_config.rms_norm_eps", 1e-6, False),
+        ("vision_config.layer_norm_eps", 1e-3, False),
+        ("text_config.rms_norm_eps", 0.5, True),
+        ("rms_norm_eps", 1, True),
+        ("initializer_range", 0.5, False),
+    ],
+)
+def test_a_summand_that_outweighs_what_it_is_added_to(name: str, value: float, told: bool) -> None:
+    facts = recorded("matched")
+    facts = replace(facts, model=replace(facts.model, values={"config.json": {name: value}}))
+    codes = {one.code for one in check.check(facts) if isinstance(one, Finding)}
+    assert [*codes - {"model-not-cached"}] == ["model-config-unfitting"] * told

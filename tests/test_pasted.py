@@ -142,6 +142,7 @@ def test_of_100_megabytes_the_end_is_looked_at(doctor: Doctor, tmp_path: Path) -
         "mlx-vlm " * 400_000,
         "a\n" * 1_000_000,
         "Received parameters not in " * 120_000,
+        "No safetensors found in_ " * 120_000,
         "Error" * 600_000,
         "A." * 1_000_000 + "Error",
         "\x1b[" * 1_000_000,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from checks import preprocessor
 from doctor.actions import Advice, EditJson
-from doctor.facts import Facts, FileState, ImageProcessorClass, ModelFile
-from doctor.findings import Finding, NotChecked
+from doctor.facts import Facts, FileState, ImageProcessorClass, ModelFile, Value
+from doctor.findings import Finding, NotChecked, Severity
 from doctor.intents import UseRecipe
 from doctor.transaction import repair
 from fixes import preprocessor as fix
@@ -138,3 +139,95 @@ def test_what_stood_in_a_broken_file_is_not_invented() -> None:
     assert not finding.fix.automatic
     (action,) = fix.actions(finding, facts)
     assert isinstance(action, Advice)
+
+
+def with_values(facts: Facts, model_type: str = "qwen3_vl", **values: Value) -> Facts:
+    """A good file of this type with other values; null takes one away."""
+    good: dict[str, Value] = {
+        "patch_size": 16,
+        "merge_size": 2,
+        "max_pixels": 1_000_000,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+    }
+    said = {key: value for key, value in {**good, **values}.items() if value is not None}
+    config: dict[str, Value] = {
+        "vision_config.patch_size": 16,
+        "vision_config.spatial_merge_size": 2,
+    }
+    facts = with_model(facts)
+    model = replace(
+        facts.model,
+        type=model_type,
+        values={"preprocessor_config.json": said, "config.json": config},
+    )
+    return replace(facts, model=model)
+
+
+HARMLESS: list[dict[str, Value]] = [
+    {},
+    {"do_normalize": True, "do_rescale": True},
+    {"image_mean": [0.5], "image_std": [0.5]},
+    {"image_mean": [0.5001, 0.5, 0.5]},
+    {"max_pixels": None},
+    # Points as they are, for a model that takes them so.
+    {"model_type": "gemma4", "do_normalize": False},
+    {"model_type": "gemma4", "image_mean": [0.0, 0.0, 0.0], "image_std": [1.0, 1.0, 1.0]},
+    {"model_type": "some", "do_rescale": False, "image_mean": [123.7, 116.3, 103.5]},
+    {"model_type": "some", "do_rescale": False, "do_normalize": False},
+]
+
+
+@pytest.mark.parametrize("values", HARMLESS)
+def test_pictures_that_are_prepared_as_usual(values: dict[str, Any]) -> None:
+    assert list(preprocessor.check(with_values(recorded("matched"), **values))) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "severity"),
+    [
+        ({"patch_size": 14}, Severity.ERROR),
+        ({"do_rescale": False}, Severity.ERROR),
+        ({"do_normalize": False}, Severity.WARNING),
+        ({"image_mean": [0.0, 0.0, 0.0]}, Severity.WARNING),
+        ({"image_mean": None, "image_std": None}, Severity.WARNING),
+        ({"max_pixels": 1024}, Severity.WARNING),
+    ],
+)
+def test_pictures_that_the_model_does_not_know(values: dict[str, Any], severity: Severity) -> None:
+    (finding,) = preprocessor.check(with_values(recorded("matched"), **values))
+    assert isinstance(finding, Finding)
+    assert (finding.code, finding.severity) == ("preprocessor-unfitting", severity)
+
+
+def test_what_mlx_vlms_own_processor_does_not_read_is_not_judged() -> None:
+    facts = with_values(recorded("torch-free"), do_rescale=False, do_normalize=False)
+    processor = facts.environment.processor
+    assert processor is not None
+    for settings, count in (((), 0), (("do_rescale", "do_normalize"), 1)):
+        seen = replace(processor, settings=settings, reads_preprocessor_config=True)
+        environment = replace(facts.environment, processor=seen)
+        found = list(preprocessor.check(replace(facts, environment=environment)))
+        assert len(found) == count
+
+
+def test_what_is_nested_in_the_processors_file_counts_more() -> None:
+    facts = with_values(recorded("matched"), do_rescale=False)
+    nested: dict[str, Value] = {"image_processor.do_rescale": True}
+    values = {**facts.model.values, "processor_config.json": nested}
+    facts = replace(facts, model=replace(facts.model, values=values))
+    assert list(preprocessor.check(facts)) == []
+
+
+def test_a_class_of_another_family_is_named_anew() -> None:
+    facts = with_model(recorded("matched"), named="CLIPImageProcessor")
+    shown = facts.environment.image_processor
+    assert shown is not None
+    shown = replace(shown, lacks="image_grid_thw")
+    facts = replace(facts, environment=replace(facts.environment, image_processor=shown))
+    (finding,) = preprocessor.check(facts)
+    assert isinstance(finding, Finding)
+    assert finding.code == "preprocessor-unfitting"
+    (action,) = fix.actions(finding, facts)
+    assert isinstance(action, EditJson)
+    assert action.value == "Qwen2VLImageProcessor"

@@ -235,6 +235,17 @@ def test_zeros_that_nobody_wrote(tmp_path: Path, content: bytes, zeros: int, tol
     assert damage.bytes_before_zeros(str(tmp_path)) is None
 
 
+def test_when_the_last_of_the_files_was_written_is_told(tmp_path: Path) -> None:
+    notes = probe.notes()
+    for name, written in (("a.py", 5 * 10**17), ("b.py", 7 * 10**17)):
+        (tmp_path / name).write_text("x = 1\n")
+        os.utime(tmp_path / name, ns=(written, written))
+    damage.find([("some", str(tmp_path), {"a.py": 6, "gone.py": 1})], notes, probe.finder(tmp_path))
+    assert notes.newest == 5 * 10**17
+    damage.find([("some", str(tmp_path), {"b.py": 6})], notes, probe.finder(tmp_path))
+    assert notes.newest == 7 * 10**17
+
+
 def test_a_library_that_ends_with_zeros_is_damaged(tmp_path: Path) -> None:
     path = tmp_path / "library.so"
     path.write_bytes(b"x" * 130_000 + bytes(70_000))

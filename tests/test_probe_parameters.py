@@ -98,7 +98,7 @@ PARTS = """
 """
 
 
-def expected(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+def expected(folder: Path, config: dict[str, Any], model: str = MODEL) -> dict[str, Any]:
     package = folder / "mlx_vlm" / "models" / "small"
     package.mkdir(parents=True)
     for above in (folder / "mlx_vlm", package.parent):
@@ -107,7 +107,7 @@ def expected(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
         "from .model import Model, LanguageModel\n"
         "from .config import ModelConfig, TextConfig, VisionConfig\n"
     )
-    for name, text in (("config", CONFIG), ("model", MODEL), ("parts", PARTS)):
+    for name, text in (("config", CONFIG), ("model", model), ("parts", PARTS)):
         (package / f"{name}.py").write_text(textwrap.dedent(text))
     finder = probe.module("modules").Finder([{"path": str(folder), "kind": "site-packages"}])
     notes = probe.module("notes").Notes(None)
@@ -171,6 +171,110 @@ def test_what_cannot_be_followed_is_said(tmp_path: Path) -> None:
     assert answer["unknown"] and answer["fails"] is None
 
 
-def test_code_without_an_end_ends(tmp_path: Path) -> None:
-    config = {"text_config": {"hidden_size": 8, "num_layers": 10**9}}
+@pytest.mark.parametrize("layers", [10**9, 10**30])
+def test_code_without_an_end_ends(tmp_path: Path, layers: int) -> None:
+    config = {"text_config": {"hidden_size": 8, "num_layers": layers}}
     assert "language_model" in expected(tmp_path, config)["open"]
+
+
+HEAD = """
+    import mlx.core as mx
+    import mlx.nn as nn
+    from elsewhere import something
+    from .config import ModelConfig, TextConfig, VisionConfig
+
+    class LanguageModel(nn.Module):
+        pass
+
+    class Callables(list):
+        def __call__(self, x):
+            return x
+
+    class Numbered(nn.Module):
+        def __init__(self, *layers):
+            super().__init__()
+            for number, layer in enumerate(layers):
+                self[str(number)] = layer
+
+    class Below(nn.Module):
+        def __init__(self, bias=True):
+            super().__init__()
+            self.up = nn.Linear(2, 3, bias)
+
+    class Above(Below):
+        def __init__(self):
+            super().__init__(**{"bias": False})
+
+    class Model(nn.Module):
+        def build(self):
+            self.x = []
+            with something():
+                self.x.append(nn.RMSNorm(2))
+
+        def __init__(self, config):
+            super().__init__()
+"""
+
+# What ``__init__`` does besides, and what is then known: names of parameters, and with ``?`` those
+# below which nothing is said. A ``?`` alone: nothing is said of the whole model.
+WAYS: dict[str, tuple[str, list[str]]] = {
+    "a list of a class of its own": (
+        "self.x = Callables([nn.Linear(2, 3)])\nself.x.append(nn.RMSNorm(2))",
+        ["x.*.bias 0", "x.*.weight 0", "x.*.weight 1"],
+    ),
+    "numbers as names of attributes": (
+        "self.x = Numbered(nn.Linear(2, 3, bias=False), nn.SiLU(), nn.RMSNorm(2))",
+        ["x.*.weight 0", "x.*.weight 2"],
+    ),
+    "something strange in a list": (
+        "self.x = []\nself.x.append(something())\nself.x.append(nn.RMSNorm(2))",
+        ["x.*.weight 1", "x.0 ?"],
+    ),
+    "a list that may have one more": (
+        "self.x = []\nif something():\n    self.x.append(nn.RMSNorm(2))",
+        ["?"],
+    ),
+    "a list with something of any length": ("self.x = []\nself.x.extend(something())", ["?"]),
+    "an item of any name": ("self.x = {}\nself.x[something()] = nn.RMSNorm(2)", ["?"]),
+    "an attribute of any name": ("setattr(self, something(), nn.RMSNorm(2))", ["?"]),
+    "a slice in place of another": ("self.x = [nn.RMSNorm(2)]\nself.x[:1] = []", ["?"]),
+    "a slice that is deleted": ("self.x = [nn.RMSNorm(2)]\ndel self.x[:1]", ["?"]),
+    "an attribute that is deleted": ("self.x = nn.RMSNorm(2)\ndel self.x", []),
+    "a method that cannot be followed": ("self.build()", ["?"]),
+    "keys that are not known": (
+        "sizes = {something(i): i for i in range(2)}\nself.x = nn.Linear(sizes[1], 3)",
+        ["x.bias", "x.weight"],
+    ),
+    "a key of mlx": (
+        "self.x = nn.RMSNorm({mx.float16: 2}[mx.float16])",
+        ["x.weight"],
+    ),
+    "an argument of a later release": ("self.x = nn.RMSNorm(2, quick=True)", ["x ?"]),
+    "the largest of what is not known": (
+        "self.x = nn.RMSNorm(max([something(), 2]))",
+        ["x.weight"],
+    ),
+    "an order by a function": (
+        "self.x = nn.RMSNorm(sorted([3, 2], key=lambda one: -one)[0])",
+        ["x.weight"],
+    ),
+    "a name of the function around": (
+        "n = 5\ndef size(n=2):\n    return n\nself.x = [nn.RMSNorm(3) for _ in range(size())]",
+        ["x.*.weight 0-1"],
+    ),
+    "a range that is too long": ("self.x = list(range(10**30))", ["?"]),
+    "many of one": ("self.x = 10**12 * [nn.RMSNorm(2)]", ["x ?"]),
+    "arguments of the class above": ("self.x = Above()", ["x.up.weight"]),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_not_known_is_never_taken_for_absent(tmp_path: Path, way: str) -> None:
+    code, known = WAYS[way]
+    model = textwrap.dedent(HEAD) + textwrap.indent(code, " " * 8) + "\n"
+    answer = expected(tmp_path, {"text_config": {"hidden_size": 8}}, model)
+    assert answer["fails"] is None
+    told = [f"{pattern} {numbers}".strip() for pattern, _, numbers, _ in answer["groups"]]
+    told += [f"{name} ?" for name in answer["open"]]
+    assert sorted(told) == (known if known != ["?"] else [])
+    assert (answer["unknown"] is not None) is (known == ["?"])

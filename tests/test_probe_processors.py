@@ -140,6 +140,9 @@ def test_the_reports_own_failure(processor: Ask, release: Install) -> None:
         "packages": [],
         "sees": True,
         "prompts": True,
+        # A tokenizer of the class that the processor names, and the settings that its parts take.
+        "settings": None,
+        "names_tokenizer": True,
     }
 
 
@@ -151,6 +154,8 @@ def test_a_processor_of_mlx_vlm_that_needs_nothing(processor: Ask, release: Inst
     assert answer["needs"] == []
     assert answer["reads_image_processor_type"] is False
     assert answer["unknown"] is None
+    assert {"do_rescale", "do_normalize", "image_mean"} < set(answer["settings"])
+    assert answer["names_tokenizer"] is False
 
 
 def test_where_mlx_vlms_own_fails_the_one_of_transformers_is_taken(processor: Ask) -> None:
@@ -398,6 +403,43 @@ def test_whether_the_named_image_processor_exists(
     if replacement:
         again = {"model_type": model_type, "image_processor_type": replacement}
         assert tables.image_processor(finder, notes, again)["exists"]
+
+
+@pytest.mark.parametrize(
+    ("pair", "model_type", "named", "lacks"),
+    [
+        (("0.3.9", "4.57.3"), "qwen3_vl", "Qwen2VLImageProcessorFast", None),
+        (("0.3.9", "4.57.3"), "qwen3_vl", "CLIPImageProcessor", "image_grid_thw"),
+        (("0.3.9", "4.57.3"), "qwen3_vl", "CLIPFeatureExtractor", "image_grid_thw"),
+        (("0.3.9", "4.57.3"), "llava", "CLIPImageProcessor", None),
+        (("0.6.3", "5.5.4"), "llava", "CLIPImageProcessor", None),
+        # mlx-vlm's own prepares the pictures, whatever is named.
+        (("0.7.10", "5.23.0"), "qwen3_vl", "CLIPImageProcessor", None),
+    ],
+)
+def test_a_class_of_another_family_does_not_give_what_is_taken(
+    processor: Ask,
+    release: Install,
+    notes: Any,
+    pair: tuple[str, str],
+    model_type: str,
+    named: str,
+    lacks: str | None,
+) -> None:
+    used = processor(*pair, model_type)
+    finder = probe.finder(release("transformers", pair[1]))
+    question = {"model_type": model_type, "image_processor_type": named}
+    assert tables.image_processor(finder, notes, question, used)["lacks"] == lacks
+
+
+def test_the_lengths_that_a_class_takes_where_none_are_named(
+    processor: Ask, release: Install, notes: Any
+) -> None:
+    used = processor("0.3.9", "4.57.3", "qwen3_vl")
+    finder = probe.finder(release("transformers", "4.57.3"))
+    question = {"model_type": "qwen3_vl", "image_processor_type": "Qwen2VLImageProcessorFast"}
+    answer = tables.image_processor(finder, notes, question, used)
+    assert answer["defaults"] == {"patch_size": 14, "temporal_patch_size": 2, "merge_size": 2}
 
 
 def test_no_image_processor_without_a_name_or_transformers(release: Install, notes: Any) -> None:

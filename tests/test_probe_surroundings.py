@@ -135,7 +135,44 @@ STARTUP: dict[str, tuple[dict[str, str], bool, list[str]]] = {
     "would end an older Python": (
         {"sitecustomize.py": "import sys\nif sys.version_info < (3, 0):\n    sys.exit(1)"},
         True,
+        [],
+    ),
+    "would end Python as a program": (
+        {"sitecustomize.py": "import sys\nif __name__ == '__main__':\n    sys.exit(1)"},
+        True,
+        [],
+    ),
+    "ends Python where a variable says so": (
+        {"sitecustomize.py": "import os, sys\nif 'NOT_SET' in os.environ:\n    sys.exit(1)"},
+        True,
         ["may-end"],
+    ),
+    "takes modules away where a variable says so": (
+        {
+            "sitecustomize.py": "import os, sys, other\nif 'NOT_SET' in os.environ:\n"
+            "    sys.modules['other.extra'] = None\n    other.tool = None\n"
+        },
+        True,
+        ["may-take", "may-take"],
+    ),
+    "clears the path where a variable says so": (
+        {"sitecustomize.py": "import os, sys\nif 'NOT_SET' in os.environ:\n    sys.path.clear()"},
+        True,
+        ["may-take"],
+    ),
+    "puts nothing on the path": (
+        {"sitecustomize.py": "import sys\nsys.path[:0] = []\nsys.path[1:1] = ()"},
+        True,
+        [],
+    ),
+    "goes deep": (
+        {
+            "sitecustomize.py": "import sys\nn = 999\nif n == 0: pass\n"
+            + "".join(f"elif n == {n}: pass\n" for n in range(1, 900))
+            + "sys.path.append('gone')\n"
+        },
+        True,
+        ["path-last"],
     ),
     "fails before it ends Python": (
         {"sitecustomize.py": "raise ValueError\nraise SystemExit"},
@@ -234,6 +271,37 @@ def test_folders_that_startup_code_adds_are_looked_into(
     (shadow,) = installed_packages.ask(python)["shadows"]
     assert (shadow["module"], shadow["place"]) == ("single", "startup")
     assert shadow["problem"]
+
+
+def test_a_line_of_a_pth_file_is_named(environment: tuple[Path, Path]) -> None:
+    python, site = environment
+    probe.write(site, {"zz.pth": "# a comment\n\nimport sys; sys.path.append('gone')\n"})
+    (file,) = installed_packages.ask(python)["startup"]
+    assert [effect["line"] for effect in file["effects"]] == [3]
+
+
+@pytest.mark.parametrize(
+    ("code", "kinds"),
+    [
+        # What Homebrew and others put beside Python's own library shuffles its folders.
+        (
+            "import os, re, sys\n"
+            "if not os.path.isdir('/gone'):\n"
+            "    sys.path = [re.sub('/long', '/short', path) for path in sys.path]\n"
+            "    sys.path.append('/library')\n",
+            [],
+        ),
+        ("import sys\nsys.exit(1)\n", ["ends"]),
+    ],
+)
+def test_of_pythons_own_startup_code_only_harm_is_told(
+    tmp_path: Path, code: str, kinds: list[str]
+) -> None:
+    folder = probe.write(tmp_path / "library", {"sitecustomize.py": code})
+    entries = [{"path": str(folder), "kind": "standard-library"}]
+    finder = probe.module("modules").Finder(entries)
+    found = probe.module("startup").find(entries, finder, probe.notes(), set())
+    assert [kind for file in found for _, kind, _ in file["effects"]] == kinds
 
 
 def test_startup_code_of_a_distribution_is_its_own(environment: tuple[Path, Path]) -> None:

@@ -119,6 +119,16 @@ def test_the_users_own_picture_and_question(fresh: Fixed, tmp_path: Path) -> Non
     assert (wrong.code, wrong.report["understood"]) == (1, False)
 
 
+def test_an_answer_that_nobody_can_judge_is_no_proof(fresh: Fixed, tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    Image.new("RGB", (300, 200), "red").save(path)
+    state = str(tmp_path / "state")
+    words = ("--python", str(fresh.python))
+    run = fresh.doctor.json("smoke", *words, "--image", str(path), VLM_DOCTOR_STATE=state)
+    assert (run.code, run.report["understood"]) == (0, None)
+    assert fresh.doctor.json("check", *words, VLM_DOCTOR_STATE=state).report["proof"] is None
+
+
 @pytest.mark.parametrize("kind", ["empty", "text", "narrow", "gone"])
 def test_a_picture_that_cannot_be_used_is_refused(fresh: Fixed, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "picture.png"

@@ -44,6 +44,7 @@ def test_no_code(any_facts: Facts) -> None:
         (("path-first", None, False), Severity.WARNING),
         (("path-first", "/opt/tools", False), Severity.NOTE),
         (("may-end", None, False), Severity.NOTE),
+        (("may-take", "transformers", False), Severity.NOTE),
         (("environment", "HF_HUB_OFFLINE=1", False), Severity.NOTE),
         (("environment", "EDITOR=vi", False), None),
     ],

@@ -53,6 +53,8 @@ def test_conda_is_recognised_by_its_folder(doctor: Doctor, tmp_path: Path) -> No
         (["--python", "/tmp"], "is a folder"),
         (["--python", "/bin/true"], "not a Python interpreter"),
         (["--venv", "/etc"], "no Python environment"),
+        (["--venv", "~nobody-of-this-name/x"], "There is no environment at ~nobody-of-this-name/x"),
+        (["--venv", "x" * 300], "There is no environment at xxx"),
         (["--python", "x", "--venv", "y"], "not allowed with"),
     ],
 )

@@ -279,3 +279,19 @@ def test_a_damaged_file_is_told_by_itself(tmp_path: Path) -> None:
     facts = facts_of(PLAIN)
     facts = replace(facts, model=replace(facts.model, weights=safetensors.look(tmp_path)))
     assert said(facts) == ["weights-damaged"]
+
+
+def test_other_values_for_the_same_tensors_in_two_files(tmp_path: Path) -> None:
+    place = Place(tmp_path, cache=False, sharded=False)
+    copy = place.folder / "model (1).safetensors"
+    copy.write_bytes((place.folder / WEIGHTS).read_bytes())
+    assert safetensors.look(place.folder).conflicts == ()
+
+    def change(content: dict[str, Any]) -> None:
+        entry, data = content["language_model.model.norm.weight"]
+        content["language_model.model.norm.weight"] = (entry, bytes(len(data)))
+
+    place.weights(change, copy.name)
+    (conflict,) = safetensors.look(place.folder).conflicts
+    assert conflict.tensors == ("language_model.model.norm.weight",)
+    assert set(conflict.files) == {WEIGHTS, copy.name}

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from doctor import language, target, terminal
+from doctor import target, terminal
 from doctor.commands.options import add_model, add_target, model_of, target_of
 from doctor.errors import Refused
 from doctor.reports.check import CheckReport, PlanReport
@@ -47,6 +47,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="build from source, by its own programs, what the index has no locked wheel of",
     )
+    parser.add_argument(
+        "--from", dest="origin", metavar="ID", help="with --download: what the Hub calls a folder"
+    )
     parser.add_argument("--force", action="store_true", help="even if other packages break")
     parser.add_argument(
         "--facts", metavar="FILE", help="with --dry-run: plan for saved facts, or a bundle"
@@ -59,6 +62,8 @@ def run(options: argparse.Namespace) -> tuple[FixReport, int]:
         raise Refused(f"There is no folder {options.wheels}.")
     if options.profile is not None and (not options.profile or os.path.isdir(options.profile)):
         raise Refused("--profile takes the name of a file, and that is none.")
+    if options.origin is not None and not (options.download and options.model):
+        raise Refused("--from names a folder's model on the Hub; it goes with --download, --model.")
     if options.facts is not None:
         report = _elsewhere(options)
         return report, OUTCOME_EXIT[report.outcome]
@@ -76,6 +81,7 @@ def run(options: argparse.Namespace) -> tuple[FixReport, int]:
         offline=options.offline,
         wheels=options.wheels,
         download=options.download,
+        origin=options.origin,
         force=options.force,
         profile=options.profile,
         allow_builds=options.allow_builds,
@@ -115,7 +121,7 @@ def _confirm(before: CheckReport | None, plan: PlanReport) -> bool:
     """Show the plan and ask. Raises ``Refused`` without a terminal."""
     from doctor.texts import check
 
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not terminal.can_ask():
         raise Refused(
             "There is no terminal to ask for your consent.",
             "Say --yes to repair without being asked, or --dry-run to see the plan.",
@@ -124,8 +130,4 @@ def _confirm(before: CheckReport | None, plan: PlanReport) -> bool:
     if before is not None:
         check.render(before, out)
     check.plan(plan, out)
-    try:
-        answer = input(language.text("Do this? [y/N]") + " ")
-    except EOFError:
-        return False
-    return answer.strip().lower() in ("y", "yes", "д", "да")
+    return terminal.agreed("Do this? [y/N]")

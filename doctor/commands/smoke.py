@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> tuple[SmokeReport, int]:
     report = readiness.judged(report, facts)
     if report.device is not None:
         device.remember(prefix, facts.machine, report.device)
-    if report.passed:
+    if report.passed and report.understood:  # else nobody knows whether it saw the picture
         last_proof.remember(facts, prefix)
     elif generation.compiler_is_missing(report):
         say(repair.NO_COMPILER)

@@ -256,7 +256,7 @@ def cache_bytes(setting: Setting, tokens: int, width: int, bits: int | None) -> 
 def _range(peak: int, weights: int, exact: bool) -> tuple[int, int]:
     """From where to where nine of ten runs peak."""
     above = peak - weights
-    share, rest = (0.35, 0.02) if exact else (0.6, 0.05)
+    share, rest = (0.4, 0.03) if exact else (0.6, 0.05)
     return (
         int(max(weights, weights + above * (1 - share) - rest * peak)),
         int(weights + above * (1 + share) + rest * peak),

@@ -254,6 +254,30 @@ def place(home: Path, commit: str, files: Iterable[RemoteFile]) -> None:
             lying[file.blob] = pointer
 
 
+def place_in(folder: Path, home: Path, files: Iterable[RemoteFile]) -> None:
+    """Put staged files into a folder of the user's, by their own names. As ``place`` otherwise."""
+    for file in files:
+        path = folder / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(TEMPORARY)
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(staged(home, file.blob), temporary)
+        except OSError:
+            os.replace(staged(home, file.blob), temporary)
+        put_in_place(str(temporary), str(path))
+
+
+def leave(home: Path) -> None:
+    """Take away the folders in which files for a folder were kept, where they are empty."""
+    for folder in (home / "blobs", home):
+        with suppress(OSError):
+            folder.rmdir()
+    shutil.rmtree(home.parent / ".locks" / home.name, ignore_errors=True)
+    with suppress(OSError):
+        (home.parent / ".locks").rmdir()
+
+
 def _point(pointer: Path, blob: Path) -> None:
     """Make the snapshot's link; without links, put the file itself there, or a copy of it."""
     target = os.path.relpath(blob, pointer.parent)

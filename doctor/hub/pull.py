@@ -20,7 +20,7 @@ from doctor.actions import Download, Fetched, RemoveFiles
 from doctor.errors import CouldNot, Failed, Refused
 from doctor.facts import Facts, HubTrouble, Model, Remote, RemoteFile
 from doctor.findings import Finding, Severity
-from doctor.hub import fetch, removable
+from doctor.hub import fetch, origin, removable
 from doctor.hub.fetch import FetchFailed, Watch
 from doctor.probes import hub, reach
 
@@ -37,40 +37,100 @@ LINE_EVERY = 15.0
 Say = Callable[[str], None]
 
 
-def ask(model: Model) -> tuple[Remote | None, HubTrouble | None, Model]:
-    """Ask the Hub, and hold every file that is here against what it has, byte for byte."""
+def ask(model: Model, name: str | None = None) -> tuple[Remote | None, HubTrouble | None, Model]:
+    """Ask the Hub, and hold every file that is here against what it has, byte for byte.
+
+    ``name`` is what the Hub calls a model that lies in a folder.
+    """
     if model.path is None:
         return hub.ask(model, verify=True)
     with terminal.progress("Comparing the model's files with the Hub's") as advance:
-        return hub.ask(model, verify=True, advance=advance)
+        return hub.ask(model, verify=True, advance=advance, name=name)
 
 
-def wanted(facts: Facts, findings: Iterable[Finding] = ()) -> tuple[RemoteFile, ...]:
+def wanted(
+    facts: Facts, findings: Iterable[Finding] = (), edited: bool = False
+) -> tuple[RemoteFile, ...]:
     """The files that have to be fetched: missing, damaged, or what an error wants fetched again.
 
-    A file of the user's own in the snapshot is fetched only where an error names it.
+    A file of the user's own in the snapshot is fetched only where an error goes by it, or all such
+    with ``edited``.
     """
     if facts.hub is None or facts.hub.remote is None:
         return ()
-    named = named_by(findings)
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    named = named_by(errors)
+    gone_by = {name for finding in errors for name in GOES_BY.get(finding.code, ())}
     return tuple(
         file
         for file in facts.hub.remote.files
         if file.here in ("missing", "damaged")
-        or (file.here == "edited" and any(path.endswith(f"/{file.path}") for path in named))
+        or (
+            file.here == "edited"
+            and (
+                edited
+                or file.path in gone_by
+                or any(path.endswith(f"/{file.path}") for path in named)
+            )
+        )
     )
 
 
+# What the model's processor is chosen by.
+_CHOICE = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json")
+
+# The files that a finding goes by where it does not name one as damaged, by its code.
+GOES_BY = {
+    "model-type-unsupported": ("config.json",),
+    "model-config-unfitting": ("config.json",),
+    "processor-blind": ("config.json", *_CHOICE),
+    "processor-fails": ("config.json", *_CHOICE),
+    "preprocessor-missing": ("preprocessor_config.json",),
+    "preprocessor-stale": (*_CHOICE, "video_preprocessor_config.json"),
+    "preprocessor-unfitting": ("config.json", *_CHOICE),
+    "tokenizer-unfitting": ("tokenizer_config.json",),
+    "tokenizer-broken": ("config.json", "tokenizer.json", "tokenizer_config.json"),
+    "chat-template-missing": (
+        "chat_template.jinja",
+        "chat_template.json",
+        "tokenizer_config.json",
+    ),
+    "weights-unfitting": ("config.json", "model.safetensors.index.json"),
+    "quantization-unfitting": ("config.json",),
+    "weights-index-wrong": ("model.safetensors.index.json",),
+}
+
+
+def moot(
+    facts: Facts,
+    findings: Iterable[Finding],
+    fetched: Download | None,
+    taken: RemoveFiles | None,
+) -> list[Finding]:
+    """The findings that go by files which are fetched anew, or taken away: they may not hold then.
+
+    If one does all the same, the fix fails at it, and all goes back.
+    """
+    paths = {file.path for file in fetched.fetched} if fetched else set()
+    if taken is not None:
+        paths |= {os.path.relpath(path, facts.model.path) for path in taken.paths}
+    return [one for one in findings if not paths.isdisjoint(GOES_BY.get(one.code, ()))]
+
+
 def surplus(facts: Facts, findings: Iterable[Finding]) -> RemoveFiles | None:
-    """Files beside the model's own that errors name, and that the Hub's model does not have.
+    """Files beside the model's own that errors go by, and that the Hub's model does not have.
 
     Nothing can be fetched in their place: the model runs without them. Null where there are none.
     """
     remote = facts.hub.remote if facts.hub else None
     model = facts.model
-    if remote is None or model.path is None or model.revision != remote.commit:
+    if remote is None or model.path is None:
         return None
+    if model.found == "cache" and model.revision != remote.commit:
+        return None
+    findings = [finding for finding in findings if finding.severity is Severity.ERROR]
     named, known = named_by(findings), {file.path for file in remote.files}
+    named |= {f"{model.path}/{file}" for one in findings for file in GOES_BY.get(one.code, ())}
     found = [
         file
         for file in (model.storage.files if model.storage else ())
@@ -87,6 +147,13 @@ def surplus(facts: Facts, findings: Iterable[Finding]) -> RemoveFiles | None:
         paths=tuple(f"{model.path}/{file.name}" for file in found),
         freed_bytes=sum(file.bytes or 0 for file in found),
     )
+
+
+def strangers(facts: Facts) -> list[str]:
+    """The weights here that the model on the Hub does not have; none where it was not asked."""
+    remote, weights = facts.hub.remote if facts.hub else None, facts.model.weights
+    known = {file.path for file in remote.files} if remote else set()
+    return [one.name for one in weights.files if one.name not in known] if known and weights else []
 
 
 def named_by(findings: Iterable[Finding]) -> set[str]:
@@ -126,21 +193,24 @@ def lacking(facts: Facts, findings: Iterable[Finding]) -> list[str]:
     return result
 
 
-def action(facts: Facts, findings: Iterable[Finding] = ()) -> Download | None:
+def action(facts: Facts, findings: Iterable[Finding] = (), edited: bool = False) -> Download | None:
     """What would be fetched for these facts; null where nothing is missing or nothing is known."""
-    files = wanted(facts, findings)
-    home = reach.home_of(facts.model)
-    if not files or home is None:
+    files = wanted(facts, findings, edited)
+    if not files:
         return None
     assert facts.hub is not None
     assert facts.hub.remote is not None
+    model = facts.model
+    folder = os.path.expanduser(model.path or "") if model.found == "folder" else None
+    home = reach.home_of(model) or origin.staging(model)
+    name = facts.hub.remote.id if folder else model.id
     bytes_to_come = sum(file.bytes - file.fetched_bytes for file in files)
     return Download(
-        summary=f"fetch {counted(len(files))} of {facts.model.id}: {size(bytes_to_come)}"
-        + resumed(files),
-        model=facts.model.id,
+        summary=f"fetch {counted(len(files))} of {name}: {size(bytes_to_come)}" + resumed(files),
+        model=name,
         commit=facts.hub.remote.commit,
         home=str(home),
+        folder=folder,
         fetched=tuple(
             Fetched(
                 path=file.path,
@@ -261,8 +331,12 @@ KEPT = " What has come is kept; repeat, and it goes on from there"
 def place(download: Download) -> None:
     """Put what was staged where the cache has it. Raises ``Failed``."""
     home = Path(download.home)
+    files = map(_remote_file, download.fetched)
     try:
-        fetch.place(home, download.commit, map(_remote_file, download.fetched))
+        if download.folder is not None:
+            fetch.place_in(Path(download.folder), home, files)
+            return
+        fetch.place(home, download.commit, files)
         fetch.refer(home, download.commit)
     except OSError as error:
         raise Failed(f"the model's files could not be put in place: {error}") from error
@@ -271,6 +345,8 @@ def place(download: Download) -> None:
 def settle(download: Download) -> None:
     """It holds: the staged names are not needed any more."""
     fetch.forget(Path(download.home), map(_remote_file, download.fetched))
+    if download.folder is not None:
+        fetch.leave(Path(download.home))
 
 
 def _remote_file(file: Fetched) -> RemoteFile:

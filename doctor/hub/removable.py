@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,10 +39,17 @@ def removable(cache: Path, keep: str) -> tuple[Removable, ...]:
     if scan is None:
         return ()
     result = []
+    # A copy of a repository has the same commits: to delete one deletes it in both.
+    needed = {
+        revision.commit_hash
+        for repository in scan.repos
+        for revision in repository.revisions
+        if revision.refs
+    }
     repositories = sorted(scan.repos, key=lambda repository: repository.last_accessed)
     for repository in repositories:
         for revision in sorted(repository.revisions, key=lambda one: one.last_modified):
-            if not revision.refs:
+            if revision.commit_hash not in needed:
                 freed = scan.delete_revisions(revision.commit_hash).expected_freed_size
                 name = f"an old revision of {repository.repo_id}"
                 command = f"hf cache rm {revision.commit_hash}"
@@ -71,15 +79,17 @@ def drop_old_revisions(cache: Path, model: str) -> int:
     scan = _scanned(cache)
     if scan is None:
         return 0
+    # Of this model alone: a copy of it under another name has the same commits.
+    own = {one for one in scan.repos if one.repo_id == model and one.repo_type == "model"}
     old = [
         revision.commit_hash
-        for repository in scan.repos
-        if repository.repo_id == model and repository.repo_type == "model"
+        for repository in own
         for revision in repository.revisions
         if not revision.refs
     ]
     if not old:
         return 0
-    strategy = scan.delete_revisions(*old)
+    alone = dataclasses.replace(scan, repos=frozenset(own))
+    strategy = alone.delete_revisions(*old)
     strategy.execute()
     return strategy.expected_freed_size

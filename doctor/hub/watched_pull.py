@@ -7,14 +7,13 @@ when it is whole.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from doctor import language, registry
+from doctor import registry, terminal
 from doctor.actions import Download
-from doctor.errors import Failed, Interrupted, Refused
+from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding, Severity
 from doctor.hub import pull, removable
@@ -60,8 +59,11 @@ class Pulling:
         if facts.model.found == "folder":
             raise Refused(f"{self._request.model} is a folder; --pull takes a Hub id.")
         assert facts.hub is not None
-        if facts.hub.trouble is not None:
-            raise Refused(*pull.of_trouble(facts.hub.trouble))
+        trouble = facts.hub.trouble
+        if trouble is not None:
+            # What the Hub, or a setting of the user's, does not allow is refused; else it failed.
+            stop = CouldNot if trouble.kind == "unreachable" else Refused
+            raise stop(*pull.of_trouble(trouble))
         examination = registry.examine(facts, registry.names())
         told = tuple(finding for finding in examination.findings if _is_told(finding))
 
@@ -105,17 +107,12 @@ class Pulling:
         ]
         if not against or self._request.yes:
             return True
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not terminal.can_ask():
             raise Refused(
                 f"The model would not run here: {against[0].title}.",
                 "Say --yes to fetch it all the same.",
             )
-        try:
-            question = "It would not run here. Fetch it all the same? [y/N]"
-            answer = input(language.text(question) + " ")
-        except EOFError:
-            return False
-        return answer.strip().lower() in ("y", "yes", "д", "да")
+        return terminal.agreed("It would not run here. Fetch it all the same? [y/N]")
 
     def _prove(
         self,

@@ -106,6 +106,9 @@ def _model(condition: Condition, facts: Facts) -> list[Evidence] | None:
         tokenizer is None or set(files) & set(condition.no_tokenizer_files)
     ):
         return None
+    processor = facts.environment.processor
+    if condition.tokenizer_class and processor is not None and processor.names_tokenizer:
+        return None
     seen = []
     for fact, wanted, values in (
         ("model type", condition.model_types, (model.type,)),

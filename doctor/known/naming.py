@@ -18,9 +18,18 @@ def named(findings: Iterable[Finding], facts: Facts) -> list[Finding]:
 
     Where a check has found by itself what is also known as an incident, the two become one: the
     check's finding stays, with its own evidence, and is as severe as the incident is known to be.
+    Of two that carry a name already (a generation's error, and the condition that foretells it) the
+    worse stays.
     """
-    by_rule = [finding for finding in findings if finding.incident is None]
-    by_name = {finding.incident: finding for finding in findings if finding.incident is not None}
+    by_rule: list[Finding] = []
+    by_name: dict[str, Finding] = {}
+    for finding in findings:
+        if finding.incident is None:
+            by_rule.append(finding)
+            continue
+        other = by_name.setdefault(finding.incident, finding)
+        if _worse(other.severity, finding.severity) is not other.severity:
+            by_name[finding.incident] = finding
     result = []
     for finding in by_rule:
         incident = _incident_of(finding, facts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import codecs
+import itertools
 import os
 import re
 import sys
@@ -56,6 +57,7 @@ class Pasted:
         self.lines = [_plain(line) for line in _newlines(text).split("\n")]
         parts = [_SPACE.sub("", _BORDERS.sub("", line)) for line in self.lines]
         self.squeezed = "".join(parts)
+        self._word_ends: dict[int, frozenset[int]] = {}
         self._starts = [0]
         for part in parts:
             self._starts.append(self._starts[-1] + len(part))
@@ -69,16 +71,13 @@ class Pasted:
         if end == 0 or not (self.squeezed[end - 1].isalnum() or self.squeezed[end - 1] == "_"):
             return True
         index = self.line_of(end - 1)
-        wanted = end - self._starts[index]
-        line = _BORDERS.sub("", self.lines[index])
-        passed = 0
-        for position, letter in enumerate(line):
-            if not letter.isspace():
-                passed += 1
-            if passed == wanted:
-                following = line[position + 1 : position + 2]
-                return not (following.isalnum() or following in ("_", "-"))
-        return True
+        if index not in self._word_ends:
+            words = _BORDERS.sub("", self.lines[index]).split()
+            self._word_ends[index] = frozenset(itertools.accumulate(map(len, words)))
+        if end - self._starts[index] in self._word_ends[index]:
+            return True
+        following = self.squeezed[end]
+        return not (following.isalnum() or following in ("_", "-"))
 
     def shown(self, start: int, end: int) -> str:
         """The lines around a place of the squeezed text, in one line, without secrets."""

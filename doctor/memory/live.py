@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING
 
+from doctor import language
 from doctor.memory.watch import Screen
 from doctor.probes.meter import Reading
 from doctor.reports.smoke import PhaseName
@@ -60,7 +61,8 @@ class Lines:
         parts.append(f"swap {gigabytes(reading.swap_used_bytes)}")
         if reading.pressure is not None:
             parts.append(f"pressure {reading.pressure}")
-        print(f"{PHASE_WORDS[phase]}: {', '.join(parts)}", file=self._stream, flush=True)
+        told = ", ".join(map(language.text, parts))
+        print(f"{language.text(PHASE_WORDS[phase])}: {told}", file=self._stream, flush=True)
 
 
 class Panel:
@@ -96,23 +98,23 @@ def drawing(readings: Sequence[Reading], phase: PhaseName | None, width: int) ->
 
     first, last = readings[0], readings[-1]
     held = [reading.process_bytes or 0 for reading in readings]
+    said = language.text
     text = Text(overflow="crop", no_wrap=True)
-    text.append(f"{PHASE_WORDS[phase]} ", "bold")
-    text.append(f"{last.at - first.at:.0f} s\n")
-    text.append(f"holds     {gigabytes(last.process_bytes)}")
-    text.append(f", at most {gigabytes(max(held))}\n", "dim")
+    text.append(f"{said(PHASE_WORDS[phase])} ", "bold")
+    text.append(said(f"{last.at - first.at:.0f} s") + "\n")
+    text.append(said(f"holds {gigabytes(last.process_bytes)}"))
+    text.append(", " + said(f"at most {gigabytes(max(held))}") + "\n", "dim")
     text.append(f"{sparkline(held, min(width, 60))}\n", "cyan")
-    text.append(f"available {gigabytes(last.available_bytes)}\n")
-    text.append(f"swap      {gigabytes(last.swap_used_bytes)}")
+    text.append(said(f"available {gigabytes(last.available_bytes)}") + "\n")
+    text.append(said(f"swap {gigabytes(last.swap_used_bytes)}"))
     grown = _grown(first.swap_used_bytes, last.swap_used_bytes)
     out = _grown(first.swapped_out_bytes, last.swapped_out_bytes)
     if grown is not None:
         text.append(f" ({grown / 1e6:+.0f} MB)", "bold red" if grown > 0 else "dim")
     if out:
-        text.append(f", out {out / 1e6:.0f} MB", "bold red")
+        text.append(", " + said(f"{out / 1e6:.0f} MB were written"), "bold red")
     if last.pressure is not None:
-        text.append("\npressure  ")
-        text.append(last.pressure, PRESSURE_STYLE[last.pressure])
+        text.append("\n" + said(f"pressure {last.pressure}"), PRESSURE_STYLE[last.pressure])
     return text
 
 

@@ -211,7 +211,9 @@ def _to_project(manager: Manager, wanted: Wanted, facts: Facts) -> list[Advice]:
     damaged = sorted(
         change.name
         for change in wanted.changes
-        if change.name in wanted.anew and change.before == manager.locked.get(change.name)
+        if change.name in wanted.anew
+        and change.before is not None
+        and change.before == manager.locked.get(change.name)
     )
     if damaged and not adrift and manager.kind in ANEW:
         result.append(

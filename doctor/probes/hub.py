@@ -22,7 +22,7 @@ import msgspec
 from doctor import __version__
 from doctor.errors import CouldNot
 from doctor.facts import HubTrouble, Model, Remote, RemoteFile, StoredFile, Trouble
-from doctor.hub import fetch
+from doctor.hub import fetch, origin
 from doctor.probes import hashing
 from doctor.probes import model as model_probe
 from doctor.probes import storage as storage_probe
@@ -153,23 +153,44 @@ def ask(
     model: Model,
     verify: bool = False,
     advance: Callable[[int, int], object] | None = None,
+    name: str | None = None,
 ) -> tuple[Remote | None, HubTrouble | None, Model]:
     """What the Hub says of a model: its listing, or why there is none; and the model as then known.
 
     ``verify`` takes the hash of every file that is here (``advance`` as for ``hashing.hashed``);
     else only sizes count, and small files' hashes. A model that is not here is judged by its
-    configuration on the Hub.
+    configuration on the Hub. ``name`` is what the Hub calls a folder; where it is null, likely
+    names are tried. Both are null for a folder of which nothing is known.
     """
+    if model.found != "folder":
+        return _ask(model, model.id, verify, advance)
+    assert model.path is not None
+    folder = Path(os.path.expanduser(model.path))
+    for candidate in [name] if name else origin.candidates(folder):
+        remote, trouble, seen = _ask(model, candidate, verify, advance)
+        if remote is not None and origin.is_of(model, seen, remote, said=bool(name)):
+            return remote, None, seen
+        if trouble is not None and (name or trouble.kind != "missing"):
+            return None, trouble, model
+    if name is None:
+        return None, None, model
+    message = f"No file of {model.id} is one of {name} on the Hub: it is another model."
+    return None, HubTrouble(kind="missing", message=message), model
+
+
+def _ask(
+    model: Model, name: str, verify: bool, advance: Callable[[int, int], object] | None
+) -> tuple[Remote | None, HubTrouble | None, Model]:
     from huggingface_hub import HfApi, hf_hub_url
 
-    name = model.id
     if model_probe.constants().HF_HUB_OFFLINE:
         offline = "HF_HUB_OFFLINE is set: nothing may be asked of the Hub."
         return None, HubTrouble(kind="offline", message=offline), model
     try:
         with client() as http:
             api = HfApi(library_name="vlm-doctor", library_version=__version__)
-            info = _information(api, name, model.revision)
+            noted = model.storage.commit if model.storage else None
+            info = _information(api, name, model.revision or noted)
             remote = _remote(info)
             model = _with_list(model, remote)
             if verify:
@@ -234,7 +255,9 @@ def _inside(path: str) -> bool:
 def _with_list(model: Model, remote: Remote) -> Model:
     """The model with what the Hub says of each file, in the place of what the cache noted."""
     storage = model.storage
-    if storage is None or model.path is None or model.revision != remote.commit:
+    if storage is None or model.path is None:
+        return model
+    if model.found == "cache" and model.revision != remote.commit:
         return model
     folder = Path(os.path.expanduser(model.path))
     files = {file.name: file for file in storage.files}
@@ -252,13 +275,17 @@ def _with_list(model: Model, remote: Remote) -> Model:
 
 def _with_here(remote: Remote, model: Model, verify: bool) -> Remote:
     """The listing with what is here of each file."""
-    home = home_of(model)
-    if home is None:
-        return remote
+    home = home_of(model) or origin.staging(model)
     here = {file.name: file for file in model.storage.files} if model.storage else {}
-    if model.revision != remote.commit:
+    if model.found != "folder" and model.revision != remote.commit:
         here = {}
     folder = Path(os.path.expanduser(model.path or ""))
+    if model.found == "folder":
+        # Whatever a link leads to: it is what the folder has under this name.
+        here = {
+            name: msgspec.structs.replace(file, kind="file") if file.kind == "link" else file
+            for name, file in here.items()
+        }
     files = tuple(_seen(file, here.get(file.path), folder, home, verify) for file in remote.files)
     return msgspec.structs.replace(remote, files=files)
 

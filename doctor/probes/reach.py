@@ -22,8 +22,8 @@ LINKLESS = frozenset({"vfat", "exfat", "msdos", "fat", "fat32", "ntfs-3g", "fuse
 def look(model: Model, variables: Mapping[str, str]) -> Hub:
     """What can be seen without the network."""
     constants = model_probe.constants()
-    cache = Path(os.path.expanduser(model.cache))
-    nearest = _nearest(cache)
+    own = model.path if model.found == "folder" else None
+    nearest = _nearest(Path(os.path.expanduser(own or model.cache)))
     try:
         free: int | None = psutil.disk_usage(str(nearest)).free
     except OSError:
@@ -75,7 +75,7 @@ def _nearest(path: Path) -> Path:
 
 def _locked(nearest: Path, home: Path | None) -> str | None:
     """The first folder on the way of a fetch that this user may not write to."""
-    folders = [nearest]
+    folders = [nearest]  # a model's own folder, or that of the cache
     if home is not None:
         folders += [nearest / ".locks", home, home / "blobs", home / "snapshots", home / "refs"]
     for folder in folders:

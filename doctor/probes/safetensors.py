@@ -12,11 +12,13 @@ import os
 import re
 import stat
 import struct
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
-from doctor.facts import FileState, TensorGroup, Weights, WeightsFile, WeightsIndex
+from doctor.facts import Conflict, FileState, TensorGroup, Weights, WeightsFile, WeightsIndex
 from doctor.tensors import BITS
 
 INDEX = "model.safetensors.index.json"
@@ -51,10 +53,13 @@ def look(folder: Path) -> Weights:
     names += [name for name in _shards(folder) if "/" in name and (folder / name).is_file()]
     files: list[WeightsFile] = []
     where: dict[str, str] = {}
+    twice: dict[tuple[str, str], list[str]] = {}
     left = MOST_GROUPS
     for name in names[:MOST_FILES]:
         file, tensors = _file(folder / name, name)
         for tensor in tensors:
+            if tensor in where:
+                twice.setdefault((where[tensor], name), []).append(tensor)
             where[tensor] = name
         groups = file.groups[:left]
         left -= len(groups)
@@ -64,7 +69,56 @@ def look(folder: Path) -> Weights:
         too_many = f"{len(names)} files of weights"
     elif left == 0:
         too_many = f"more than {MOST_GROUPS} kinds of tensors"
-    return Weights(files=tuple(files), index=_index(folder, names, where), too_many=too_many)
+    return Weights(
+        files=tuple(files),
+        index=_index(folder, names, where),
+        too_many=too_many,
+        conflicts=tuple(_conflicts(folder, twice)),
+    )
+
+
+# Bytes that are compared at the beginning, in the middle and at the end of a tensor.
+SAMPLE = 256
+MOST_COMPARED = 2000
+
+
+def _conflicts(folder: Path, twice: dict[tuple[str, str], list[str]]) -> Iterator[Conflict]:
+    """Pairs of files that have other contents for the same tensor, by samples of it."""
+    for (one, other), tensors in twice.items():
+        try:
+            with (folder / one).open("rb") as first, (folder / other).open("rb") as second:
+                heads = _places(first), _places(second)
+                different = [
+                    tensor
+                    for tensor in tensors[:MOST_COMPARED]
+                    if list(_samples(first, *heads[0], tensor))
+                    != list(_samples(second, *heads[1], tensor))
+                ]
+        except (OSError, msgspec.DecodeError, KeyError):
+            continue  # it changed since its header was read
+        if different:
+            yield Conflict(files=(one, other), tensors=tuple(different[:20]), count=len(different))
+
+
+def _places(stream: BinaryIO) -> tuple[int, dict[str, _Entry]]:
+    """Where a file's data begin, and its tensors."""
+    (length,) = struct.unpack("<Q", stream.read(8))
+    entries = msgspec.json.decode(stream.read(length).rstrip(b" \0"), type=dict[str, msgspec.Raw])
+    entries.pop("__metadata__", None)
+    return 8 + length, {
+        name: msgspec.json.decode(entry, type=_Entry) for name, entry in entries.items()
+    }
+
+
+def _samples(
+    stream: BinaryIO, start: int, tensors: dict[str, _Entry], name: str
+) -> Iterator[object]:
+    entry = tensors[name]
+    first, last = entry.data_offsets
+    yield entry.dtype, entry.shape
+    for place in (first, (first + last) // 2, max(first, last - SAMPLE)):
+        stream.seek(start + place)
+        yield stream.read(min(SAMPLE, last - place))
 
 
 def _shards(folder: Path) -> list[str]:

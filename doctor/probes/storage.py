@@ -134,6 +134,7 @@ def look(folder: Path, home: Path | None, main: Reference | None) -> Storage:
         files=tuple(_with_backups(folder, blobs, files) if blobs else files),
         leftovers=tuple(_leftovers(folder, blobs, files)),
         more=more,
+        commit=None if home else _commit(folder, files),
     )
 
 
@@ -255,10 +256,20 @@ def _blob(path: Path, blobs: Path) -> str | None:
 
 def _noted(folder: Path, name: str) -> str | None:
     """The hash that ``hf download --local-dir`` noted of a file (its ETag)."""
-    notes = folder / ".cache" / "huggingface" / "download" / f"{name}.metadata"
-    text = _text(notes)
-    lines = text.decode("utf-8", "replace").split("\n") if text else []
+    lines = _note(folder, name)
     return lines[1].strip() if len(lines) > 1 else None
+
+
+def _commit(folder: Path, files: list[StoredFile]) -> str | None:
+    """The revision that it noted of the files; null where it is not one for all."""
+    found = {lines[0].strip() for file in files if len(lines := _note(folder, file.name)) > 1}
+    commit = found.pop() if len(found) == 1 else ""
+    return commit if SHA1.fullmatch(commit) else None
+
+
+def _note(folder: Path, name: str) -> list[str]:
+    text = _text(folder / ".cache" / "huggingface" / "download" / f"{name}.metadata")
+    return text.decode("utf-8", "replace").split("\n") if text else []
 
 
 def digest(path: Path, expected: str, told: Callable[[int], object] | None = None) -> str:

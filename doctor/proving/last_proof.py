@@ -25,6 +25,7 @@ def remember(facts: Facts, prefix: str) -> None:
             "versions": _versions(facts),
             "model": _model(facts),
             "damaged": _damaged(facts),
+            "newest_file_ns": facts.environment.newest_file_ns,
         }
     )
     state.remember(prefix, NAME, text.encode())
@@ -37,6 +38,9 @@ def recall(facts: Facts, prefix: str) -> Proof | None:
         before, proven_at = dict(proof["versions"]), str(proof["proven_at"])
         before["Python"] = str(proof["python"])
         was_damaged = dict(proof.get("damaged", {}))
+        # A clock that was wrong may have left files from the future.
+        proven = datetime.datetime.fromisoformat(proven_at).timestamp()
+        newest = max(int(proof.get("newest_file_ns") or 0), int(proven * 1e9))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     now: dict[str, str | None] = {
@@ -54,6 +58,8 @@ def recall(facts: Facts, prefix: str) -> Proof | None:
         for path in sorted({*was_damaged, *damaged})
         if was_damaged.get(path) != damaged.get(path)
     ]
+    if not changes and (facts.environment.newest_file_ns or 0) > newest:
+        changes.append("a file of an installed package was written since")
     # One that is not here is proven by any.
     if facts.model.path is not None and proof.get("model") != _model(facts):
         changes.append("the model's files")

@@ -120,8 +120,9 @@ def _whole(path: Path) -> bytes:
 def _opened(path: Path) -> IO[bytes]:
     """A file that may be facts. Raises ``Refused`` for a folder, a pipe, or too large a file."""
     if not path.is_file():
-        problem = "is not a file" if path.exists() else "does not exist"
-        raise Refused(f"{path} {problem}.")
+        if path.exists():
+            raise Refused(f"{path} is not a file.")
+        raise Refused(f"{path} does not exist.")
     if path.stat().st_size > MOST_BYTES:
         raise Refused(f"{path} is too large to be facts or a bundle.")
     return path.open("rb")

@@ -31,5 +31,5 @@ def render(report: BundleReport, out: Paper) -> None:
         indent=2,
     )
     path = shlex.quote(report.path)
-    out.line(f"To look at it first: unzip -p {path} | less")
-    out.line(f"To judge it elsewhere: vlm-doctor check --facts {path}")
+    out.line(f"To look at it first: unzip -p {path} | less", whole=True)
+    out.line(f"To judge it elsewhere: vlm-doctor check --facts {path}", whole=True)

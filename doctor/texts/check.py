@@ -7,6 +7,7 @@ import shlex
 from doctor.actions import Advice, Download, Install, Remove
 from doctor.findings import Finding, Severity
 from doctor.hub import pull
+from doctor.language import Foreign
 from doctor.probes.model import DEFAULT
 from doctor.reports.check import CheckReport, PlanReport
 from doctor.terminal import Paper
@@ -39,9 +40,9 @@ def render(report: CheckReport, out: Paper) -> None:
             show(finding, out)
     for finding in report.findings:
         if finding.ignored is not None:
-            out.line(("ignored ", "dim"), f"{finding.code}: {finding.ignored}")
+            out.line(("ignored ", "dim"), f"{finding.code}: ", Foreign(finding.ignored))
     for gap in report.not_checked:
-        out.line(("not checked ", "yellow"), f"{gap.check}: {gap.reason}")
+        out.line(("not checked ", "yellow"), f"{gap.check}: ", gap.reason)
     if report.proof is not None:
         if report.proof.unchanged:
             out.line(f"Unchanged since a generation proved it on {report.proof.proven_at}.")
@@ -61,8 +62,7 @@ def _where(report: CheckReport, out: Paper) -> None:
     )
     versions = ", ".join(f"{name} {version}" for name, version in target.packages.items())
     out.line(("Packages ", "bold"), versions or "none of those that matter")
-    # As machines are sold, and as the finding on short memory counts: in powers of two.
-    memory = f"{machine.ram_total_bytes / 2**30:.3g} GiB" if machine.ram_total_bytes else "? GiB"
+    memory = f"{machine.ram_total_bytes / 1e9:.1f} GB" if machine.ram_total_bytes else "? GB"
     chip = f"{machine.chip}, " if machine.chip else ""
     out.line(("Machine ", "bold"), f"{chip}{machine.os} {machine.arch}, {memory} of memory")
     cached = "here" if model.cached else "not on this machine"
@@ -95,7 +95,7 @@ def _verdict(report: CheckReport, out: Paper) -> None:
     out.line((report.verdict, VERDICT_STYLE[report.verdict]), ": ", words, took)
     following = next_command(report)
     if following is not None:
-        out.line(f"Next: {following}")
+        out.line(f"Next: {following}", whole=True)
     elif report.verdict == "broken" and report.plan.refused is not None:
         out.line("vlm-doctor fix will not do it: ", report.plan.refused)
         _advice(report.plan, out, commands_only=True)
@@ -130,7 +130,7 @@ def plan(report: PlanReport, out: Paper) -> None:
     for action in report.actions:
         if isinstance(action, Advice):
             continue
-        out.line(f"- {action.summary}", indent=2)
+        out.line("- ", action.summary, indent=2)
         if isinstance(action, (Install, Remove)):
             out.table(
                 [

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from doctor.findings import Finding
-from doctor.reports.compare import CompareReport, Difference, Group, Swapped
+from doctor.reports.compare import CompareReport, Difference, Group, GroupName, Swapped
 from doctor.terminal import Paper
 from doctor.texts import SEVERITY_STYLE
 from doctor.texts.check import VERDICT_STYLE
+
+GROUP_WORDS: dict[GroupName, str] = {
+    "python": "Python itself",
+    "packages": "the packages",
+    "files": "the packages' files",
+    "variables": "the variables",
+    "machine": "the machine",
+    "hub": "the way to the Hub",
+    "model": "the model",
+}
 
 # Of each group that does not decide; the JSON document has all.
 MOST_SHOWN = 12
@@ -31,7 +41,11 @@ def render(report: CompareReport, out: Paper) -> None:
         out.line("")
     deciding = [group for group in report.groups if group.decides]
     for group in deciding:
-        out.line(("This decides: ", "bold"), group.name, "" if group.exact else _inexact(group))
+        out.line(
+            ("This decides: ", "bold"),
+            GROUP_WORDS[group.name],
+            "" if group.exact else _inexact(group),
+        )
         _swapped("A", "B", group, group.a_with_b, report.a.verdict, out)
         _swapped("B", "A", group, group.b_with_a, report.b.verdict, out)
         _table(report, group, out)
@@ -41,7 +55,7 @@ def render(report: CompareReport, out: Paper) -> None:
         out.line("None of the differences changes the verdict.")
     for group in report.groups:
         if not group.decides:
-            out.line(("This does not: ", "bold"), group.name)
+            out.line(("This does not: ", "bold"), GROUP_WORDS[group.name])
             _table(report, group, out)
 
 
@@ -59,12 +73,16 @@ def _inexact(group: Group) -> str:
 
 
 def _swapped(side: str, other: str, group: Group, after: Swapped, before: str, out: Paper) -> None:
-    changes = [f"without {code}" for code in after.gone] + [f"with {code}" for code in after.new]
-    word = "stays" if after.verdict == before else "is"
+    changes = [f"- {code}" for code in after.gone] + [f"+ {code}" for code in after.new]
+    words = GROUP_WORDS[group.name]
+    if after.verdict == before:
+        told = f"{side} with what {other} has there ({words}) stays as it was: "
+    else:
+        told = f"{side} with what {other} has there ({words}) would be: "
     out.line(
-        f"{side} with {other}'s {group.name} {word} ",
+        told,
         (after.verdict, VERDICT_STYLE[after.verdict]),
-        f": {', '.join(changes)}" if changes else "",
+        f" ({', '.join(changes)})" if changes else "",
         indent=2,
     )
 

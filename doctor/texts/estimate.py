@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from doctor.estimate import Room
 from doctor.estimate.judgement import CriterionName
+from doctor.language import Foreign, text
 from doctor.reports.estimate import EstimateReport
 from doctor.terminal import Paper
 
@@ -13,7 +14,7 @@ ROOM_WORDS: dict[Room, tuple[str, str]] = {
     "pages": ("yellow", "It loads, and pages to disk: slow."),
     "will-not-run": ("red", "It cannot be loaded: the weights alone are more than MLX allocates."),
 }
-CRITERIA: dict[CriterionName, str] = {
+CRITERION_WORDS: dict[CriterionName, str] = {
     "tokens-per-second": "tokens/s",
     "swap-bytes": "swap",
     "memory-pressure": "memory pressure",
@@ -33,7 +34,7 @@ def render(report: EstimateReport, out: Paper) -> None:
         indent=2,
     )
     there = [f"{name} {version or 'not known'}" for name, version in report.packages.items()]
-    out.line(f"{', '.join(there)}, on {report.backend}", indent=2)
+    out.line(Foreign(", ".join(there)), f" (MLX's {report.backend} backend)", indent=2)
     out.line("")
     phases = report.phases
     peak = report.peak_bytes
@@ -54,9 +55,14 @@ def render(report: EstimateReport, out: Paper) -> None:
         f"{_size(peak)}, between {_size(report.low_bytes)} and {_size(report.high_bytes)}; "
         f"of it {_size(report.weights_bytes)} weights",
     )
-    limit = "" if report.limit_bytes is None else f", there are {_size(report.limit_bytes)}"
-    source = f" ({report.limit_source})" if report.limit_source else ""
-    out.line(("Need ", "bold"), f"{_size(report.need_bytes)}{limit}{source}")
+    out.line(
+        ("Need ", "bold"),
+        _size(report.need_bytes),
+        ""
+        if report.limit_bytes is None
+        else f", of the {_size(report.limit_bytes)} that are there",
+        f" ({text(report.limit_source)})" if report.limit_source else "",
+    )
     style, words = ROOM_WORDS[report.room]
     close = f" {', '.join(report.close)}." if report.room == "fits-if-closed" else ""
     out.line((words + close, style))
@@ -66,7 +72,7 @@ def render(report: EstimateReport, out: Paper) -> None:
         [
             ("", "wanted", "predicted", "met"),
             *(
-                (CRITERIA[row.name], row.wanted, row.value or "not known", MET[row.met])
+                (CRITERION_WORDS[row.name], row.wanted, row.value or "not known", MET[row.met])
                 for row in report.ready
             ),
         ],

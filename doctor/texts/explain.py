@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from doctor.known.incidents import MARKS
+from doctor.language import Foreign
 from doctor.reports.explain import ExplainReport, IncidentReport
 from doctor.terminal import Paper
 from doctor.texts import SEVERITY_STYLE
@@ -23,7 +24,7 @@ def render(report: ExplainReport, out: Paper) -> None:
     if report.errors:
         last = report.errors[-1]
         shown = f"{last.type}: {last.message}" if last.message else last.type
-        out.line(f"Recognised: {shown} (line {last.line})")
+        out.line("Recognised: ", Foreign(shown), f" (line {last.line})")
     else:
         out.line("No exception was recognised in the text.")
     out.line("No incident is known that looks like this.")
@@ -37,7 +38,7 @@ def _incident(incident: IncidentReport, out: Paper) -> None:
         f"  [{incident.id}]",
     )
     out.line(incident.cause, indent=2)
-    out.line((f"line {incident.line}: ", "dim"), incident.seen or "", indent=4)
+    out.line((f"line {incident.line}: ", "dim"), Foreign(incident.seen or ""), indent=4)
     out.line(f"What helps: {incident.remedy}", indent=2)
     if incident.codes:
         out.line(f"vlm-doctor check reports it as {' or '.join(incident.codes)}.", indent=2)

@@ -25,14 +25,14 @@ def _profile(action: WriteProfile, tried: bool, out: Paper) -> None:
     found = action.profile
     out.line(("Run profile ", "bold"), action.path)
     for step in found.steps:
-        out.line(f"- {step}", indent=2)
+        out.line("- ", step, indent=2)
     before, after = found.peak_before_bytes / 1e9, found.peak_bytes / 1e9
     out.line(f"predicted peak {after:.1f} GB, without it {before:.1f} GB", indent=2)
     if not tried or found.model != found.asked_for:
         out.line("this model is not here: it was not tried", indent=2)
     if not found.fits:
         out.line(("warning ", "yellow"), "even so it will wait for the disk", indent=2)
-    out.line(found.command(), indent=2)
+    out.line(found.command(), indent=2, whole=True)
     out.line("")
 
 
@@ -58,7 +58,7 @@ def render(report: FixReport, out: Paper) -> None:
     if report.model_folder is not None:
         out.line(f"The repaired model, to be loaded from there: {report.model_folder}")
     if report.outcome == "fixed":
-        out.line(f"To take it back: {undo_command(report)}")
+        out.line(f"To take it back: {undo_command(report)}", whole=True)
 
 
 def undo_command(report: FixReport) -> str:

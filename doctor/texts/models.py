@@ -8,7 +8,7 @@ from doctor.estimate.judgement import Room
 from doctor.reports.models import ModelRow, ModelsReport
 from doctor.reports.pull import PullReport
 from doctor.terminal import Paper, Part
-from doctor.texts import pull
+from doctor.texts import fits, pull
 
 ROOM_WORDS: dict[Room, tuple[str, str]] = {
     "fits": ("green", "fits"),
@@ -33,8 +33,7 @@ def render(report: ModelsReport | PullReport, out: Paper) -> None:
     out.line("")
     shown = [row for row in report.models if not _hopeless(row, report)]
     cells = _cells(shown)
-    width = sum(max(map(len, column)) + 1 for column in zip(*cells, strict=True)) - 1
-    if out.columns is None or out.columns >= width:
+    if fits(cells, out):
         out.table(cells)
     else:
         _lines(shown, out)
@@ -47,7 +46,7 @@ def render(report: ModelsReport | PullReport, out: Paper) -> None:
     out.line("picture: the largest square in pixels; context: tokens of text.")
     usual, others = _recipes(shown)
     if usual is not None:
-        out.line(f"Recipe: {usual}{others}")
+        out.line(f"Recipe: {usual}", others)
     out.line("More of one: vlm-doctor estimate MODEL")
     if report.plot is not None:
         out.line(f"Drawn in {report.plot}")
@@ -64,7 +63,7 @@ def _cells(shown: Sequence[ModelRow]) -> list[tuple[str, ...]]:
         (
             _name(row),
             ROOM_WORDS[row.room][1],
-            _size(row.peak_bytes) + _star(row),
+            _peak(row),
             _number(row.tokens_per_second),
             _number(row.largest_picture),
             _tokens(row.longest_context),
@@ -88,7 +87,7 @@ def _lines(shown: Sequence[ModelRow], out: Paper) -> None:
     for row in shown:
         style, words = ROOM_WORDS[row.room]
         out.line((_name(row), "bold"))
-        told: list[Part] = [(words, style), f", peak {_size(row.peak_bytes)}{_star(row)}"]
+        told: list[Part] = [(words, style), f", peak {_peak(row)}"]
         if row.tokens_per_second is not None:
             told.append(f", {row.tokens_per_second:.0f} tokens/s")
         if row.largest_picture is not None:
@@ -98,8 +97,10 @@ def _lines(shown: Sequence[ModelRow], out: Paper) -> None:
         out.line(*told, indent=2)
 
 
-def _star(row: ModelRow) -> str:
-    return "*" if "rebuilt" in row.architecture or "reconstructed" in row.architecture else ""
+def _peak(row: ModelRow) -> str:
+    if "rebuilt" in row.architecture or "reconstructed" in row.architecture:
+        return f"{row.peak_bytes / 1e9:.1f} GB*"
+    return _size(row.peak_bytes)
 
 
 def _name(row: ModelRow) -> str:

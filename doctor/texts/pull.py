@@ -25,7 +25,7 @@ def render(report: PullReport, out: Paper) -> None:
     if report.download is not None and report.outcome in ("planned", "declined", "failed"):
         out.line(f"To fetch: {report.download.summary}")
         for line in names(report.download.fetched):
-            out.line(f"- {line}", indent=2)
+            out.line("- ", line, indent=2)
         if report.free_bytes is not None:
             out.line(f"Free on the cache's disk: {size(report.free_bytes)}")
         out.line("")

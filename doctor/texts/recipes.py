@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from doctor.reports.recipes import DownloadReport, OutdatedReport, RecipesReport
 from doctor.terminal import Paper
 
@@ -33,7 +35,9 @@ def _downloaded(report: DownloadReport, out: Paper) -> None:
     out.line(f"All {report.wheels} wheels for {report.lock}{size}: {report.folder}", indent=2)
     out.line(f"Fetched now: {report.fetched} ({report.fetched_bytes / 1e6:.1f} MB)", indent=2)
     out.line("To install from there, without a network:", indent=2)
-    out.line(f"vlm-doctor fix --offline --wheels {report.folder}", indent=4)
+    out.line(
+        f"vlm-doctor fix --offline --wheels {shlex.quote(report.folder)}", indent=4, whole=True
+    )
 
 
 def _outdated(report: OutdatedReport, out: Paper) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from doctor.language import text
 from doctor.reports.report import FleetReport, MachineRow
 from doctor.terminal import Paper
-from doctor.texts import SEVERITY_STYLE
+from doctor.texts import SEVERITY_STYLE, fits
 from doctor.texts.check import VERDICT_STYLE
 
 # Machines without errors are counted; the JSON document has all of them.
 MOST_ROWS = 100
+HEAD = ("MACHINE", "VERDICT", "SYSTEM", "PYTHON", "MLX-VLM", "WHAT", "FIX")
 
 
 def render(report: FleetReport, out: Paper) -> None:
     """Print the counts, the findings, the fixes, and the machines that need something."""
     out.line(("Machines ", "bold"), f"{len(report.machines)}, from {report.folder}")
     for verdict, count in report.verdicts.items():
-        out.line((f"{count} {verdict}", VERDICT_STYLE[verdict]), indent=2)
+        out.line(f"{count} ", (verdict, VERDICT_STYLE[verdict]), indent=2)
     if report.unread:
         out.line((f"{len(report.unread)} could not be read", "yellow"), indent=2)
     if report.findings:
@@ -33,21 +37,33 @@ def render(report: FleetReport, out: Paper) -> None:
         out.line("")
         out.line(("Fixes ", "bold"), "by the broken machines that each would heal")
         for fix in report.fixes:
-            out.line(f"{fix.heals:6} ", fix.fix)
+            out.line(f"{fix.heals:6} ", _fix(fix.fix))
         left = sum(1 for row in broken if row.fix is None)
         if left:
             out.line(f"{left:6} ", ("none: something is to be done there by hand", "yellow"))
     shown = [row for row in report.machines if row.verdict != "healthy"][:MOST_ROWS]
     if shown:
         out.line("")
-        head = ("MACHINE", "VERDICT", "SYSTEM", "PYTHON", "MLX-VLM", "WHAT", "FIX")
-        out.table([head, *(_row(row) for row in shown)])
+        rows = [HEAD, *(_row(row) for row in shown)]
+        if fits(rows, out):
+            out.table(rows)
+        else:
+            _lines(shown, out)
         more = len(report.machines) - len(shown)
         if more:
             out.line(f"and {more} more (--format json has all)")
     for unread in report.unread:
         out.line(("not read ", "yellow"), f"{unread.file}: {unread.reason}")
     out.line(f"({report.seconds:.1f} s)")
+
+
+def _lines(shown: Sequence[MachineRow], out: Paper) -> None:
+    """The machines where the terminal is too narrow for a table."""
+    for row in shown:
+        file, verdict, system, python, release, what, fix = _row(row)
+        out.line((f"{file} ", "bold"), (verdict, VERDICT_STYLE[row.verdict]), f": {what}")
+        out.line(f"{system}, Python {python}, mlx-vlm {release}", indent=2)
+        out.line(fix, indent=2)
 
 
 def _row(row: MachineRow) -> tuple[str, ...]:
@@ -58,5 +74,10 @@ def _row(row: MachineRow) -> tuple[str, ...]:
         row.python,
         row.mlx_vlm or "none",
         ", ".join(row.errors or row.warnings) or "-",
-        row.fix or row.refused or "-",
+        _fix(row.fix) if row.fix is not None else row.refused or "-",
     )
+
+
+def _fix(words: str) -> str:
+    """What several steps do, each in the language that is spoken."""
+    return text(" and ").join(text(step) for step in words.split(" and "))

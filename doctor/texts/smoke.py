@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from doctor.language import Foreign
 from doctor.memory.device import Device
 from doctor.reports.smoke import PhaseName, Ready, SmokeReport, SwapVerdict, WatchReport
 from doctor.terminal import Paper
-from doctor.texts.estimate import CRITERIA, MET
+from doctor.texts.estimate import CRITERION_WORDS, MET
 
 PHASE_WORDS: dict[PhaseName, str] = {
     "import": "importing the libraries",
@@ -30,17 +31,18 @@ def render(report: SmokeReport, out: Paper) -> None:
     for stage in report.stages:
         seconds = f" {stage.seconds:.2f} s" if stage.seconds is not None else ""
         if stage.passed:
-            out.line(("passed ", "green"), f"{stage.name}{seconds}", indent=2)
+            out.line(("passed ", "green"), stage.name, seconds, indent=2)
         else:
-            out.line(("failed ", "bold red"), f"{stage.name}{seconds}: {stage.error}", indent=2)
+            why = Foreign(f": {stage.error}")
+            out.line(("failed ", "bold red"), stage.name, seconds, why, indent=2)
             if stage.traceback:
                 for line in stage.traceback.splitlines()[-8:]:
-                    out.line((line, "dim"), indent=4)
+                    out.line((Foreign(line), "dim"), indent=4)
     for answer in report.answers:
-        out.line(f"asked: {answer.prompt}", indent=2)
-        out.line(f"answered: {answer.answer}", indent=4)
-        if answer.expected not in (None, answer.answer):
-            out.line(f"in the picture: {answer.expected}", indent=4)
+        out.line("asked: ", Foreign(answer.prompt), indent=2)
+        out.line("answered: ", Foreign(answer.answer), indent=4)
+        if answer.expected is not None and answer.expected != answer.answer:
+            out.line("in the picture: ", Foreign(answer.expected), indent=4)
     if report.understood is False:
         out.line(("failed ", "bold red"), "the picture was not understood", indent=2)
     measured = []
@@ -90,10 +92,13 @@ def _watch(report: WatchReport, device: Device | None, out: Paper) -> None:
         out.line(f"The GPU's budget is {_size(device.gpu_budget_bytes)}.", indent=4)
     if report.swap is not None:
         style, words, meaning = SWAP_WORDS[report.swap]
-        grown = f"{_size(report.swap_growth_bytes)} more in use"
-        moved = f"{_size(report.swapped_out_bytes)} written"
-        before = f"{_size(report.swap_before_bytes)} before"
-        out.line((words, style), f" ({grown}, {moved}, {before}): {meaning}", indent=4)
+        out.line((words, style), f": {meaning}", indent=4)
+        out.line(
+            f"{_size(report.swap_before_bytes)} were in use before, "
+            f"{_size(report.swap_growth_bytes)} more after, "
+            f"{_size(report.swapped_out_bytes)} were written",
+            indent=4,
+        )
     else:
         out.line(("not checked ", "yellow"), "this system does not tell of swap", indent=4)
     if report.pressure_worst is not None:
@@ -109,7 +114,7 @@ def _ready(rows: Sequence[Ready], out: Paper) -> None:
             ("", "wanted", "predicted", "measured", "met"),
             *(
                 (
-                    CRITERIA[row.name],
+                    CRITERION_WORDS[row.name],
                     row.wanted,
                     row.predicted or unknown,
                     row.measured or unknown,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import os
 import platform
@@ -33,9 +34,10 @@ from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding
 from doctor.hub import model_files, pull
-from doctor.look import Ask, look, looking
+from doctor.look import Ask, looking
 from doctor.memory import device, profile_file, profiles, watch
 from doctor.packages import recipes, sources, uv, wheels
+from doctor.packages.recipes import Lock
 from doctor.packages.requirements import installed, same_version
 from doctor.plan import Plan
 from doctor.probes.storage import digest
@@ -62,6 +64,7 @@ SPARE_DISK = 200_000_000
 class Request(Struct, frozen=True):
     """What the user asked of ``fix``; ``saved`` are facts of elsewhere, to be planned for only.
 
+    ``origin`` is what the Hub calls a model that lies in a folder.
     ``profile`` is where a run profile is to be written; else one is where memory is short.
     """
 
@@ -77,6 +80,7 @@ class Request(Struct, frozen=True):
     saved: Facts | None = None
     profile: str | None = None
     allow_builds: bool = False
+    origin: str | None = None
 
     @property
     def may_fetch(self) -> bool:
@@ -137,7 +141,7 @@ class Repair:
         """Look, and ask the Hub about the model where the user allows that."""
         ask = None
         if self._request.may_fetch:
-            ask = pull.ask
+            ask = functools.partial(pull.ask, name=self._request.origin)
             self._say("Asking the Hub, and holding the model's files against what it has …")
         with self._looking(self._request.model, ask) as seen:
             return seen()
@@ -169,13 +173,16 @@ class Repair:
         errors = examination.errors()
         if self._request.may_fetch and facts.hub is not None and facts.hub.trouble is not None:
             raise Refused(*pull.of_trouble(facts.hub.trouble))
-        fetched = None
+        fetched = taken = None
         if self._request.may_fetch:
-            fetched = pull.action(facts, errors) or pull.surplus(facts, errors)
+            fetched, taken = pull.action(facts, errors), pull.surplus(facts, errors)
+        moot = pull.moot(facts, errors, fetched, taken)
         by_hand = [
             finding
             for finding in errors
-            if not finding.fix.automatic and not (fetched and finding.fix.id == "download")
+            if not finding.fix.automatic
+            and finding not in moot
+            and not ((fetched or taken) and finding.fix.id == "download")
         ]
         if by_hand:
             return self._report("rolled-back", self._yours(by_hand[0], facts, errors))
@@ -183,7 +190,7 @@ class Repair:
         if not elsewhere:
             wanted = profiles.wanted(facts, examination.findings, self._request.profile)
         self._wanted = wanted
-        anew = False
+        anew = edited = False
         if not errors and self._request.recipe is None and fetched is None:
             if wanted is not None:
                 self._plan = PlanReport(actions=(wanted,))
@@ -202,8 +209,15 @@ class Repair:
                 return self._with_profile(prefix)
             if self._smoke is not None and smoke.compiler_is_missing(self._smoke):
                 return self._report("failed", NO_COMPILER)
-            self._say(f"The generation fails: {failure}. Installing the whole recipe anew.")
-            anew = True
+            if self._smoke is not None and self._smoke.passed and facts.model.type == stand_in.TYPE:
+                # The environment runs a model of this very type: packages are not what is wrong.
+                edited = self._request.may_fetch and bool(pull.action(facts, edited=True))
+                if not edited:
+                    return self._report("rolled-back", _models_own(failure, facts))
+                self._say(f"The generation fails: {failure}. Fetching what is not the Hub's.")
+            else:
+                self._say(f"The generation fails: {failure}. Installing the whole recipe anew.")
+                anew = True
         made = plan.make(
             facts,
             examination.findings,
@@ -211,6 +225,7 @@ class Repair:
             self._request.force,
             anew,
             self._request.may_fetch,
+            edited,
         )
         made = self._with_builds(self._with_times(made))
         if wanted is not None:
@@ -228,14 +243,14 @@ class Repair:
             if not errors:
                 return self._report("nothing-to-do", None)
             return self._report("rolled-back", "what was found cannot be mended by what is known")
+        unfit = self._unfit_wheels(made)
+        if unfit is not None:
+            return self._report("rolled-back", unfit)
         if self._request.dry_run:
             return self._report("planned", None)
         self._has_room(made, prefix)
         for download in made.downloads:
             pull.refuse_without_room(download, facts)
-        unfit = self._unfit_wheels(made)
-        if unfit is not None:
-            return self._report("rolled-back", unfit)
         if not self._request.yes and not self._confirm(self._before, self._plan):
             return self._report("declined", "you said no")
         try:
@@ -265,9 +280,19 @@ class Repair:
 
     def _yours(self, finding: Finding, facts: Facts, errors: tuple[Finding, ...]) -> str:
         """Why the doctor does not mend this, and who could how."""
-        if finding.fix.id != "download" or facts.model.found == "folder":
+        unknown = facts.model.found == "folder" and not (facts.hub and facts.hub.remote)
+        if finding.fix.id != "download" or unknown:
+            if finding.fix.id == "download":
+                return (
+                    f"{finding.title}. This is yours to do first: {finding.fix.summary}. Or repeat "
+                    "with --download --from ID, where ID is what the Hub calls the model"
+                )
             return f"{finding.title}. This is yours to do first: {finding.fix.summary}"
         if self._request.may_fetch:
+            more = pull.strangers(facts)
+            if more:
+                names = ", ".join(more[:3])
+                return f"{finding.title}. The Hub's model does not have {names}: move it elsewhere"
             return f"{finding.title}. The files are what the Hub has: it is the model's own fault"
         option = "without --offline" if self._request.download else "with --download"
         files = pull.lacking(facts, errors)
@@ -558,11 +583,13 @@ def fresh(
     if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
         raise Refused(f"{folder} is there already and not empty.", "Name a folder that is not.")
     recipe = request.recipe or recipes.DEFAULT
-    python = _python_for(recipe)
+    python, lock = _python_for(recipe)
     step = NewEnvironment(
         summary=f"make an environment at {path} with {python}", path=str(path), python=python
     )
     if request.dry_run:
+        install = plan.whole(lock)
+        made = Plan(actions=(step, install), fingerprint="", recipe=recipe)
         return FixReport(
             schema=SCHEMA,
             command="fix",
@@ -570,9 +597,7 @@ def fresh(
             outcome="planned",
             reason=None,
             before=None,
-            plan=PlanReport(
-                actions=(step,), recipe=recipe, sources=_sources(request, variables, None)
-            ),
+            plan=plan_report(made, 0, _sources(request, variables, None)),
             applied=(),
             smoke=None,
             real_smoke=None,
@@ -592,7 +617,7 @@ def fresh(
             say(step.summary[0].upper() + step.summary[1:] + " …")
             uv.make_environment(python, str(path), say)
             repair = Repair(inner, variables, say, confirm, stop)
-            facts = look(inner.target, inner.model, variables)
+            facts = repair._look_and_ask()
             report = repair.run_held(facts, str(path))
             if report.outcome == "fixed":
                 record.replaces(journal.undoable(str(path)))
@@ -612,8 +637,8 @@ def fresh(
     )
 
 
-def _python_for(recipe: str) -> str:
-    """The newest Python that is installed and that the recipe is locked for."""
+def _python_for(recipe: str) -> tuple[str, Lock]:
+    """The newest Python that is installed and that the recipe is locked for, and that lock."""
     found = recipes.load(recipe)
     if found is None:
         raise Refused(
@@ -629,8 +654,9 @@ def _python_for(recipe: str) -> str:
     )
     for minor in minors:
         python = uv.find_python(f"3.{minor}")
-        if python is not None:
-            return python
+        lock = recipes.load_lock(recipe, f"{start}{minor}")
+        if python is not None and lock is not None:
+            return python, lock
     wanted = ", ".join(f"3.{minor}" for minor in minors) or "none"
     raise Refused(
         f"There is no Python here that {recipe} is locked for ({wanted}).",
@@ -661,6 +687,19 @@ def _of_others(others: Sequence[str], proven: Facts) -> str | None:
     words = f"something else changed meanwhile, which is left as it is: {', '.join(others)}"
     late = [name for name in others if name not in seen and not name.endswith(REMOVED)]
     return words + ("; it came after the proof: check again" if late else "")
+
+
+def _models_own(failure: str, facts: Facts) -> str:
+    """Why a model fails where the doctor's own of the same type runs, and what its owner can do."""
+    known = facts.hub is not None and facts.hub.remote is not None
+    way = (
+        "its files are what the Hub has: ask its owner"
+        if known
+        else "hold its files against what the Hub has: vlm-doctor fix --download"
+        if facts.model.found == "cache"
+        else "fetch its files again (hf download)"
+    )
+    return f"{failure}. The doctor's own model of this type runs here, so it is the model: {way}"
 
 
 def failure_of(report: SmokeReport) -> str:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tools.damage import judge, layout, repairing, texts, weights  # noqa: F401  (they register their kinds)
+from tools.damage import judge, later, layout, repairing, texts, weights  # noqa: F401  (they register)
 from tools.damage.judge import RECORDED, ROOT
 from tools.damage.kinds import KINDS, Kind
 from tools.damage.places import Place
@@ -62,16 +62,18 @@ def record(recipe: str, python: Path, base: Path, names: list[str]) -> None:
     path.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
 
 
-def repair(recipe: str, python: Path, base: Path, names: list[str]) -> None:
+def repair(
+    recipe: str, python: Path, base: Path, names: list[str], only: str | None = None
+) -> None:
     """Have the doctor repair each case, and write down what became of it."""
-    path = RECORDED / f"repairs-{recipe}.json"
+    path = judge.repairs_file(recipe)
     told: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     os.environ["VLM_DOCTOR_STATE"] = str(base / "state")
     target = Target(python, base)
     with repairing.hub_at_work() as hub:
         repairs = repairing.Repairs(python, hub, target)
         for number, (case, kind, where) in enumerate(cases(names)):
-            if case in told and not names:
+            if (case in told and not (names or only)) or only not in (None, where):
                 continue
             told[case] = repairs.repaired(kind, where, base / "models", undo=number % 8 == 0)
             if names or number % 20 == 0:
@@ -110,7 +112,7 @@ def main() -> None:
         base = options.base / recipe
         python = options.python or environment(recipe, base)
         if options.repair:
-            repair(recipe, python, base, options.kinds)
+            repair(recipe, python, base, options.kinds, options.layout)
             continue
         if not options.judge:
             record(recipe, python, base, options.kinds)

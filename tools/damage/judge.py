@@ -72,6 +72,17 @@ def truth_of(recipe: str) -> dict[str, dict[str, Any]]:
     return recorded
 
 
+def repairs_of(recipe: str) -> dict[str, dict[str, Any]]:
+    """What became of each case in a recipe's environment when the doctor repaired it."""
+    recorded: dict[str, dict[str, Any]] = json.loads(repairs_file(recipe).read_text())
+    return recorded
+
+
+def repairs_file(recipe: str) -> Path:
+    """Where that is recorded."""
+    return RECORDED / f"repairs-{recipe}.json"
+
+
 def truth(recorded: dict[str, dict[str, Any]], case: str) -> dict[str, Any] | None:
     """What happened in a case; a content that was tried in a folder does the same in the cache."""
     name, _, where = case.partition("/")
@@ -79,14 +90,17 @@ def truth(recorded: dict[str, dict[str, Any]], case: str) -> dict[str, Any] | No
 
 
 def is_wrong(says: dict[str, Any], happened: dict[str, Any]) -> str | None:
-    """``missed``, ``unsure`` or ``false-alarm``; ``warning`` for one about what does no harm."""
+    """``missed``, ``unsure`` or ``false-alarm``; ``warning`` for one about what does no harm.
+
+    That the answer may be another than it should be, where it runs, a warning says as well.
+    """
     if happened["outcome"] == "same":
         if says["verdict"] == "broken":
             return "false-alarm"
         if says["verdict"] == "unknown":
             return "unsure"
         return "warning" if says["warning"] else None
-    if says["verdict"] == "broken":
+    if says["verdict"] == "broken" or (happened["outcome"] == "differs" and says["warning"]):
         return None
     return "unsure" if says["verdict"] == "unknown" else "missed"
 
@@ -146,12 +160,21 @@ def figures(told: dict[str, dict[str, Any]]) -> str:
         fails = [one for one in harm if one["happened"]["outcome"] == "fails"]
         said = [one for one in chosen if one["says"]["verdict"] == "broken"]
         right = [one for one in said if one["happened"]["outcome"] != "same"]
-        found = [one for one in harm if one["wrong"] is None]
+        differs = [one for one in harm if one not in fails]
+        seen = [one for one in differs if one["wrong"] is None]
+        noted = [
+            one for one in differs if one not in seen and "model-file-edited" in one["says"]["note"]
+        ]
         failing = [one for one in fails if one["wrong"] is None]
         bad = [one for one in chosen if one["wrong"] in ("warning", "unsure", "false-alarm")]
-        lines.append(
-            f"{word}: {len(chosen)} cases; found {len(found)} of {len(harm)} harmful "
-            f"({len(failing)} of {len(fails)} that fail); {len(right)} of {len(said)} errors are "
-            f"right; {len(bad)} complaints or doubts about what does no harm"
-        )
+        named = [one for one in right if one["misnamed"] is None]
+        lines += [
+            f"{word}, {len(chosen)} cases:",
+            f"  told {len(failing)} of {len(fails)} that fail",
+            f"  told {len(seen)} of {len(differs)} that run and compute something else"
+            f" (of {len(noted)} more, that a file was edited)",
+            f"  right {len(right)} of {len(said)} errors, of which {len(named)} name what was "
+            "damaged and nothing else",
+            f"  wrong {len(bad)} complaints or doubts about what does no harm",
+        ]
     return "\n".join(lines)

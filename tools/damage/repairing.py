@@ -3,7 +3,7 @@
 The transaction is the doctor's own (look, ask the Hub, plan, fetch, journal, apply, check again),
 but that the environment is looked at once for the same question, and that the proof is one
 generation by the process that all models share. Packages are not touched: a plan that would do so
-fails.
+fails. Of a folder its owner says what the Hub calls it (``--from``).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 from huggingface_hub import constants
 
+from doctor.actions import RemoveFiles
 from doctor.errors import Failed
 from doctor.facts import Facts
 from doctor.look import Ask
@@ -39,7 +40,7 @@ Tree = dict[str, str]
 
 # The doctor's own model is not what was damaged: it is not run.
 OURS = msgspec.convert(
-    dict.fromkeys(SmokeReport.__struct_fields__)
+    {field.name: None for field in msgspec.structs.fields(SmokeReport) if field.required}
     | {
         "schema": SCHEMA,
         "command": "smoke",
@@ -48,8 +49,6 @@ OURS = msgspec.convert(
         "passed": True,
         "stages": (),
         "seconds": 0.0,
-        "answers": (),
-        "settings": {},
     },
     SmokeReport,
 )
@@ -99,6 +98,7 @@ class Repairs:
             model=place.model,
             yes=True,
             download=True,
+            origin=None if place.cache else ID,
         )
         repair = _Repair(request, self._doctor, self._target)
         report = repair.run()
@@ -109,12 +109,18 @@ class Repairs:
         if report.outcome == "fixed":
             result["did"] = [action.summary for action in report.applied]
             result["after"] = outcome(repair.said, self._good)["outcome"]
+        taken = {
+            os.path.relpath(path, base)
+            for action in report.applied
+            if isinstance(action, RemoveFiles)
+            for path in action.paths
+        }
         unharmed = {
             path: content
             for path, content in damaged.items()
             if good.get(path) == content
             # What is beside the model's own files is the user's, or a beginning that was used.
-            or (path not in good and not path.endswith(".incomplete"))
+            or (path not in good and path not in taken and not path.endswith(".incomplete"))
         }
         kept_all = report.outcome != "fixed"
         harmed = [
@@ -128,7 +134,8 @@ class Repairs:
         if undo and report.outcome == "fixed":
             with locking.lock(prefix):
                 journal.undo(prefix)
-            result["undone"] = tree(base) == damaged
+            # The beginning of a fetch was used up; to repeat it costs no more than before.
+            result["undone"] = _lasting(tree(base)) == _lasting(damaged)
         return result
 
 
@@ -145,7 +152,7 @@ class _Repair(Repair):
     def _looking(self, model_name: str, ask: Ask | None = None) -> Iterator[Callable[[], Facts]]:
         seen = model.look(model_name)
         seen_hub = reach.look(seen, os.environ)
-        if ask is not None and seen.found != "folder":
+        if ask is not None:
             remote, trouble, seen = ask(seen)
             seen_hub = msgspec.structs.replace(seen_hub, remote=remote, trouble=trouble)
         yield lambda: self._doctor.facts_about(seen, seen_hub)
@@ -160,9 +167,14 @@ class _Repair(Repair):
         return OURS
 
     def _judge(self, generation: SmokeReport, facts: Facts) -> str | None:
+        self._smoke = generation
         self.said = self._target.run(self._request.model)
         error = self.said["error"]
         return None if error is None else str(error)
+
+
+def _lasting(tree: Tree) -> Tree:
+    return {path: content for path, content in tree.items() if not path.endswith(".incomplete")}
 
 
 def tree(folder: Path) -> Tree:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -51,6 +52,7 @@ class Target:
         if (
             self._process.poll() is not None
         ):  # a fix that goes back ends all that it might have begun
+            self.end()
             self._process = self._started()
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps({"model": model}) + "\n")
@@ -61,10 +63,8 @@ class Target:
 
     def end(self) -> None:
         """End the process."""
-        assert self._process.stdin is not None
-        if self._process.poll() is None:
-            self._process.stdin.close()
-        self._process.wait()
+        with contextlib.suppress(BrokenPipeError), self._process:
+            pass  # its input ends, and with it the process
 
 
 def outcome(said: dict[str, Any], good: dict[str, Any]) -> dict[str, Any]:

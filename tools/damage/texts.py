@@ -42,6 +42,7 @@ EXPECTED |= {
     "config-vision-start": ("tokenizer-broken", "model-config-unfitting"),
     "config-own-": ("model-config-unfitting", *PROCESSOR),
     "text-": OTHER_MODEL,
+    "text-norm-epsilon": ("model-config-unfitting",),
     "vision-": OTHER_MODEL,
     "vision-patch": PICTURES,
     "vision-merge": PICTURES,
@@ -53,7 +54,9 @@ EXPECTED |= {
     "preprocessor-class": ("preprocessor-stale",),
     "preprocessor-class-gone": ("preprocessor-stale", "preprocessor-missing"),
     "preprocessor-class-a-number": ("preprocessor-stale", "preprocessor-unfitting"),
+    # Of another family's class it is true that it does not fit, and it may be gone besides.
     "preprocessor-class-of-others": ("preprocessor-stale", "preprocessor-unfitting"),
+    "preprocessor-class-extractor": ("preprocessor-stale", "preprocessor-unfitting"),
     "preprocessor-whole-class": PROCESSOR,
     **dict.fromkeys(
         [

@@ -57,6 +57,7 @@ EXPECTED |= {
     "weights-with-the-browsers-suffix": ("weights-missing",),
     "weights-in-torchs-form": ("weights-missing",),
     "weights-and-another-models": UNFITTING,
+    "weights-and-older-ones": UNFITTING,
     "shard-gone": SHARDS_GONE,
     "shard-empty": ("weights-damaged",),
     "shard-cut": ("weights-damaged",),

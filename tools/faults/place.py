@@ -118,7 +118,11 @@ class Place:
         """Run the doctor: its exit status, its JSON document, and its progress."""
         process = self.start(*words, "--format", "json", instead=instead, variables=variables)
         out, progress = process.communicate()
-        return process.returncode, json.loads(out), progress
+        try:
+            return process.returncode, json.loads(out), progress
+        except ValueError:
+            said = f"it ended with {process.returncode} and no document: {progress[-2000:]}"
+            return process.returncode, {"outcome": "none", "reason": said}, progress
 
     def shot(self, folder: Path) -> Shot:
         """A folder and every path below it, Python's compiled modules aside; empty: no folder."""

@@ -89,7 +89,7 @@ def compiled(language: str) -> dict[str, bytes]:
         endings={ending: tuple(found) for ending, found in endings.items()},
     )
     # A text a line, so that two changes of the file meet only where they are of the same text.
-    return {COMPILED: msgspec.json.format(msgspec.json.encode(made), indent=0) + b"\n"}
+    return {COMPILED: msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"}
 
 
 def _patterns(messages: Iterable[Message]) -> Iterator[tuple[str, str | None, str]]:

@@ -116,6 +116,14 @@ class Source:
                 for word in filter(FEW.search, map(str, words)):
                     yield Text(word, None, self.name, node.lineno)
                 return
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and _named_words(node):
+            assert isinstance(node.value, ast.Dict)
+            for value in node.value.values:
+                # Of several, the first is how it looks.
+                said = value.elts[1:] if isinstance(value, ast.Tuple) else [value]
+                for item in said:
+                    yield from self._in(item, single=True)
+            return
         parts, inner = _parts(node)
         if parts is not None:
             for message in parts:
@@ -195,6 +203,12 @@ def numbered(message: str) -> str:
     """A text with its places as ``{0}``, ``{1}`` …"""
     numbers = itertools.count()
     return re.sub("\0|{}", lambda _: f"{{{next(numbers)}}}", message)
+
+
+def _named_words(node: ast.Assign | ast.AnnAssign) -> bool:
+    """Whether a table of words is made here, by its name."""
+    target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+    return isinstance(node.value, ast.Dict) and _name(target).endswith("WORDS")
 
 
 def _name(node: ast.AST) -> str:

@@ -131,7 +131,7 @@ def answer(notes_path: str, ask: Callable[[], dict]) -> dict:
         "builds": {name: modules.build(finder, name) for name in ("torch", "torchvision")},
         "transformers": described,
         "processor": processor,
-        "image_processor": transformers_tables.image_processor(finder, notes, question),
+        "image_processor": transformers_tables.image_processor(finder, notes, question, processor),
         "video_processor": transformers_tables.video_processor(finder, notes, question),
         "supported_model_types": processors.supported_model_types(finder, notes),
         "imports": traced
@@ -140,6 +140,7 @@ def answer(notes_path: str, ask: Callable[[], dict]) -> dict:
             "misfits": misfits,
         },
         "damaged": changed,
+        "newest_file_ns": notes.newest or None,
         "shadows": hiding,
         "startup": started,
         "parameters": parameters.of_model(finder, notes, question) if asks_parameters else None,

@@ -511,6 +511,8 @@ def condition(test: ast.expr) -> bool | None:
     if isinstance(test, ast.Compare) and len(test.ops) == 1:
         left, right = test.left, source.literal(test.comparators[0])
         known: object = None
+        if isinstance(left, ast.Name) and left.id == "__name__" and right == "__main__":
+            known = ""  # of a module that is imported it is another
         if isinstance(left, ast.Attribute) and isinstance(left.value, ast.Name):
             owner = (left.value.id, left.attr)
             known = {

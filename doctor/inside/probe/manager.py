@@ -135,6 +135,9 @@ def _projects(prefix: str, folder: str | None) -> list[str]:
     while folder:
         if named and named.group(2) == _poetry_hash(folder):
             projects.append(folder)
+        python = _first_line(os.path.join(folder, ".pdm-python"))  # pdm's own note of what it uses
+        if python and os.path.dirname(os.path.dirname(python)) == prefix:
+            projects.append(folder)
         if chosen and os.path.realpath(os.path.join(folder, chosen)) == os.path.realpath(prefix):
             projects.append(folder)
         above = os.path.dirname(folder)

@@ -79,6 +79,7 @@ class Notes:
 
     def __init__(self, path: str | None) -> None:
         self._path = path
+        self.newest = 0
         self._small, self._large = _Files("{}"), _Files("{}")
         self._results: dict = {}
         self._states: dict = {}
@@ -123,13 +124,19 @@ class Notes:
         return results[key]
 
     def size(self, path: str) -> int | None:
-        """The size of a file in bytes; null where it is not there. Nothing noted depends on it."""
-        if self._states.get(path):
-            return self._states[path][0]
-        try:
-            return os.stat(path).st_size
-        except (OSError, ValueError):
-            return None
+        """The size of a file in bytes; null where it is not there. Nothing noted depends on it.
+
+        ``newest`` is when the last of these files was written, in nanoseconds since 1970.
+        """
+        state = self._states.get(path)
+        if state is None:
+            try:
+                status = os.stat(path)
+            except (OSError, ValueError):
+                return None
+            state = (status.st_size, status.st_mtime_ns)
+        self.newest = max(self.newest, state[1])
+        return state[0]
 
     def watch(self, path: str) -> bool:
         """Look at a file or folder, so that what is noted depends on it; whether it is there."""

@@ -24,6 +24,8 @@ from notes import Notes, read
 # Steps of one evaluation. A model of 94 layers takes 60,000.
 MOST_STEPS = 600_000
 MOST_FILES = 40
+# Items of one loop, or of what is made of a range: no model has so many layers.
+MOST_ITEMS = 100_000
 
 # The numbers of tokens for the picture's place, as the models' configurations call them.
 _MARKS = ("image_token_id", "image_token_index", "vision_start_token_id")
@@ -206,7 +208,8 @@ def of_model(finder: Finder, notes: Notes, question: dict) -> dict | None:
     }
 
 
-def machine_reads_model_file(finder: Finder, notes: Notes) -> bool:
+def takes_own_code(finder: Finder, notes: Notes) -> bool:
+    """Whether the installed mlx-vlm loads the code that a model brings."""
     mlx_vlm = finder.package_folder("mlx_vlm")
     path = os.path.join(mlx_vlm or "", "utils.py")
     return bool(notes.of(path, reads_model_file))
@@ -263,7 +266,7 @@ def expected(finder: Finder, notes: Notes, module: str, config: dict) -> dict:
     ``fails`` is the error that making the model ends in, ``unknown`` why it could not be followed.
     """
     answer: dict = {"groups": [], "open": [], "fails": None, "unknown": None, "marks": {}}
-    if config.get("model_file") and machine_reads_model_file(finder, notes):
+    if config.get("model_file") and takes_own_code(finder, notes):
         answer["unknown"] = OWN_FILE
         return answer
     machine = _Machine(finder, notes)
@@ -275,8 +278,10 @@ def expected(finder: Finder, notes: Notes, module: str, config: dict) -> dict:
         answer["marks"] = machine.marks(model)
     except Refused as error:
         answer["fails"] = str(error)[:300]
-    except (GiveUp, RecursionError) as error:
-        answer["unknown"] = str(error)[:200] or type(error).__name__
+    except GiveUp as error:
+        answer["unknown"] = str(error)[:200]
+    except _OWN_ERRORS as error:
+        answer["unknown"] = type(error).__name__
     return answer
 
 
@@ -326,6 +331,24 @@ _OPERATORS = {
 }
 
 _PLAIN = (int, float, str, bool, type(None), list, tuple, dict, set, range)
+_VIEWS = (type({}.items()), type({}.keys()), type({}.values()))
+
+# What evaluating odd code, or odd values, may end in here.
+_OWN_ERRORS = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError)
+_OWN_ERRORS += (TypeError, ValueError)
+
+# Methods that change a list or a dictionary, and how many of their arguments say where or by what:
+# after a change that is not known, nothing is known of what it holds.
+_CHANGES = {"append": 0, "insert": 1, "extend": 1, "pop": 1, "setdefault": 1, "update": 1}
+# The rest of what values are asked for.
+_METHODS = frozenset(
+    (
+        "get", "items", "keys", "values", "lower", "upper", "startswith", "endswith", "copy",
+        "split", "replace", *_CHANGES,
+    )
+)  # fmt: skip
+# Functions that look into what they are given, and not only at how much of it there is.
+_READS = ("max", "min", "sum", "any", "all", "sorted", "set")
 
 _BUILTINS = {
     one.__name__: one
@@ -399,6 +422,12 @@ _LAYERS = {
     "Conv2d": _convolution(2),
     "Conv3d": _convolution(3),
 }
+
+
+def _takes(make, arguments: list, keywords: dict) -> bool:  # type: ignore[no-untyped-def]
+    """Whether a layer's parameters, as they are known here, take these arguments."""
+    names = make.__code__.co_varnames[: make.__code__.co_argcount]
+    return len(arguments) <= len(names) and set(keywords) <= set(names)
 
 
 class _Machine:
@@ -607,6 +636,20 @@ class _Machine:
                     return found
         return None
 
+    def _holds(self, value: object) -> bool:
+        """Whether modules may be put into a value."""
+        if isinstance(value, Instance):
+            return self._is_module(value.kind)
+        return isinstance(value, (list, dict))
+
+    def _derives_from_a_container(self, kind: Class):  # type: ignore[no-untyped-def]
+        """``list`` or ``dict``, where a class is one with more methods; MLX goes into both."""
+        for base in self._bases(kind):
+            found = self._derives_from_a_container(base) if isinstance(base, Class) else base
+            if found is list or found is dict:
+                return found
+        return None
+
     # Calls.
 
     def _new(self, kind: Class, arguments: list, keywords: dict) -> object:
@@ -614,6 +657,9 @@ class _Machine:
             return self._dataclass(kind, arguments, keywords)
         made = Instance(kind)
         start = self._method(kind, "__init__")
+        container = self._derives_from_a_container(kind)
+        if container is not None:
+            return Maybe() if start else self._apply_python(container, arguments, keywords)
         layer = self._derives_from_a_layer(kind)
         if layer is not None:
             if start is None:
@@ -634,8 +680,8 @@ class _Machine:
             # The one container of mlx.nn: its modules are its attribute ``layers``.
             return {"layers": list(arguments)}
         make = _LAYERS.get(name)
-        if make is None:
-            return Maybe()
+        if make is None or not _takes(make, arguments, keywords):
+            return Maybe()  # a layer, or an argument, that is newer than this
         if any(isinstance(one, Unknown) for one in (*arguments, *keywords.values())):
             known = [None if isinstance(one, Unknown) else one for one in arguments]
             if name.startswith("Conv") or any(
@@ -652,6 +698,8 @@ class _Machine:
             raise Refused(f"ZeroDivisionError: {error}") from None
         for shape in leaf.parameters.values():
             for length in shape:
+                if not isinstance(length, _PLAIN):
+                    return Maybe()
                 if length is not None and (not isinstance(length, int) or isinstance(length, bool)):
                     raise Refused(f"TypeError: {name} of {length!r}")
                 if length is not None and length < 0:
@@ -665,20 +713,31 @@ class _Machine:
             try:
                 return self._call(what, arguments, keywords)
             except GiveUp:
+                if any(map(self._holds, (what.instance, *arguments, *keywords.values()))):
+                    raise  # it may have put something into what it was given
                 return UNKNOWN
         if isinstance(what, Library):
             return self._of_library(what.name, arguments, keywords)
-        if callable(what):
-            if any(_is_open(one) for one in (*arguments, *keywords.values())):
-                return UNKNOWN
-            try:
-                result = what(*arguments, **keywords)
-            except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
+        return self._apply_python(what, arguments, keywords) if callable(what) else UNKNOWN
+
+    def _apply_python(self, what, arguments: list, keywords: dict) -> object:  # type: ignore[no-untyped-def]
+        """The value of a function or method of Python's own."""
+        name = what.__name__
+        given = (*arguments, *keywords.values())
+        if isinstance(getattr(what, "__self__", None), (list, dict)) and name in _CHANGES:
+            if not all(isinstance(one, (*_PLAIN, *_VIEWS)) for one in arguments[: _CHANGES[name]]):
+                raise GiveUp("a change that is not known")
+        elif any(map(_is_open, given)) or (name in _READS and not all(map(_is_plain, given))):
+            return UNKNOWN
+        if any(isinstance(one, range) and one[MOST_ITEMS:] for one in arguments):
+            raise GiveUp("a range that is too long")
+        try:
+            result = what(*arguments, **keywords)
+        except (TypeError, ValueError, LookupError, ArithmeticError) as error:
+            if all(map(_is_plain, given)):
                 raise Refused(f"{type(error).__name__}: {error}") from None
-            if isinstance(result, (enumerate, zip, reversed)):
-                return list(result)
-            return result
-        return UNKNOWN
+            return UNKNOWN
+        return list(result) if isinstance(result, (enumerate, zip, reversed)) else result
 
     def _of_library(self, name: str, arguments: list, keywords: dict) -> object:
         module, _, last = name.rpartition(".")
@@ -714,7 +773,7 @@ class _Machine:
 
     def _call(self, function: Function, arguments: list, keywords: dict) -> object:
         node = function.node
-        scope = dict(function.scope)
+        scope: dict = {}
         names = [argument.arg for argument in node.args.posonlyargs + node.args.args]
         given = [function.instance, *arguments] if function.instance is not None else arguments
         scope.update(zip(names, given))
@@ -740,10 +799,11 @@ class _Machine:
             (name, value) for name, value in zip(only, node.args.kw_defaults) if value is not None
         )
         for name in names + only:
-            if name not in scope or (name not in scope and name in defaults):
+            if name not in scope:
                 if name not in defaults:
                     raise GiveUp(f"{name} is not given")
                 scope[name] = self._evaluate(defaults[name], function.file, {})
+        scope = {**function.scope, **scope}
         scope["__owner__"] = function.owner
         if isinstance(node, ast.Lambda):
             return self._evaluate(node.body, function.file, scope)
@@ -804,18 +864,23 @@ class _Machine:
 
     def _delete(self, node: ast.Delete, file: File, scope: dict) -> None:
         for target in node.targets:
-            if not isinstance(target, ast.Subscript):
-                continue
-            owner = self._evaluate(target.value, file, scope)
-            key = self._evaluate(target.slice, file, scope)
-            if isinstance(owner, dict) and not _is_open(key):
-                owner.pop(key, None)
+            if isinstance(target, ast.Subscript):
+                owner = self._evaluate(target.value, file, scope)
+                key = self._evaluate(target.slice, file, scope)
+                if isinstance(owner, dict) and _is_plain(key):
+                    owner.pop(key, None)
+                elif isinstance(owner, (list, dict)):
+                    raise GiveUp("a deletion")
+            elif isinstance(target, ast.Attribute):
+                owner = self._evaluate(target.value, file, scope)
+                if isinstance(owner, Instance):
+                    owner.values.pop(target.attr, None)
 
     def _raised(self, node: ast.Raise, file: File, scope: dict) -> str:
         if not isinstance(node.exc, ast.Call):
             return ast.unparse(node.exc) if node.exc else "an error"
         said = [self._evaluate(one, file, scope) for one in node.exc.args]
-        return _called(node.exc) + ": " + " ".join(str(one) for one in said if not _is_open(one))
+        return _called(node.exc) + ": " + " ".join(str(one) for one in said if _is_plain(one))
 
     def _branch(self, node: ast.If, file: File, scope: dict) -> None:
         test = self._evaluate(node.test, file, scope)
@@ -826,10 +891,10 @@ class _Machine:
         for way in (node.body, node.orelse):
             for inner in way:
                 for one in ast.walk(inner):
-                    if isinstance(one, (ast.Raise, ast.Return, ast.Continue, ast.Break)):
-                        if isinstance(one, ast.Raise):
-                            continue
+                    if isinstance(one, (ast.Return, ast.Continue, ast.Break)):
                         raise GiveUp("a way out that depends on what is not known")
+                    if isinstance(one, ast.Call) and _called(one) in (*_CHANGES, "setattr"):
+                        raise GiveUp("a change that depends on what is not known")
                     targets = one.targets if isinstance(one, ast.Assign) else ()
                     if isinstance(one, (ast.AugAssign, ast.AnnAssign)):
                         targets = (one.target,)
@@ -848,10 +913,10 @@ class _Machine:
 
     def _items(self, value: object) -> list:
         if isinstance(value, (list, tuple, set, range, dict, str)):
-            if len(value) > 100_000:
+            if isinstance(value, range) and value[MOST_ITEMS:]:
                 raise GiveUp("a loop that is too long")
             return list(value)
-        if isinstance(value, (type({}.items()), type({}.keys()), type({}.values()))):
+        if isinstance(value, _VIEWS):
             return list(value)
         raise GiveUp("a loop over what is not known")
 
@@ -877,7 +942,11 @@ class _Machine:
         elif isinstance(target, ast.Subscript):
             owner = self._evaluate(target.value, file, scope)
             key = self._evaluate(target.slice, file, scope)
-            if isinstance(owner, (dict, list)) and not _is_open(key):
+            if self._holds(owner) and not _is_plain(key):
+                raise GiveUp("an item that is not known")
+            if isinstance(owner, Instance) and isinstance(key, str):
+                owner.values[key] = value  # a module of MLX is a dictionary of its attributes
+            elif isinstance(owner, (dict, list)):
                 try:
                     owner[key] = value  # type: ignore[index]
                 except (TypeError, IndexError):
@@ -954,7 +1023,7 @@ class _Machine:
             pairs: list = []
             pair = ast.Tuple(elts=[node.key, node.value], ctx=ast.Load())
             self._comprehend(node.generators, file, dict(scope), pair, pairs)
-            return {key: value for key, value in pairs if not _is_open(key)}
+            return dict(pairs) if all(_is_plain(key) for key, _ in pairs) else UNKNOWN
         if isinstance(node, ast.Subscript):
             return self._item(node, file, scope)
         if isinstance(node, ast.JoinedStr):
@@ -987,9 +1056,11 @@ class _Machine:
             return UNKNOWN
         if isinstance(kind, ast.Pow) and isinstance(right, (int, float)) and abs(right) > 64:
             return UNKNOWN
-        repeats = isinstance(kind, ast.Mult) and isinstance(left, (str, list, tuple))
-        if repeats and not (isinstance(right, int) and right <= 10_000):
-            return UNKNOWN
+        if isinstance(kind, ast.Mult):
+            for several, times in ((left, right), (right, left)):
+                long = isinstance(times, int) and times > 10_000
+                if long and isinstance(several, (str, list, tuple)):
+                    return UNKNOWN
         try:
             return operation(left, right)
         except (TypeError, ZeroDivisionError, ValueError, OverflowError) as error:
@@ -1045,7 +1116,7 @@ class _Machine:
                 return owner[slice(*ends)]
             return UNKNOWN
         key = self._evaluate(node.slice, file, scope)
-        if _is_open(key) or not isinstance(owner, (list, tuple, dict, str, range)):
+        if not _is_plain(key) or not isinstance(owner, (list, tuple, dict, str, range)):
             return UNKNOWN
         try:
             return owner[key]  # type: ignore[index,call-overload]
@@ -1090,10 +1161,7 @@ class _Machine:
         if isinstance(owner, Leaf):
             shape = owner.parameters.get(name)
             return Array(shape) if shape else UNKNOWN
-        if isinstance(owner, (dict, list, str, set)) and name in (
-            "get", "items", "keys", "values", "append", "extend", "lower", "upper", "startswith",
-            "endswith", "pop", "setdefault", "copy", "update", "insert", "split", "replace",
-        ):  # fmt: skip
+        if isinstance(owner, (dict, list, str, set)) and name in _METHODS:
             return getattr(owner, name, UNKNOWN)
         return UNKNOWN
 
@@ -1114,6 +1182,20 @@ class _Machine:
         name = node.func.id if isinstance(node.func, ast.Name) else None
         if isinstance(node.func, ast.Attribute) and _called_super(node.func.value):
             return self._super(node, file, scope)
+        arguments, keywords = self._given(node, file, scope)
+        if name in ("getattr", "hasattr", "isinstance", "setattr") and name not in scope:
+            return self._asking(name, arguments)
+        if name == "filter" and len(arguments) == 2:
+            kept = [
+                (item, self._apply(arguments[0], [item], {})) for item in self._items(arguments[1])
+            ]
+            if any(_is_open(test) for _, test in kept):
+                raise GiveUp("a filter that depends on what is not known")
+            return [item for item, test in kept if _true(test)]
+        return self._apply(self._evaluate(node.func, file, scope), arguments, keywords)
+
+    def _given(self, node: ast.Call, file: File, scope: dict) -> tuple[list, dict]:
+        """The arguments of a call, by position and by name."""
         arguments: list = []
         for one in node.args:
             if isinstance(one, ast.Starred):
@@ -1129,21 +1211,14 @@ class _Machine:
                 keywords.update(value)
             else:
                 raise GiveUp("arguments that are not known")
-        if name in ("getattr", "hasattr", "isinstance", "setattr") and name not in scope:
-            return self._asking(name, arguments)
-        if name == "filter" and len(arguments) == 2:
-            kept = [
-                (item, self._apply(arguments[0], [item], {})) for item in self._items(arguments[1])
-            ]
-            if any(_is_open(test) for _, test in kept):
-                raise GiveUp("a filter that depends on what is not known")
-            return [item for item, test in kept if _true(test)]
-        return self._apply(self._evaluate(node.func, file, scope), arguments, keywords)
+        return arguments, keywords
 
     def _asking(self, name: str, arguments: list) -> object:
         first = arguments[0] if arguments else UNKNOWN
         if name == "setattr":
-            if isinstance(first, Instance) and isinstance(arguments[1], str):
+            if isinstance(first, Instance):
+                if not isinstance(arguments[1], str):
+                    raise GiveUp("an attribute that is not known")
                 first.values[arguments[1]] = arguments[2]
             return None
         if name == "isinstance":
@@ -1167,10 +1242,7 @@ class _Machine:
         instance = scope.get("self", scope.get("cls"))
         if not isinstance(owner, Class) or not isinstance(instance, (Instance, Class)):
             raise GiveUp("super")
-        arguments = [self._evaluate(one, file, scope) for one in node.args]
-        keywords = {
-            one.arg: self._evaluate(one.value, file, scope) for one in node.keywords if one.arg
-        }
+        arguments, keywords = self._given(node, file, scope)
         for base in self._bases(owner):
             method = self._method(base, node.func.attr) if isinstance(base, Class) else None
             if method is not None:
@@ -1192,6 +1264,15 @@ def _copied(value):  # type: ignore[no-untyped-def]
 
 def _is_open(value: object) -> bool:
     return isinstance(value, (Unknown, Maybe, Array))
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value is Python's own, with all that it holds."""
+    if isinstance(value, dict):
+        return all(map(_is_plain, value)) and all(map(_is_plain, value.values()))
+    if isinstance(value, (list, tuple, set)):
+        return all(map(_is_plain, value))
+    return isinstance(value, (*_PLAIN, *_VIEWS))
 
 
 def _true(value: object) -> bool:

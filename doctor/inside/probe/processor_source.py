@@ -360,11 +360,12 @@ def _parts(node: ast.ClassDef) -> dict[str, list]:
         if not (isinstance(inner, ast.Assign) and isinstance(inner.targets[0], ast.Name)):
             continue
         attribute = inner.targets[0].id
-        if attribute.endswith("_class") and attribute[: -len("_class")] in AUTO_CLASSES:
+        part = attribute[: -len("_class")]
+        if attribute.endswith("_class") and part in (*AUTO_CLASSES, "tokenizer"):
             value = source.literal(inner.value)
             names = [value] if isinstance(value, str) else value
             if isinstance(names, (list, tuple)):
-                parts[attribute[: -len("_class")]] = list(names)
+                parts[part] = list(names)
     return parts
 
 

@@ -138,12 +138,15 @@ def processor(finder: Finder, notes: Notes, question: dict) -> dict | None:
 
     ``{"name", "provider", "source", "needs", "reads_image_processor_type",
     "reads_preprocessor_config", "unknown", "fails", "packages", "sees", "prompts",
-    "takes_videos"}``. ``needs`` lists ``{"class_name", "backends", "source"}``. ``unknown`` is the
-    reason where it could not be told; then nothing may be concluded. ``fails`` is why loading ends
-    in an error that no backend helps with, ``packages`` are those that it asks for and that are not
-    there. ``sees`` tells whether a picture would reach the model, ``prompts`` whether mlx-vlm makes
-    a prompt with a picture for this type; null where they could not be told. Null where mlx-vlm or
-    transformers is not there or no model type was asked for.
+    "takes_videos", "settings", "names_tokenizer"}``. ``needs`` lists
+    ``{"class_name", "backends", "source"}``. ``unknown`` is the reason where it could not be told;
+    then nothing may be concluded. ``fails`` is why loading ends in an error that no backend helps
+    with, ``packages`` are those that it asks for and that are not there. ``sees`` tells whether a
+    picture would reach the model, ``prompts`` whether mlx-vlm makes a prompt with a picture for
+    this type; null where they could not be told. ``settings`` are those of ``SETTINGS`` that
+    mlx-vlm's own processor mentions, ``names_tokenizer`` tells that the tokenizer's class is the
+    one that the processor names. Null where mlx-vlm or transformers is not there or no model type
+    was asked for.
 
     The question's ``processor_class``, ``image_processor_type``, ``remote_processor`` and
     ``remote_config`` are what the model's files name; ``files_read`` tells that they were read, so
@@ -427,6 +430,12 @@ class _Loading:
             "reads_preprocessor_config": takes_class or shown["reads_file"],
             "sees": True if pictures or used else None,
             "takes_videos": shown["videos"],
+            "names_tokenizer": not shown["loads_itself"]
+            and self._takes_named_classes()
+            and shown["parts"].get("tokenizer", ["AutoTokenizer"]) != ["AutoTokenizer"],
+            "settings": self._notes.of(path, settings_mentioned)
+            if provider == "mlx-vlm" and not takes_class
+            else None,
         }
 
     def _keeps_replacement(self, path: str, flag: str) -> bool | None:
@@ -462,10 +471,7 @@ class _Loading:
                     and (attribute in attributes or (videos and attribute == "video_processor"))
                 ),
             ]
-        by_name = self._notes.of(
-            os.path.join(self._transformers, "processing_utils.py"),
-            processor_source.takes_named_classes,
-        )
+        by_name = self._takes_named_classes()
         used = []
         for attribute in attributes:
             if attribute not in AUTO_CLASSES:
@@ -476,6 +482,14 @@ class _Loading:
             taken = named and (named[1] if fast else named[0])
             used.append(str(taken) if taken else AUTO_CLASSES[attribute])
         return used
+
+    def _takes_named_classes(self) -> bool:
+        return bool(
+            self._notes.of(
+                os.path.join(self._transformers, "processing_utils.py"),
+                processor_source.takes_named_classes,
+            )
+        )
 
     def _asks_for_fast(self) -> bool:
         return bool(self._notes.of(os.path.join(self._mlx_vlm, "utils.py"), asks_for_fast))
@@ -594,6 +608,15 @@ def replaces_by_pil(text: str) -> bool:
     return 'f"{name}Pil"' in text
 
 
+# Settings of preprocessor_config.json that decide what the values of a picture's points become.
+SETTINGS = ("do_normalize", "do_rescale", "image_mean", "image_std", "max_pixels")
+
+
+def settings_mentioned(text: str) -> list[str]:
+    """Those of ``SETTINGS`` that a file speaks of."""
+    return [name for name in SETTINGS if name in text]
+
+
 def call_keywords(text: str) -> list[str]:
     """The keywords that mlx-vlm calls every processor with (``process_inputs``)."""
     tree = source.parse(text)
@@ -620,6 +643,8 @@ def _answer(name: str | None, unknown: str | None = None, fails: str | None = No
         "sees": None,
         "prompts": None,
         "takes_videos": None,
+        "settings": None,
+        "names_tokenizer": None,
     }
 
 

@@ -7,6 +7,7 @@ effects are listed that change what a generation would import, or whether it sta
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 
 import source
@@ -17,10 +18,17 @@ from notes import Notes
 # setuptools the second where it was installed by other means than pip.
 KNOWN = frozenset({"_virtualenv.pth", "distutils-precedence.pth"})
 
+# How a line of code begins in a ``.pth`` file; any other is a folder.
+CODE = ("import ", "import\t")
+
 HOOKS = ("sys.meta_path", "sys.path_hooks", "builtins.__import__", "__builtins__.__import__")
 ENDS = ("sys.exit", "os._exit", "os.abort", "exit", "quit")
 # What ends Python even where every exception is caught.
 ENDS_AT_ONCE = ("os._exit", "os.abort")
+
+# What surely does harm. Of code beside Python's own library only this is told: whoever built the
+# Python put it there, as Homebrew does to shuffle its folders, and every environment has it.
+HARM = frozenset({"ends", "absent", "path-without"})
 
 
 def find(search_path: list[dict], finder: Finder, notes: Notes, owned: set[str]) -> list[dict]:
@@ -54,7 +62,10 @@ def find(search_path: list[dict], finder: Finder, notes: Notes, owned: set[str])
     for module in ("sitecustomize", "usercustomize") if users else ("sitecustomize",):
         found = finder.find(module)
         if found and found["origin"].endswith(".py") and found["origin"] not in owned:
-            add(found["origin"], module, notes.of(found["origin"], effects) or [])
+            told = notes.of(found["origin"], effects) or []
+            if finder.is_standard(found["origin"]):
+                told = [effect for effect in told if effect[1] in HARM]
+            add(found["origin"], module, told)
     return result
 
 
@@ -97,8 +108,8 @@ def judge(files: list[dict], loaded: dict, taken: set[str]) -> None:
 def imported_by_pth(text: str) -> list[str]:
     """The modules that a ``.pth`` file's lines of code import."""
     names = []
-    for line in _code_lines(text):
-        tree = source.parse(line)
+    for line in text.splitlines():
+        tree = source.parse(line) if line.startswith(CODE) else None
         for node in ast.walk(tree) if tree else ():
             if isinstance(node, ast.Import):
                 names += [alias.name for alias in node.names]
@@ -109,11 +120,12 @@ def imported_by_pth(text: str) -> list[str]:
 
 def effects_of_pth(text: str) -> list[list]:
     """The effects of a ``.pth`` file's lines of code."""
-    return [effect for line in _code_lines(text) for effect in effects(line)]
-
-
-def _code_lines(text: str) -> list[str]:
-    return [line for line in text.splitlines() if line.startswith(("import ", "import\t"))]
+    return [
+        [number, kind, detail]
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.startswith(CODE)
+        for _, kind, detail in effects(line)
+    ]
 
 
 def effects(text: str) -> list[list]:
@@ -123,14 +135,16 @@ def effects(text: str) -> list[list]:
     ``path-last`` (a folder is put on the search path; null where it is not told); ``path-without``
     (the folders whose paths contain this are taken off it; empty for all of them); ``absent`` (a
     module, or a name in one, is there no more), ``replaced`` (a module is put in its place);
-    ``hook`` (how modules are found is changed); ``patch`` (an attribute of a module is set);
-    ``environment`` (a variable is set or removed: ``NAME=value``).
+    ``may-take`` (something is taken away under a condition); ``hook`` (how modules are found is
+    changed); ``patch`` (an attribute of a module is set); ``environment`` (a variable is set or
+    removed: ``NAME=value``).
     """
     tree = source.parse(text)
     if tree is None:
         return []  # Python says so, and goes on
     reader = _Reader()
-    reader.visit_all(tree.body, certain=True)
+    with contextlib.suppress(RecursionError):  # what was found until then was found
+        reader.visit_all(tree.body, certain=True)
     return reader.found
 
 
@@ -172,12 +186,7 @@ class _Reader:
             self.visit_all(node.orelse, certain, catches)
             self.visit_all(node.finalbody, certain, catches)
         elif isinstance(node, ast.If):
-            test = source.literal(node.test)
-            always = isinstance(node.test, ast.Constant) and bool(test)
-            if not isinstance(node.test, ast.Constant) or always:
-                self.visit_all(node.body, certain and always, catches)
-            if not always:
-                self.visit_all(node.orelse, False, catches)
+            self._visit_if(node, certain, catches)
         elif isinstance(node, (ast.For, ast.While)):
             self.visit_all(node.body + node.orelse, False, catches)
         elif isinstance(node, ast.With):
@@ -185,7 +194,7 @@ class _Reader:
         elif isinstance(node, (ast.Assign, ast.AugAssign)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for target in targets:
-                self._assign(node, target, node.value)
+                self._assign(node, target, node.value, certain)
             return self._call(node.value, certain, catches)
         elif isinstance(node, ast.Delete):
             for target in node.targets:
@@ -194,6 +203,30 @@ class _Reader:
         elif isinstance(node, ast.Expr):
             return self._call(node.value, certain, catches)
         return False
+
+    def _visit_if(self, node: ast.If, certain: bool, catches: bool) -> None:
+        """An ``if`` and what follows it, however many ``elif`` there are."""
+        from imports import condition  # only where start-up code is read anew
+
+        while True:
+            verdict = condition(node.test)
+            if verdict is not False:
+                self.visit_all(node.body, certain and verdict is True, catches)
+            if verdict is True:
+                return
+            certain = certain and verdict is False
+            if len(node.orelse) != 1 or not isinstance(node.orelse[0], ast.If):
+                self.visit_all(node.orelse, certain, catches)
+                return
+            node = node.orelse[0]
+
+    def _note_loss(self, node: ast.AST, kind: str, detail: str, certain: bool) -> None:
+        """Note that something is taken away, or may be."""
+        if certain:
+            self._note(node, kind, detail)
+        else:
+            folders = "the folders of the packages"
+            self._note(node, "may-take", detail if kind == "absent" else folders)
 
     def _note(self, node: ast.AST, kind: str, detail: str | None) -> None:
         self.found.append([getattr(node, "lineno", 0), kind, detail])
@@ -207,27 +240,33 @@ class _Reader:
             return f"{owner}.{node.attr}" if owner else ""
         return ""
 
-    def _assign(self, node: ast.stmt, target: ast.expr, value: ast.expr) -> None:
+    def _assign(self, node: ast.stmt, target: ast.expr, value: ast.expr, certain: bool) -> None:
         if isinstance(target, ast.Subscript):
             owner, index = self._dotted(target.value), source.literal(_index(target))
             if owner == "sys.modules" and isinstance(index, str):
-                nothing = isinstance(value, ast.Constant) and value.value is None
-                self._note(node, "absent" if nothing else "replaced", index)
+                if isinstance(value, ast.Constant) and value.value is None:
+                    self._note_loss(node, "absent", index, certain)
+                else:
+                    self._note(node, "replaced", index)
             elif owner == "os.environ" and isinstance(index, str):
                 self._note(node, "environment", f"{index}={source.literal(value) or ''}")
+            elif owner == "sys.path" and _is_part(target.slice):
+                self._paths(node, "path-first", value)
             elif owner == "sys.path":
-                self._replace_path(node, value)
+                self._replace_path(node, value, certain)
             return
         name = self._dotted(target)
         if name == "sys.path" and isinstance(node, ast.AugAssign):
             self._paths(node, "path-last", value)
         elif name == "sys.path":
-            self._replace_path(node, value)
+            self._replace_path(node, value, certain)
         elif name in HOOKS:
             self._note(node, "hook", name)
         elif isinstance(target, ast.Attribute) and name.partition(".")[0] in self._modules():
-            nothing = isinstance(value, ast.Constant) and value.value is None
-            self._note(node, "absent" if nothing else "patch", name)
+            if isinstance(value, ast.Constant) and value.value is None:
+                self._note_loss(node, "absent", name, certain)
+            else:
+                self._note(node, "patch", name)
 
     def _modules(self) -> set[str]:
         return {name.partition(".")[0] for name in self._names.values()} - {"sys", "os"}
@@ -246,7 +285,7 @@ class _Reader:
             first = method == "insert"
             self._paths(node, "path-first" if first else "path-last", *arguments[first:])
         elif name == "sys.path.clear":
-            self._note(node, "path-without", "")
+            self._note_loss(node, "path-without", "", certain)
         elif owner == "sys.path" or name == "site.addsitedir":
             self._paths(node, "path-last", *arguments[:1])
         elif owner in HOOKS:
@@ -272,10 +311,10 @@ class _Reader:
             return any(kind == "ends" for _, kind, _ in self.found[before:])
         return False
 
-    def _replace_path(self, node: ast.AST, value: ast.expr) -> None:
+    def _replace_path(self, node: ast.AST, value: ast.expr, certain: bool) -> None:
         """Another search path in the place of the old one: all, some or none of its folders."""
         if isinstance(value, (ast.List, ast.Tuple)) and not value.elts:
-            self._note(node, "path-without", "")
+            self._note_loss(node, "path-without", "", certain)
             return
         if isinstance(value, ast.ListComp) and len(value.generators) == 1:
             loop = value.generators[0]
@@ -283,7 +322,7 @@ class _Reader:
                 test = loop.ifs[0]
                 words = source.literal(test.left) if isinstance(test, ast.Compare) else None
                 if isinstance(words, str) and isinstance(test.ops[0], ast.NotIn):  # type: ignore[attr-defined]
-                    self._note(node, "path-without", words)
+                    self._note_loss(node, "path-without", words, certain)
                     return
         self._paths(node, "path-first", value)
 
@@ -320,6 +359,11 @@ class _Reader:
 def _index(node: ast.Subscript) -> ast.expr:
     inner = node.slice
     return inner if isinstance(inner, ast.expr) else ast.Constant(value=None)
+
+
+def _is_part(node: ast.expr) -> bool:
+    """Whether an index of a list is not all of it."""
+    return not isinstance(node, ast.Slice) or bool(node.lower or node.upper)
 
 
 def _called(node: ast.expr | None) -> ast.expr | None:

@@ -310,12 +310,16 @@ def file_of_preparing_class(folder: str, model_type: str, class_name: str) -> st
     return None
 
 
-def image_processor(finder: Finder, notes: Notes, question: dict) -> dict | None:
+def image_processor(
+    finder: Finder, notes: Notes, question: dict, processor: dict | None = None
+) -> dict | None:
     """Whether the class that the model's ``preprocessor_config.json`` names exists here.
 
-    ``{"named", "exists", "replacement", "source"}``: the replacement is the class that the
-    installed transformers itself has for this model type, or null. Null where the question names
-    no class or there is no transformers.
+    ``{"named", "exists", "replacement", "source", "lacks", "defaults"}``: the replacement is the
+    class that the installed transformers itself has for this model type, or null. ``lacks`` is what
+    the processor takes of the class's answer, and the class does not give; ``defaults`` are the
+    lengths that it takes where the file names none. Null where the question names no class or there
+    is no transformers.
     """
     folder = finder.package_folder("transformers")
     named = question.get("image_processor_type")
@@ -332,7 +336,71 @@ def image_processor(finder: Finder, notes: Notes, question: dict) -> dict | None
         # The shortest name is without a backend's suffix: every release with the class knows it.
         "replacement": min(own, key=len, default=None),
         "source": os.path.join(folder, "models", "auto", "image_processing_auto.py"),
+        **_held_against(folder, notes, question, processor),
     }
+
+
+def _held_against(folder: str, notes: Notes, question: dict, processor: dict | None) -> dict:
+    """``lacks`` and ``defaults`` of the class that is named; see ``image_processor``."""
+    result: dict = {"lacks": None, "defaults": {}}
+    if not processor or not processor["reads_image_processor_type"] or not processor["source"]:
+        return result
+    named = question["image_processor_type"]
+    # transformers takes the older kind of name for the same class.
+    bare = re.sub("(Fast|FeatureExtractor)$", "", named)
+    bare = bare if bare.endswith("ImageProcessor") else bare + "ImageProcessor"
+    files = {
+        file_of_preparing_class(folder, question.get("model_type") or "", name)
+        for name in (named, bare, bare + "Fast")
+    } - {None}
+    shown = [notes.of(file, preparing_class) for file in sorted(map(str, files))]
+    if not shown or None in shown:
+        return result
+    for one in shown:
+        result["defaults"].update(one["defaults"])
+    # A class that inherits from another's is not followed; from the common base all have the same.
+    if all(one["stands_alone"] for one in shown):
+        words = {word for one in shown for word in one["words"]}
+        for file in _files(folder, "image_processing_"):
+            words |= {*(notes.of(file, preparing_class) or {"words": ()})["words"]}
+        for key in notes.of(processor["source"], taken_of_pictures) or ():
+            if key not in words:
+                result["lacks"] = key
+                break
+    return result
+
+
+def _files(folder: str, start: str) -> list[str]:
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return [os.path.join(folder, name) for name in sorted(names) if name.startswith(start)]
+
+
+def preparing_class(text: str) -> dict:
+    """Of a file with a class that prepares pictures: its words, defaults, and whose heir it is."""
+    bases = re.findall(
+        r"^class \w+(?:ImageProcessor|ImageProcessorFast|ImageProcessorPil)\((.*?)\)", text, re.M
+    )
+    defaults = re.findall(
+        r"^\s+(patch_size|merge_size|temporal_patch_size)(?:: int)? = (\d+),?$", text, re.M
+    )
+    return {
+        "words": sorted(set(re.findall(r"""["'](\w+)["']""", text))),
+        "defaults": {name: int(value) for name, value in defaults},
+        "stands_alone": bool(bases) and all("Base" in base or "Backend" in base for base in bases),
+    }
+
+
+def taken_of_pictures(text: str) -> list[str]:
+    """What a processor takes of its image processor's answer without asking whether it is there."""
+    taken = re.findall(r"""image_inputs(?:\[|\.pop\()["'](\w+)["'][\])]""", text)
+    return [
+        key
+        for key in dict.fromkeys(taken)
+        if not re.search(f"[\"']{key}[\"'] in image_inputs|\\.get\\([\"']{key}[\"']", text)
+    ]
 
 
 def video_processor(finder: Finder, notes: Notes, question: dict) -> dict | None:
