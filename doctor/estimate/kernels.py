@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from doctor.estimate.tape import Tape
+from doctor.estimate.tape import Evaluator, Tape
 
 # The weights that share a scale where nothing else is said (``mx.quantize``).
 GROUP = 64
@@ -19,6 +19,17 @@ GROUP = 64
 # and the release of MLX that brought the later ones.
 FUSED_ALWAYS = (64, 80, 128)
 FUSED_SINCE = {72: (0, 32, 2), 96: (0, 32, 0)}
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How operations run: ``Kernels`` without what they are written on."""
+
+    evaluator: Evaluator
+    fused: bool
+    mlx: tuple[int, ...]
+    width: int
+    weight_width: float
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,11 @@ class Kernels:
     mlx: tuple[int, ...]
     width: int
     weight_width: float
+
+    @classmethod
+    def on_a_tape(cls, ways: Ways) -> Kernels:
+        """Operations on a new tape on which nothing is held beforehand."""
+        return cls(Tape(ways.evaluator), ways.fused, ways.mlx, ways.width, ways.weight_width)
 
     @property
     def widens(self) -> bool:
