@@ -37,6 +37,7 @@ from doctor.hub import model_files, pull
 from doctor.look import Ask, looking
 from doctor.memory import device, profile_file, profiles, watch
 from doctor.packages import recipes, sources, uv, wheels
+from doctor.packages.recipes import Lock
 from doctor.packages.requirements import installed, same_version
 from doctor.plan import Plan
 from doctor.probes.storage import digest
@@ -237,14 +238,14 @@ class Repair:
             if not errors:
                 return self._report("nothing-to-do", None)
             return self._report("rolled-back", "what was found cannot be mended by what is known")
+        unfit = self._unfit_wheels(made)
+        if unfit is not None:
+            return self._report("rolled-back", unfit)
         if self._request.dry_run:
             return self._report("planned", None)
         self._has_room(made, prefix)
         for download in made.downloads:
             pull.refuse_without_room(download, facts)
-        unfit = self._unfit_wheels(made)
-        if unfit is not None:
-            return self._report("rolled-back", unfit)
         if not self._request.yes and not self._confirm(self._before, self._plan):
             return self._report("declined", "you said no")
         try:
@@ -571,11 +572,13 @@ def fresh(
     if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
         raise Refused(f"{folder} is there already and not empty.", "Name a folder that is not.")
     recipe = request.recipe or recipes.DEFAULT
-    python = _python_for(recipe)
+    python, lock = _python_for(recipe)
     step = NewEnvironment(
         summary=f"make an environment at {path} with {python}", path=str(path), python=python
     )
     if request.dry_run:
+        install = plan.whole(lock)
+        made = Plan(actions=(step, install), fingerprint="", recipe=recipe)
         return FixReport(
             schema=SCHEMA,
             command="fix",
@@ -583,9 +586,7 @@ def fresh(
             outcome="planned",
             reason=None,
             before=None,
-            plan=PlanReport(
-                actions=(step,), recipe=recipe, sources=_sources(request, variables, None)
-            ),
+            plan=plan_report(made, 0, _sources(request, variables, None)),
             applied=(),
             smoke=None,
             real_smoke=None,
@@ -625,8 +626,8 @@ def fresh(
     )
 
 
-def _python_for(recipe: str) -> str:
-    """The newest Python that is installed and that the recipe is locked for."""
+def _python_for(recipe: str) -> tuple[str, Lock]:
+    """The newest Python that is installed and that the recipe is locked for, and that lock."""
     found = recipes.load(recipe)
     if found is None:
         raise Refused(
@@ -642,8 +643,9 @@ def _python_for(recipe: str) -> str:
     )
     for minor in minors:
         python = uv.find_python(f"3.{minor}")
-        if python is not None:
-            return python
+        lock = recipes.load_lock(recipe, f"{start}{minor}")
+        if python is not None and lock is not None:
+            return python, lock
     wanted = ", ".join(f"3.{minor}" for minor in minors) or "none"
     raise Refused(
         f"There is no Python here that {recipe} is locked for ({wanted}).",
