@@ -42,6 +42,7 @@ class Setting:
     weights: WeightSizes
     evaluator: Evaluator
     fused: bool
+    accelerated: bool
     mlx: tuple[int, ...]
     mlx_vlm: tuple[int, ...]
     affine: bool
@@ -80,6 +81,7 @@ def estimate(
         weights=weights,
         evaluator=_evaluator(library, chip),
         fused=library.backend != "cpu",
+        accelerated=_accelerated(library, chip),
         mlx=release(library.mlx),
         mlx_vlm=mlx_vlm,
         affine=mode_of(config) == "affine",
@@ -147,6 +149,12 @@ def _evaluator(library: Library, chip: str | None) -> Evaluator:
     return METAL_LARGE if large else METAL_SMALL
 
 
+def _accelerated(library: Library, chip: str | None) -> bool:
+    """Whether the GPU is one of Apple's with accelerators for neural networks: from M5 on."""
+    generation = re.match(r"Apple M(\d{1,2})\b", chip or "")
+    return library.backend == "metal" and generation is not None and int(generation[1]) >= 5
+
+
 def _vision(setting: Setting, sight: Sight, pixels: float) -> float:
     vision = setting.architecture.vision
     if vision is None:
@@ -160,6 +168,7 @@ def _vision(setting: Setting, sight: Sight, pixels: float) -> float:
     ways = Ways(
         evaluator=setting.evaluator,
         fused=setting.fused,
+        accelerated=setting.accelerated,
         mlx=setting.mlx,
         width=4 if setting.family.wide_vision else weights.width,
         weight_width=_weight_width(weights) if weights.vision_quantised else weights.width,
@@ -204,6 +213,7 @@ def _prefill(setting: Setting, step: int, tokens: int, pixels: float, width: int
         ways = Ways(
             evaluator=setting.evaluator,
             fused=setting.fused,
+            accelerated=setting.accelerated,
             mlx=setting.mlx,
             width=width,
             weight_width=_weight_width(weights),
