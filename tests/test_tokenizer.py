@@ -65,7 +65,17 @@ def test_a_whole_tokenizer_is_no_finding(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[1]", "{}", '{"model": 3}', '{"model": {"type": "Magic"}}', "\0" * 50]
+    "content",
+    [
+        "",
+        "{",
+        "[1]",
+        "{}",
+        '{"model": 3}',
+        '{"model": {"type": "Magic"}}',
+        '{"model": {"vocab": {}}}',
+        "\0" * 50,
+    ],
 )
 def test_what_is_no_tokenizer(folder: Path, content: str) -> None:
     (folder / "tokenizer.json").write_text(content)

@@ -144,11 +144,18 @@ def _file(path: Path) -> tuple[str | None, _File | None]:
         return f"it is of an unknown form, {file.version[:20]}", None
     if file.model.type is not None and file.model.type not in KINDS:
         return f"its model is of an unknown kind, {file.model.type[:40]}", None
-    merges = bytes(memoryview(file.model.merges)[:20]).strip(b"[] \n\r\t")
+    if not _start(file.model.vocab):
+        return "its vocabulary is empty", None
+    merges = _start(file.model.merges)
     whole_words = len(file.model.vocab) > LETTERS_BYTES and not file.model.ignore_merges
     if file.model.type == "BPE" and not merges and whole_words:
         return "it has no merges, so that no word of its vocabulary is ever made", None
     return None, file
+
+
+def _start(part: msgspec.Raw) -> bytes:
+    """How a list or an object begins; nothing where it is empty."""
+    return bytes(memoryview(part)[:20]).strip(b"[]{} \n\r\t")
 
 
 def _entry(file: _File, number: int) -> str | None:
