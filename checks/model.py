@@ -109,6 +109,8 @@ def _unfitting(facts: Facts) -> CheckResult:
     if problem is None:
         problem = _uneven(facts.model.values.get("config.json", {}))
     if problem is None:
+        problem = _turning(facts.model.values.get("config.json", {}))
+    if problem is None:
         problem = _own_file(facts)
     if problem is None:
         problem = _absurd(facts.model.config)
@@ -170,6 +172,15 @@ def _uneven(config: Mapping[str, Value]) -> str | None:
     if width % heads == 0 or "vision_config.head_dim" in config:
         return None
     return f"the vision part's width of {width} cannot be shared out among {heads} heads"
+
+
+def _turning(config: Mapping[str, Value]) -> str | None:
+    """A base of the rotary positions of which no powers can be taken."""
+    for name, value in config.items():
+        is_base = name.rpartition(".")[2] == "rope_theta" and isinstance(value, (int, float))
+        if is_base and value <= 0:  # type: ignore[operator]
+            return f"{name} is {value}, and positions are told by its powers"
+    return None
 
 
 def _own_file(facts: Facts) -> str | None:

@@ -436,7 +436,7 @@ class Repair:
             raise Failed(f"after the fix there is still: {errors[0]}")
         unlike = _unlike(made, facts)
         if unlike is not None:
-            raise Failed(f"something else changed what was installed: {unlike}")
+            raise Failed(f"what is there is not what was to be installed: {unlike}")
         failure = self._judge(proof_of_ours, facts)
         if failure is not None and self._smoke and smoke.compiler_is_missing(self._smoke):
             failure = NO_COMPILER
@@ -665,17 +665,27 @@ def _python_for(recipe: str) -> tuple[str, Lock]:
 
 
 def _unlike(made: Plan, facts: Facts) -> str | None:
-    """The first distribution that is not as the plan makes it; null where all are."""
+    """The first distribution that is not as the plan makes it; null where all are.
+
+    Others may have changed it; or uv could not take the old one away, and left its metadata.
+    """
     there = installed(facts.environment)
     for change in made.changes:
         found = there.get(str(canonicalize_name(change.name)))
-        version = found.version if found is not None else None
-        if version is None or change.after is None:
-            same = version == change.after
-        else:
-            same = same_version(version, change.after)
-        if not same:
-            return f"{change.name} is {version or 'absent'}, not {change.after or 'absent'}"
+        versions = [
+            item.version
+            for item in facts.environment.distributions
+            if found is not None
+            and canonicalize_name(item.name) == canonicalize_name(found.name)
+            and os.path.dirname(item.metadata) == os.path.dirname(found.metadata)
+        ]
+        wanted = [] if change.after is None else [change.after]
+        if len(versions) != len(wanted) or not all(
+            version is not None and same_version(version, after)
+            for version, after in zip(versions, wanted, strict=True)
+        ):
+            now = " and ".join(str(version) for version in versions) or "absent"
+            return f"{change.name} is {now}, not {change.after or 'absent'}"
     return None
 
 
