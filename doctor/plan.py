@@ -119,15 +119,17 @@ def make(
     force: bool = False,
     everything_anew: bool = False,
     download: bool = False,
+    edited: bool = False,
 ) -> Plan:
     """The plan that mends these findings.
 
     ``recipe`` is the user's choice; ``everything_anew`` installs the whole recipe again, for an
     environment that fails for no reason that a check has found. ``download`` allows to fetch what
-    the model lacks, as far as the Hub was asked. Raises ``Refused`` where no recipe fits.
+    the model lacks, as far as the Hub was asked, ``edited`` what its owner changed as well. Raises
+    ``Refused`` where no recipe fits.
     """
     findings = list(findings)
-    fetched = pull.action(facts, findings) if download else None
+    fetched = pull.action(facts, findings, edited) if download else None
     surplus = pull.surplus(facts, findings) if download else None
     moot = pull.moot(facts, findings, fetched, surplus)
     intents: list[Intent] = []

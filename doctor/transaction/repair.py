@@ -190,7 +190,7 @@ class Repair:
         if not elsewhere:
             wanted = profiles.wanted(facts, examination.findings, self._request.profile)
         self._wanted = wanted
-        anew = False
+        anew = edited = False
         if not errors and self._request.recipe is None and fetched is None:
             if wanted is not None:
                 self._plan = PlanReport(actions=(wanted,))
@@ -211,9 +211,13 @@ class Repair:
                 return self._report("failed", NO_COMPILER)
             if self._smoke is not None and self._smoke.passed and facts.model.type == stand_in.TYPE:
                 # The environment runs a model of this very type: packages are not what is wrong.
-                return self._report("rolled-back", _models_own(failure, facts))
-            self._say(f"The generation fails: {failure}. Installing the whole recipe anew.")
-            anew = True
+                edited = self._request.may_fetch and bool(pull.action(facts, edited=True))
+                if not edited:
+                    return self._report("rolled-back", _models_own(failure, facts))
+                self._say(f"The generation fails: {failure}. Fetching what is not the Hub's.")
+            else:
+                self._say(f"The generation fails: {failure}. Installing the whole recipe anew.")
+                anew = True
         made = plan.make(
             facts,
             examination.findings,
@@ -221,6 +225,7 @@ class Repair:
             self._request.force,
             anew,
             self._request.may_fetch,
+            edited,
         )
         made = self._with_builds(self._with_times(made))
         if wanted is not None:
@@ -277,11 +282,17 @@ class Repair:
         """Why the doctor does not mend this, and who could how."""
         unknown = facts.model.found == "folder" and not (facts.hub and facts.hub.remote)
         if finding.fix.id != "download" or unknown:
-            whence = ""
             if finding.fix.id == "download":
-                whence = ". Repeat with --download --from ID, where ID is what the Hub calls it"
-            return f"{finding.title}. This is yours to do first: {finding.fix.summary}{whence}"
+                return (
+                    f"{finding.title}. This is yours to do first: {finding.fix.summary}. Or repeat "
+                    "with --download --from ID, where ID is what the Hub calls the model"
+                )
+            return f"{finding.title}. This is yours to do first: {finding.fix.summary}"
         if self._request.may_fetch:
+            more = pull.strangers(facts)
+            if more:
+                names = ", ".join(more[:3])
+                return f"{finding.title}. The Hub's model does not have {names}: move it elsewhere"
             return f"{finding.title}. The files are what the Hub has: it is the model's own fault"
         option = "without --offline" if self._request.download else "with --download"
         files = pull.lacking(facts, errors)

@@ -609,7 +609,7 @@ def replaces_by_pil(text: str) -> bool:
 
 
 # Settings of preprocessor_config.json that decide what the values of a picture's points become.
-SETTINGS = ("do_normalize", "do_rescale", "image_mean", "image_std", "max_pixels")
+SETTINGS = ("do_normalize", "do_rescale", "image_mean", "image_std", "max_pixels", "rescale_factor")
 
 
 def settings_mentioned(text: str) -> list[str]:
