@@ -552,7 +552,7 @@ def test_a_prompt_within_one_step_is_not_cut() -> None:
     usual = Job(images=(), prompt_tokens=3_000)
     whole = replace(usual, prefill_step_size=4_096)
     cut, uncut = (told(QWEN3_4B, job, mlx_vlm="0.6.5").phases.prefill for job in (usual, whole))
-    assert uncut - cut > 0.8 * 3_000 * 151_936 * 2
+    assert uncut - cut > 0.5 * 3_000 * 151_936 * 2
 
 
 def test_heads_of_256_by_chip_and_release() -> None:
