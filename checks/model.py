@@ -109,6 +109,8 @@ def _unfitting(facts: Facts) -> CheckResult:
     if problem is None:
         problem = _uneven(facts.model.values.get("config.json", {}))
     if problem is None:
+        problem = _turning(facts.model.values.get("config.json", {}))
+    if problem is None:
         problem = _own_file(facts)
     if problem is None:
         problem = _absurd(facts.model.config)
@@ -172,6 +174,15 @@ def _uneven(config: Mapping[str, Value]) -> str | None:
     return f"the vision part's width of {width} cannot be shared out among {heads} heads"
 
 
+def _turning(config: Mapping[str, Value]) -> str | None:
+    """A base of the rotary positions of which no powers can be taken."""
+    for name, value in config.items():
+        is_base = name.rpartition(".")[2] == "rope_theta" and isinstance(value, (int, float))
+        if is_base and value <= 0:  # type: ignore[operator]
+            return f"{name} is {value}, and positions are told by its powers"
+    return None
+
+
 def _own_file(facts: Facts) -> str | None:
     """The model's own code, where mlx-vlm would load it and it is not there."""
     parameters, storage = facts.environment.parameters, facts.model.storage
@@ -229,7 +240,14 @@ def _unsupported(facts: Facts) -> CheckResult:
         if there
         else "It loads a model by a module of that name, and there is none.",
         evidence=tuple(evidence),
-        fix=Fix(id="recipe", summary="install the newest proven mlx-vlm", automatic=True),
+        fix=Fix(
+            id="by-hand",
+            summary="see whether config.json is this model's; no release of mlx-vlm that the "
+            "doctor knows has this type",
+            automatic=False,
+        )
+        if not there and first is None
+        else Fix(id="recipe", summary="install the newest proven mlx-vlm", automatic=True),
     )
 
 

@@ -162,6 +162,11 @@ def _unfitting(facts: Facts, takes_class: bool) -> CheckResult:
         and isinstance(config.get(other), int)
         and says[key] != config[other]
     ]
+    problems += [
+        f"{key} is {says[key]!r}, which is no number"
+        for key, _ in AGREED
+        if isinstance(says.get(key), str)
+    ]
     spread = says.get("image_std")
     if isinstance(spread, list) and 0 in spread:
         problems.append("image_std has a 0, by which every point of the picture is divided")
@@ -188,6 +193,9 @@ PUBLISHED = {
     "qwen3_vl_moe": HALVES,
 }
 
+# Points are scaled by 1/255, or by 1/127.5 to -1 to 1.
+MOST_FACTOR = 0.1
+
 # A picture that gets fewer tokens than this shows nothing but its colour.
 LEAST_TOKENS = 4
 
@@ -203,8 +211,14 @@ def _values(facts: Facts) -> CheckResult:
     }
     normalises = says.get("do_normalize") is not False
     middle, spread = says.get("image_mean"), says.get("image_std")
-    if says.get("do_rescale") is False and normalises and _within_one(middle, spread):
-        problem = "do_rescale is false, and image_mean is of points that were scaled to 0 to 1"
+    factor = says.get("rescale_factor")
+    unscaled = None
+    if says.get("do_rescale") is False:
+        unscaled = "do_rescale is false"
+    elif isinstance(factor, (int, float)) and factor > MOST_FACTOR:
+        unscaled = f"rescale_factor is {factor}"
+    if unscaled and normalises and _within_one(middle, spread):
+        problem = f"{unscaled}, and image_mean is of points that were scaled to 0 to 1"
         yield _unfitting_finding(facts, problem, fix_of(facts, FILE))
         return
     problems = []

@@ -13,7 +13,7 @@ def actions(finding: Finding, facts: Facts) -> Intents:
     """The recipe for an unknown model type, advice for files that are not there or not whole."""
     if finding.fix.id == "restore":
         yield from restored(facts)
-    elif finding.code == "model-type-unsupported":
+    elif finding.fix.id == "recipe":
         # Where the version is right, the folder of the type is gone.
         yield UseRecipe(reinstall=("mlx-vlm",))
     else:

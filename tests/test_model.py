@@ -287,9 +287,11 @@ def test_less_than_nothing_is_a_word_for_none_elsewhere() -> None:
         ("text_config.rms_norm_eps", 0.5, True),
         ("rms_norm_eps", 1, True),
         ("initializer_range", 0.5, False),
+        ("text_config.rope_theta", 10_000, False),
+        ("text_config.rope_theta", 0.0, True),
     ],
 )
-def test_a_summand_that_outweighs_what_it_is_added_to(name: str, value: float, told: bool) -> None:
+def test_numbers_that_no_model_has(name: str, value: float, told: bool) -> None:
     facts = recorded("matched")
     facts = replace(facts, model=replace(facts.model, values={"config.json": {name: value}}))
     codes = {one.code for one in check.check(facts) if isinstance(one, Finding)}

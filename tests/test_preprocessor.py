@@ -166,7 +166,8 @@ def with_values(facts: Facts, model_type: str = "qwen3_vl", **values: Value) -> 
 
 HARMLESS: list[dict[str, Value]] = [
     {},
-    {"do_normalize": True, "do_rescale": True},
+    {"do_normalize": True, "do_rescale": True, "rescale_factor": 0.00392156862745098},
+    {"rescale_factor": 0.00784313725490196},
     {"image_mean": [0.5], "image_std": [0.5]},
     {"image_mean": [0.5001, 0.5, 0.5]},
     {"max_pixels": None},
@@ -187,7 +188,9 @@ def test_pictures_that_are_prepared_as_usual(values: dict[str, Any]) -> None:
     ("values", "severity"),
     [
         ({"patch_size": 14}, Severity.ERROR),
+        ({"patch_size": "16"}, Severity.ERROR),
         ({"do_rescale": False}, Severity.ERROR),
+        ({"rescale_factor": 1.0}, Severity.ERROR),
         ({"do_normalize": False}, Severity.WARNING),
         ({"image_mean": [0.0, 0.0, 0.0]}, Severity.WARNING),
         ({"image_mean": None, "image_std": None}, Severity.WARNING),

@@ -65,7 +65,17 @@ def test_a_whole_tokenizer_is_no_finding(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[1]", "{}", '{"model": 3}', '{"model": {"type": "Magic"}}', "\0" * 50]
+    "content",
+    [
+        "",
+        "{",
+        "[1]",
+        "{}",
+        '{"model": 3}',
+        '{"model": {"type": "Magic"}}',
+        '{"model": {"vocab": {}}}',
+        "\0" * 50,
+    ],
 )
 def test_what_is_no_tokenizer(folder: Path, content: str) -> None:
     (folder / "tokenizer.json").write_text(content)
@@ -153,3 +163,16 @@ def test_a_template_that_cannot_do(folder: Path, text: str) -> None:
 def test_broken_settings_of_the_tokenizer(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text("[1]")
     assert codes(facts_of(folder)) == ["tokenizer-broken"]
+
+
+@pytest.mark.parametrize(("ignored", "told"), [(False, ["tokenizer-broken"]), (True, [])])
+def test_a_vocabulary_whose_words_are_never_made(
+    folder: Path, ignored: bool, told: list[str]
+) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["model"] |= {"merges": [], "ignore_merges": ignored}
+        more = {f"a whole word {number}": 10_000 + number for number in range(1000)}
+        content["model"]["vocab"] |= more
+
+    edit(folder / "tokenizer.json", change)
+    assert codes(facts_of(folder)) == told

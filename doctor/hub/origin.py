@@ -44,19 +44,22 @@ def _names(folder: Path) -> Iterator[str]:
             yield f"{owner}/{name}"
 
 
-def is_of(model: Model, remote: Remote) -> bool:
+def is_of(before: Model, model: Model, remote: Remote, said: bool) -> bool:
     """Whether the folder is of this model: a file has the hash that the Hub gives it.
 
-    ``model`` was held against the Hub's list (``StoredFile.hash_is_right``).
+    ``model`` was held against the Hub's list (``StoredFile.hash_is_right``), ``before`` was not.
+    Where nobody has ``said`` so, it takes the weights, or a note that they were fetched there: a
+    model that was trained further has all the other files in common, and must not be replaced.
     """
-    sizes = {file.path: file.bytes for file in remote.files}
-    return any(
-        file.hash_is_right and sizes.get(file.name, 0) >= LEAST_BYTES for file in stored(model)
-    )
+    hashes = {file.path: file.blob for file in remote.files if file.bytes >= LEAST_BYTES}
+    right = {file.name for file in _stored(model) if file.hash_is_right}
+    if said:
+        return not right.isdisjoint(hashes)
+    right |= {one.name for one in _stored(before) if one.expected_hash == hashes.get(one.name, "")}
+    return any(name.endswith(".safetensors") for name in right & hashes.keys())
 
 
-def stored(model: Model) -> tuple[StoredFile, ...]:
-    """The files of the model as they lie."""
+def _stored(model: Model) -> tuple[StoredFile, ...]:
     return model.storage.files if model.storage else ()
 
 

@@ -48,10 +48,13 @@ def ask(model: Model, name: str | None = None) -> tuple[Remote | None, HubTroubl
         return hub.ask(model, verify=True, advance=advance, name=name)
 
 
-def wanted(facts: Facts, findings: Iterable[Finding] = ()) -> tuple[RemoteFile, ...]:
+def wanted(
+    facts: Facts, findings: Iterable[Finding] = (), edited: bool = False
+) -> tuple[RemoteFile, ...]:
     """The files that have to be fetched: missing, damaged, or what an error wants fetched again.
 
-    A file of the user's own in the snapshot is fetched only where an error names it.
+    A file of the user's own in the snapshot is fetched only where an error goes by it, or all such
+    with ``edited``.
     """
     if facts.hub is None or facts.hub.remote is None:
         return ()
@@ -64,7 +67,11 @@ def wanted(facts: Facts, findings: Iterable[Finding] = ()) -> tuple[RemoteFile, 
         if file.here in ("missing", "damaged")
         or (
             file.here == "edited"
-            and (file.path in gone_by or any(path.endswith(f"/{file.path}") for path in named))
+            and (
+                edited
+                or file.path in gone_by
+                or any(path.endswith(f"/{file.path}") for path in named)
+            )
         )
     )
 
@@ -88,7 +95,7 @@ GOES_BY = {
         "chat_template.json",
         "tokenizer_config.json",
     ),
-    "weights-unfitting": ("config.json",),
+    "weights-unfitting": ("config.json", "model.safetensors.index.json"),
     "quantization-unfitting": ("config.json",),
     "weights-index-wrong": ("model.safetensors.index.json",),
 }
@@ -142,6 +149,13 @@ def surplus(facts: Facts, findings: Iterable[Finding]) -> RemoveFiles | None:
     )
 
 
+def strangers(facts: Facts) -> list[str]:
+    """The weights here that the model on the Hub does not have; none where it was not asked."""
+    remote, weights = facts.hub.remote if facts.hub else None, facts.model.weights
+    known = {file.path for file in remote.files} if remote else set()
+    return [one.name for one in weights.files if one.name not in known] if known and weights else []
+
+
 def named_by(findings: Iterable[Finding]) -> set[str]:
     """The files that errors want fetched again, by their paths."""
     return {
@@ -179,9 +193,9 @@ def lacking(facts: Facts, findings: Iterable[Finding]) -> list[str]:
     return result
 
 
-def action(facts: Facts, findings: Iterable[Finding] = ()) -> Download | None:
+def action(facts: Facts, findings: Iterable[Finding] = (), edited: bool = False) -> Download | None:
     """What would be fetched for these facts; null where nothing is missing or nothing is known."""
-    files = wanted(facts, findings)
+    files = wanted(facts, findings, edited)
     if not files:
         return None
     assert facts.hub is not None

@@ -168,7 +168,7 @@ def ask(
     folder = Path(os.path.expanduser(model.path))
     for candidate in [name] if name else origin.candidates(folder):
         remote, trouble, seen = _ask(model, candidate, verify, advance)
-        if remote is not None and origin.is_of(seen, remote):
+        if remote is not None and origin.is_of(model, seen, remote, said=bool(name)):
             return remote, None, seen
         if trouble is not None and (name or trouble.kind != "missing"):
             return None, trouble, model

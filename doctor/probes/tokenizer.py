@@ -37,6 +37,10 @@ MARKS = ("image_token_id", "image_token_index", "vision_start_token_id")
 VERSION = "1.0"
 
 
+# A vocabulary of bytes alone, 256 of them with their numbers, is smaller.
+LETTERS_BYTES = 8000
+
+
 class _Added(msgspec.Struct):
     id: int
     content: str
@@ -45,6 +49,8 @@ class _Added(msgspec.Struct):
 class _Model(msgspec.Struct):
     type: str | None = None
     vocab: msgspec.Raw = msgspec.Raw(b"null")
+    merges: msgspec.Raw = msgspec.Raw(b"null")
+    ignore_merges: bool | None = None
 
 
 class _File(msgspec.Struct):
@@ -138,7 +144,18 @@ def _file(path: Path) -> tuple[str | None, _File | None]:
         return f"it is of an unknown form, {file.version[:20]}", None
     if file.model.type is not None and file.model.type not in KINDS:
         return f"its model is of an unknown kind, {file.model.type[:40]}", None
+    if not _start(file.model.vocab):
+        return "its vocabulary is empty", None
+    merges = _start(file.model.merges)
+    whole_words = len(file.model.vocab) > LETTERS_BYTES and not file.model.ignore_merges
+    if file.model.type == "BPE" and not merges and whole_words:
+        return "it has no merges, so that no word of its vocabulary is ever made", None
     return None, file
+
+
+def _start(part: msgspec.Raw) -> bytes:
+    """How a list or an object begins; nothing where it is empty."""
+    return bytes(memoryview(part)[:20]).strip(b"[]{} \n\r\t")
 
 
 def _entry(file: _File, number: int) -> str | None:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tools.damage import judge, layout, repairing, texts, weights  # noqa: F401  (they register their kinds)
+from tools.damage import judge, later, layout, repairing, texts, weights  # noqa: F401  (they register)
 from tools.damage.judge import RECORDED, ROOT
 from tools.damage.kinds import KINDS, Kind
 from tools.damage.places import Place
