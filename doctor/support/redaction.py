@@ -96,7 +96,8 @@ _TOKEN = re.compile(
 _BEARER = re.compile(r"\b(?:Bearer|Basic|Digest)[ =:]+(?P<bare>[\w.~+/=-]{6,})", re.IGNORECASE)
 # What is called so holds a secret; ``key`` alone only in capitals: elsewhere it is one of a table.
 _CALLED = (
-    r"(?:[A-Za-z0-9]{0,30}[_-]){0,8}(?:[a-z]{0,20}token|[a-z]{0,20}secret|passw(?:or)?d|passphrase|credentials?"
+    r"(?:[A-Za-z0-9]{0,30}[_-]){0,8}(?:[a-z]{0,20}token|[a-z]{0,20}secret"
+    r"|passw(?:or)?d|passphrase|credentials?"
     r"|(?:api|access|account|private|secret|signing|encryption|shared_?access)[_-]?key|signature"
     r"|sig|authorization|(?-i:(?:[A-Z0-9]{1,30}_){0,8}(?:KEY|PASS|AUTH|PWD|COOKIE|PAT)))"
 )
@@ -147,7 +148,8 @@ _LETTERS = r"[^/\\:;,'\"<>|\s]+"
 # The folder of a user, wherever the homes are: /Users, /nfs/home, C:\Users, \\Users (in JSON).
 # With spaces in it only where another folder follows; what is within a URL is none.
 _HOME = re.compile(
-    rf"((?:(?<![\w.~-])(?<!:/)(?!(?<=:)//)|(?<![A-Za-z])[a-z]:)[/\\]{{1,16}}(?:{_LETTERS}[/\\]{{1,16}}){{0,5}}?"
+    rf"((?:(?<![\w.~-])(?<!:/)(?!(?<=:)//)|(?<![A-Za-z])[a-z]:)"
+    rf"[/\\]{{1,16}}(?:{_LETTERS}[/\\]{{1,16}}){{0,5}}?"
     rf"(?:homes?\d?|Users)[/\\]{{1,16}}(?:\.[/\\]{{1,16}})?)"
     rf"({_LETTERS}(?: {_LETTERS}){{1,2}}(?=[/\\])|{_LETTERS})",
     re.IGNORECASE,
