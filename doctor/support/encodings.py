@@ -24,7 +24,7 @@ _ESCAPE, _ESCAPED_ESCAPE = (
         rf"|&#x([0-9A-Fa-f]{{1,6}});|&#(\d{{1,7}});"
         rf"|((?:{slash}x[0-9A-Fa-f]{{2}})+|(?:{slash}[0-3][0-7]{{2}})+)"
     )
-    for slash in (r"\\", r"\\{2,}")
+    for slash in (r"\\", r"\\{2,8}")
 )
 # Letters of quoted-printable; one alone is more often the beginning of a number: pid=15.
 _QUOTED = re.compile(r"(?:=[0-9A-F]{2}){2,}")

@@ -51,6 +51,9 @@ SHORTEST_SECRET = 8
 # Encodings within encodings are followed so far.
 DEEPEST = 4
 
+# A word longer than this is none of ours, and is not looked into: it could be made to take hours.
+MOST_LETTERS = 1_500
+
 # The words of a variable's name that make its value a secret.
 _SECRET_WORDS = frozenset(
     "token secret password passwd passphrase pwd pass credential credentials auth authorization "
@@ -73,31 +76,35 @@ _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
     re.DOTALL | re.I,
 )
+# No repetition without an end where the same could begin anew at each letter: texts of strangers
+# may be long, and made to take time.
 # What the issuers of tokens say that theirs look like.
 _TOKEN = re.compile(
     r"(?<![A-Za-z0-9])(?:"
     # Short ones only where no name looks like them: ghp_import is a module.
     r"(?P<hub>hf_[A-Za-z0-9]{6,})"
     r"|api_org_[A-Za-z0-9]{16,}|gh[oprsu]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}"
-    r"|sk-(?=[\w-]*\d)[\w-]{16,}|[sr]k_(?:live|test)_\w{10,}|xox[a-z]-[\w-]{10,}"
+    r"|sk-(?=[\w-]{0,200}\d)[\w-]{16,}|[sr]k_(?:live|test)_\w{10,}|xox[a-z]-[\w-]{10,}"
     r"|(?:AKIA|ASIA)[0-9A-Z]{12,}|AIza[\w-]{20,}|ya29\.[\w.-]{16,}|pypi-AgE[\w-]{10,}"
     r"|npm_[A-Za-z0-9]{20,}|dckr_pat_[\w-]{16,}|nvapi-[\w-]{16,}|gsk_[A-Za-z0-9]{16,}"
     r"|r8_[A-Za-z0-9]{16,}|SG\.[\w-]{16,}\.[\w-]{16,}|ATATT3x[\w-]{16,}|hv[sb]\.[\w-]{16,}"
     r"|(?<=hooks\.slack\.com/services/)[\w/]{16,}|AAAA[BCE][A-Za-z0-9+/]{20,}={0,2}"
-    r"|eyJ[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]*)?"
+    r"|eyJ[\w-]{6,4000}\.[\w-]{6,}(?:\.[\w-]*)?"
     r")",
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"\b(?:Bearer|Basic|Digest)[ =:]+(?P<bare>[\w.~+/=-]{6,})", re.IGNORECASE)
 # What is called so holds a secret; ``key`` alone only in capitals: elsewhere it is one of a table.
 _CALLED = (
-    r"(?:[A-Za-z0-9]*[_-])*(?:[a-z]*token|[a-z]*secret|passw(?:or)?d|passphrase|credentials?"
+    r"(?:[A-Za-z0-9]{0,30}[_-]){0,8}(?:[a-z]{0,20}token|[a-z]{0,20}secret"
+    r"|passw(?:or)?d|passphrase|credentials?"
     r"|(?:api|access|account|private|secret|signing|encryption|shared_?access)[_-]?key|signature"
-    r"|sig|authorization|(?-i:(?:[A-Z0-9]+_)*(?:KEY|PASS|AUTH|PWD|COOKIE|PAT)))"
+    r"|sig|authorization|(?-i:(?:[A-Z0-9]{1,30}_){0,8}(?:KEY|PASS|AUTH|PWD|COOKIE|PAT)))"
 )
 # A quoted value goes to the same quote, which may be escaped; another one to what ends a word.
 _HELD = (
-    r"(?:\\*(?P<quote>['\"])(?P<quoted>.{3,}?)\\*(?P=quote)|(?P<bare>[^\s'\",;&()<>\[\]{}\\]{4,}))"
+    r"(?:\\*(?P<quote>['\"])(?P<quoted>.{3,500}?)\\*(?P=quote)"
+    r"|(?P<bare>[^\s'\",;&()<>\[\]{}\\]{4,}))"
 )
 _ASSIGNED = re.compile(
     rf"(?<![A-Za-z0-9])(?P<called>{_CALLED})(?:\\*['\"])?\s*[=:]\s*{_HELD}", re.IGNORECASE
@@ -115,7 +122,7 @@ _COOKIE = re.compile(r"\b(?:set-)?cookie:\s*(?P<bare>\S[^\r\n'\"]{3,})", re.IGNO
 _AUTH = re.compile(r"(?<![A-Za-z0-9])(?:pass|auth)=(?P<bare>[^\s'\",;&()<>]{4,})", re.IGNORECASE)
 _URL = re.compile(
     # A password may have what ends a host, a port may not.
-    r"([A-Za-z][A-Za-z0-9+.-]*)://([^\s/?#'\"<>@]*|[^\s/?#'\"<>@:]+:(?!\d+/)[^\s'\"<>@]*)"
+    r"([A-Za-z][A-Za-z0-9+.-]{0,30})://([^\s/?#'\"<>@]*|[^\s/?#'\"<>@:]{1,200}:(?!\d+/)[^\s'\"<>@]{0,200})"
     r"@([^\s'\"<>,;)\]]*)"
 )
 # The same without its scheme.
@@ -141,8 +148,9 @@ _LETTERS = r"[^/\\:;,'\"<>|\s]+"
 # The folder of a user, wherever the homes are: /Users, /nfs/home, C:\Users, \\Users (in JSON).
 # With spaces in it only where another folder follows; what is within a URL is none.
 _HOME = re.compile(
-    rf"((?:(?<![\w.~-])(?<!:/)(?!(?<=:)//)|(?<![A-Za-z])[a-z]:)[/\\]+(?:{_LETTERS}[/\\]+){{0,5}}?"
-    rf"(?:homes?\d?|Users)[/\\]+(?:\.[/\\]+)?)"
+    rf"((?:(?<![\w.~-])(?<!:/)(?!(?<=:)//)|(?<![A-Za-z])[a-z]:)"
+    rf"[/\\]{{1,16}}(?:{_LETTERS}[/\\]{{1,16}}){{0,5}}?"
+    rf"(?:homes?\d?|Users)[/\\]{{1,16}}(?:\.[/\\]{{1,16}})?)"
     rf"({_LETTERS}(?: {_LETTERS}){{1,2}}(?=[/\\])|{_LETTERS})",
     re.IGNORECASE,
 )
@@ -156,6 +164,7 @@ _PACKAGES = re.compile(r"/(?:site-packages|dist-packages|python\d\.\d+|conda-met
 # What may stand behind a name that says that it is secret.
 _VALUES = (_BEARER, _ASSIGNED, _OPTION, _NETRC, _KEY, _COOKIE, _AUTH)
 _WORD = re.compile(r"[^\W_]+")
+_ENDLESS = re.compile(rf"\S{{{MOST_LETTERS},}}")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _RELEASE = re.compile(r"(?:\d+!)?(\d+(?:\.\d+){3})(?![.\d])")
 _SPECIFIED = re.compile(r"[<>=!~]=?\s*(\d+(?:\.\d+){3})(?!\.?\d)")
@@ -259,7 +268,7 @@ class Redactor:
         self._short: set[str] = set()
         self._secrets: set[str] = set()
         self._done: dict[str, str] = {}
-        texts = list(dict.fromkeys(_texts(about)))
+        texts = list(dict.fromkeys(map(_bounded, _texts(about))))
         self._packages, self._quads = _packages(about)
         for name in known.names:
             self._learn_name(name)
@@ -302,7 +311,8 @@ class Redactor:
         done = self._done.get(text)
         if done is None:
             # Bytes of a path or a variable that are no text would be no JSON either.
-            done = self._done[text] = self._plain(self._decoded(undecoded.shown(text), 0))
+            shown = _bounded(undecoded.shown(text))
+            done = self._done[text] = self._plain(self._decoded(shown, 0))
         return done
 
     # What is secret, and what stands for it.
@@ -358,7 +368,7 @@ class Redactor:
                     self._learn_secret(found[_held(found)])
         if depth < DEEPEST:
             for _, _, inner in encodings.inner(text):
-                self._learn(inner, depth + 1)
+                self._learn(_bounded(inner), depth + 1)
 
     def _compile(self) -> None:
         self._done.clear()
@@ -505,9 +515,10 @@ class Redactor:
 
         The last part stays: it may be a module, of which checks speak by its name alone.
         """
-        start, between, end_of_it = path.rpartition("//")
-        if between:  # two paths, one put behind the other
-            return f"{self._folders(start)}/{self._folders('/' + end_of_it)}"
+        # With two slashes it may be two paths, one put behind the other.
+        return "".join(map(self._of_one, re.split(r"(?<=/)(?=/)", path)))
+
+    def _of_one(self, path: str) -> str:
         packages = _PACKAGES.search(path)
         end = packages.start() if packages else path.rfind("/")
         return re.sub(r"(?<=/)[^/]+", self._folder, path[:end]) + path[end:]
@@ -538,6 +549,7 @@ class Redactor:
         for start, stop, inner in encodings.inner(text):
             if start < end:
                 continue
+            inner = _bounded(inner)  # noqa: PLW2901
             plain = self._plain(self._decoded(inner, depth + 1))
             if plain != inner:
                 result += [text[end:start], _tidy(plain)]
@@ -547,6 +559,11 @@ class Redactor:
 
 def _tidy(text: str) -> str:
     return " ".join(text.split()) if not text.isprintable() else text
+
+
+def _bounded(text: str) -> str:
+    """A text without words that have no end."""
+    return _ENDLESS.sub("redacted-endless", text) if len(text) >= MOST_LETTERS else text
 
 
 def _held(found: re.Match[str]) -> str:
