@@ -63,6 +63,7 @@ bench: .venv/ready
 # FAULTS="--points 20" kills less often, FAULTS="--more" adds to what is recorded.
 faults: .venv/ready
 	$(BIN)/python -m tools.faults kill $(FAULTS)
+	$(BIN)/python -m tools.faults kill-new --points 20
 	$(BIN)/python -m tools.faults take-away
 
 # Downloads that are cut at 50 random bytes, the line or the whole program: each goes on and ends whole.

@@ -29,6 +29,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import doctor
+from doctor.estimate.architecture import read
+from doctor.estimate.terms import Absurd, NotEstimable
 from doctor.facts import Facts, Value
 from doctor.findings import CheckResult, Evidence, Finding, Fix, NotChecked, Severity
 from doctor.hub.mending import fix_of
@@ -111,6 +113,8 @@ def _unfitting(facts: Facts) -> CheckResult:
     if problem is None:
         problem = _own_file(facts)
     if problem is None:
+        problem = _absurd(facts.model.config)
+    if problem is None:
         return
     yield Finding(
         code="model-config-unfitting",
@@ -122,6 +126,17 @@ def _unfitting(facts: Facts) -> CheckResult:
         ),
         fix=fix_of(facts, "config.json"),
     )
+
+
+def _absurd(config: Mapping[str, object]) -> str | None:
+    """A size that no machine could hold: 10^12 layers, a negative width."""
+    try:
+        read(config)
+    except Absurd as error:
+        return str(error)
+    except NotEstimable:
+        return None
+    return None
 
 
 # Usual are 1e-12 (BERT) to 1e-5 (Llama).

@@ -25,6 +25,12 @@ from doctor.findings import CheckResult, Evidence, Finding, Fix, Severity
 
 CODES = ("processor-blind", "processor-fails")
 
+NEWEST = Fix(
+    id="recipe",
+    summary="install the newest proven mlx-vlm, which brings processors of its own for more models",
+    automatic=True,
+)
+
 
 def check(facts: Facts) -> CheckResult:
     """Findings, as the page above says."""
@@ -52,12 +58,7 @@ def check(facts: Facts) -> CheckResult:
                     fact="the processor", value=processor.name or "?", source=processor.source
                 ),
             ),
-            fix=Fix(
-                id="recipe",
-                summary="install the newest proven mlx-vlm, which brings processors of its own for "
-                "more models",
-                automatic=True,
-            )
+            fix=NEWEST
             if processor.provider is None or processor.packages
             else Fix(
                 id="versions",
@@ -73,7 +74,10 @@ def check(facts: Facts) -> CheckResult:
             cause="Neither this mlx-vlm nor this transformers has a processor for it. A model of "
             "text alone has none; another may have one in a newer mlx-vlm.",
             evidence=(named,),
-            fix=Fix(
+            # A model that names a processor has one, in a release that this one is not.
+            fix=NEWEST
+            if processor.name is not None
+            else Fix(
                 id="model",
                 summary="choose a model that sees (docs/models.md), or a newer mlx-vlm",
                 automatic=False,

@@ -80,6 +80,7 @@ def fix(
     offline: bool = False,
     wheels: Place | None = None,
     force: bool = False,
+    allow_builds: bool = False,
     facts: Place | None = None,
     say: Say | None = None,
 ) -> FixReport:
@@ -103,6 +104,7 @@ def fix(
         offline=offline,
         wheels=_path("wheels", wheels),
         force=force,
+        allow_builds=allow_builds,
         facts=_path("facts", facts),
     )
     return cast("FixReport", report)

@@ -312,14 +312,15 @@ class Translating:
 
     def line(self, *parts: Part, indent: int = 0, whole: bool = False) -> None:
         """Print one line."""
-        said = (
-            _said(part) if isinstance(part, str) else (_said(part[0]), part[1]) for part in parts
+        self._paper.line(
+            *(said(part) if isinstance(part, str) else (said(part[0]), part[1]) for part in parts),
+            indent=indent,
+            whole=whole,
         )
-        self._paper.line(*said, indent=indent, whole=whole)
 
     def table(self, rows: Sequence[Sequence[str]], indent: int = 0) -> None:
         """Print rows."""
-        self._paper.table([[_said(cell) for cell in row] for row in rows], indent)
+        self._paper.table([[said(cell) for cell in row] for row in rows], indent)
 
     def page(self, markdown: str) -> None:
         """Print a page."""
@@ -330,5 +331,6 @@ class Translating:
         self._paper.verbatim(text)
 
 
-def _said(part: str) -> str:
+def said(part: str) -> str:
+    """A part of a line as it is printed."""
     return part if isinstance(part, Foreign) else text(part)

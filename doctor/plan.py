@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
 import msgspec
@@ -325,7 +325,7 @@ def _install(facts: Facts, lock: Lock, reinstall: set[str]) -> Install:
     for distribution in facts.environment.distributions:
         name = str(canonicalize_name(distribution.name))
         counts[name] = counts.get(name, 0) + 1
-    wheels, changes, left = [], [], []
+    changes, left = [], []
     for name, wheel in sorted(lock.wheels.items()):
         found = everything.get(name)
         before = found.version if found else None
@@ -336,8 +336,20 @@ def _install(facts: Facts, lock: Lock, reinstall: set[str]) -> Install:
         if managed.of_conda(found):
             left.append(change)
             continue
-        wheels.append(wheel)
         changes.append(change)
+    return _installing(lock, changes, left)
+
+
+def whole(lock: Lock) -> Install:
+    """The installation of all that a lock has, where nothing is yet."""
+    wheels = sorted(lock.wheels.items())
+    return _installing(
+        lock, [Change(name=name, before=None, after=wheel.version) for name, wheel in wheels]
+    )
+
+
+def _installing(lock: Lock, changes: Sequence[Change], left: Sequence[Change] = ()) -> Install:
+    wheels = [lock.wheels[change.name] for change in changes]
     return Install(
         summary=f"install {len(changes)} of the {len(lock.wheels)} packages of {lock.recipe}",
         recipe=lock.recipe,

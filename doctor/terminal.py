@@ -94,6 +94,20 @@ def say(line: str) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
+def can_ask() -> bool:
+    """Whether somebody is there to see a question and to answer it."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def agreed(question: str) -> bool:
+    """Ask, and return whether the answer is yes.
+
+    It is asked on standard error: standard output is the report's, which may go to a file.
+    """
+    print(language.text(question), end=" ", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes", "д", "да")
+
+
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[int, int], None] | None]:
     """A bar on standard error: call it with the bytes done since the last call, and all of them.

@@ -7,11 +7,14 @@ from packaging.utils import canonicalize_name
 from doctor.actions import Advice
 from doctor.facts import Facts
 from doctor.findings import Finding, Severity
-from doctor.intents import Intents, UseRecipe
+from doctor.intents import Intents, RemoveBroken, UseRecipe
 
 
 def actions(finding: Finding, facts: Facts) -> Intents:
-    """The recipe, with every distribution anew that a generation fails by; else advice."""
+    """The recipe, with every distribution anew that a generation fails by; else advice.
+
+    Those that the recipe does without are taken away.
+    """
     if finding.severity is not Severity.ERROR:
         yield Advice(summary=finding.fix.summary, code=finding.code)
         return
@@ -25,3 +28,8 @@ def actions(finding: Finding, facts: Facts) -> Intents:
         if file.kind == "compiled"
     }
     yield UseRecipe(reinstall=tuple(sorted(names)))
+    if "torch" in names:
+        names.add("torchvision")  # it cannot be imported without
+    # What the recipe does not bring cannot stay as it is: a generation fails by it.
+    for name in sorted(names):
+        yield RemoveBroken(name=name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from checks.versions import BACKENDS, MODULES
 from doctor.facts import Facts
@@ -19,6 +20,13 @@ def actions(finding: Finding, facts: Facts) -> Intents:
             for distribution in facts.environment.distributions
             if distribution.problem
         )
+    elif finding.code == "versions-conflict":
+        # By its folder's name it may be the right one, and installers go by that.
+        reinstall = tuple(
+            canonicalize_name(distribution.name)
+            for distribution in facts.environment.distributions
+            if distribution.version is not None and not _is_version(distribution.version)
+        )
     elif finding.evidence[0].value == "no such folder":
         yield RemoveBroken(name="torch")
     elif finding.code == "import-broken" and facts.environment.imports is not None:
@@ -34,6 +42,14 @@ def actions(finding: Finding, facts: Facts) -> Intents:
         for name in BACKENDS:
             yield RemoveBroken(name=name)
     yield UseRecipe(reinstall=tuple(sorted(set(reinstall))))
+
+
+def _is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
 
 
 def _owner(path: str, facts: Facts) -> str:

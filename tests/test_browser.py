@@ -11,18 +11,26 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
-from doctor import formats, language
+from doctor import cli, commands, formats, language
 from doctor.memory import drawn
 from doctor.reports import Report
-from tests.conftest import recorded
+from tests.conftest import RECORDED, recorded
 from tests.facts_of import replace
 from tests.test_formats import checked, evil_facts, fixed, smoked
+
+
+def compared() -> Report:
+    """Two facts side by side: a report that has no page of its own."""
+    paths = [str(RECORDED / f"{name}.json") for name in ("report", "matched")]
+    return commands.run(cli.parser(["compare"]).parse_args(["compare", *paths]))[0]
+
 
 PAGES: dict[str, Report] = {
     "check": replace(checked(recorded("report")), memory=drawn.memory(recorded("report"))),
     "hostile": checked(evil_facts('"><img src=x onerror=alert(1)>'), "<b>" + "w" * 300),
     "smoke": smoked("x y " * 40),
     "fix": fixed("x y " * 40),
+    "compare": compared(),
 }
 
 
@@ -78,6 +86,8 @@ SCREENS = (
     ("smoke", "en", 390, "light"),
     ("smoke", "en", 1440, "dark"),
     ("hostile", "en", 390, "dark"),
+    ("compare", "en", 390, "light"),
+    ("compare", "ru", 1440, "dark"),
 )
 
 
@@ -109,8 +119,8 @@ def test_nothing_runs_and_nothing_is_fetched(browser: Browser, tmp_path: Path, n
     page.goto(path.as_uri())
     assert [url for url in asked if not url.startswith("data:")] == [path.as_uri()]
     assert not said  # a style or a script that the page's policy refuses would be told here
-    background = page.locator(".verdict").evaluate("node => getComputedStyle(node).borderRadius")
-    assert background != "0px"  # its own style is in force
+    width = page.locator("main").evaluate("node => getComputedStyle(node).maxWidth")
+    assert width != "none"  # its own style is in force
     context.close()
 
 

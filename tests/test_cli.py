@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -402,6 +404,35 @@ def test_a_fix_without_any_standard_input_refuses(doctor: Doctor, empty_environm
     result = redirected(doctor, "<&-", "fix", "--python", str(empty_environment))
     assert result.returncode == 2
     assert "--yes" in result.stderr + result.stdout
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"), [(b"n\n", "declined"), (b"\x04", "declined"), (b"", "interrupted")]
+)
+def test_a_question_stays_off_standard_output(
+    doctor: Doctor, empty_environment: Path, answer: bytes, outcome: str
+) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "doctor", "fix", "--python", str(empty_environment)]
+    with subprocess.Popen(
+        [*command, "--format", "json"],
+        cwd=doctor.folder,
+        env=doctor.variables,
+        stdin=theirs,
+        stderr=theirs,
+        stdout=subprocess.PIPE,
+    ) as process:
+        os.close(theirs)
+        seen = b""
+        while b"[y/N]" not in seen and select.select([ours], [], [], 60)[0]:
+            seen += os.read(ours, 10_000)
+        os.write(ours, answer)
+        if not answer:
+            process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        document = json.loads(process.stdout.read())
+    os.close(ours)
+    assert document["outcome"] == outcome
 
 
 def test_the_document_names_a_command_or_none(doctor: Doctor) -> None:

@@ -331,6 +331,28 @@ def test_a_fresh_environment_from_the_recipe(fresh: Fixed) -> None:
     assert check.report["proof"]["unchanged"]
 
 
+def test_what_a_fresh_environment_takes_is_told_before(doctor: Doctor, tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    run = doctor.json("fix", "--dry-run", "--new-venv", str(folder))
+    assert (run.code, run.report["outcome"]) == (0, "planned")
+    plan = run.report["plan"]
+    assert [action["kind"] for action in plan["actions"]] == ["new-environment", "install"]
+    changes = plan["actions"][1]["changes"]
+    assert {"name": "mlx-vlm", "from": None, "to": "0.7.10"} in changes
+    assert 50_000_000 < plan["download_bytes"] < plan["disk_bytes"]
+    assert not folder.exists()
+
+
+def test_a_dry_run_looks_into_the_folder_of_wheels(
+    doctor: Doctor, report_environment: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "wheels").mkdir()
+    words = ("fix", "--dry-run", "--python", str(report_environment), "--wheels")
+    run = doctor.json(*words, str(tmp_path / "wheels"))
+    assert (run.code, run.report["outcome"]) == (1, "rolled-back")
+    assert "has no wheel of" in run.report["reason"]
+
+
 def test_a_fresh_environment_that_cannot_be_made_leaves_nothing(
     doctor: Doctor, tmp_path: Path
 ) -> None:

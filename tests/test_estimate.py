@@ -35,6 +35,7 @@ from doctor.probes import safetensors as safetensors_probe
 from tests.conftest import Doctor, recorded
 from tests.facts_of import REPORT_MAC, on_machine, replace
 from tests.hub_server import Repository, serve
+from tools.estimate_accuracy.mac import CONFIGS
 
 TABLE = popular.load()
 QWEN3_4B = TABLE.quantised("Qwen3-VL-4B-Instruct", 4)
@@ -520,3 +521,48 @@ def test_headers_are_read_from_the_hub_only_where_that_is_asked(
         assert run.code == 0, run.out
         assert run.report["weights_bytes"] == 10**6
         assert hub.sent("model.safetensors") < 300_000  # by ranges, not the megabyte of the file
+
+
+@pytest.mark.parametrize(
+    ("mlx_vlm", "least", "most"),
+    [("0.3.10", 130e9, 290e9), ("0.3.11", 68e9, 150e9), ("0.3.12", 2e9, 9e9)],
+)
+def test_what_qwen2_asked_for_by_release(mlx_vlm: str, least: float, most: float) -> None:
+    """One copy of its mask at 16,500 tokens, as people reported it: 136 GB, then 73, then 5."""
+    job = Job(images=((3_600, 3_600),), prompt_tokens=20)
+    found = told(QWEN2_2B, job, mlx_vlm=mlx_vlm)
+    assert 16_000 < found.vision_tokens < 17_000
+    assert least <= found.phases.vision <= most
+
+
+def test_the_joined_matrices_of_gated_delta_networks() -> None:
+    config = json.loads(CONFIGS.read_bytes())["mlx-community/Qwen3.5-27B-4bit"]["config"]
+    before, joined, after = (
+        told(config, mlx_vlm=release).phases.decode for release in ("0.5.0", "0.6.5", "0.7.10")
+    )
+    # 48 layers of 5,120 x 16,384 weights of 4.5 bits, beside what they are joined of.
+    assert joined - before == pytest.approx(48 * 5_120 * 16_384 * 4.5 / 8, rel=0.02)
+    assert after == before
+    mxfp8 = {**config, "quantization": {"bits": 8, "group_size": 32, "mode": "mxfp8"}}
+    assert told(mxfp8, mlx_vlm="0.6.5").phases.decode == told(mxfp8, mlx_vlm="0.5.0").phases.decode
+
+
+def test_a_prompt_within_one_step_is_not_cut() -> None:
+    """Until 0.7.0 all its words' scores are then worked out: 3,000 of 151,936 words."""
+    usual = Job(images=(), prompt_tokens=3_000)
+    whole = replace(usual, prefill_step_size=4_096)
+    cut, uncut = (told(QWEN3_4B, job, mlx_vlm="0.6.5").phases.prefill for job in (usual, whole))
+    assert uncut - cut > 0.5 * 3_000 * 151_936 * 2
+
+
+def test_heads_of_256_by_chip_and_release() -> None:
+    config = json.loads(CONFIGS.read_bytes())["mlx-community/Qwen3.5-27B-4bit"]["config"]
+    job = Job(images=(), prompt_tokens=20_000)
+
+    def prefill(chip: str, mlx: str) -> int:
+        weights = weights_of_config(config)
+        library = Library(mlx_vlm="0.7.10", mlx=mlx)
+        return estimate(config, weights, job, library, chip=chip).phases.prefill
+
+    assert prefill("Apple M5 Max", "0.32.4") < 0.9 * prefill("Apple M4 Max", "0.32.4")
+    assert prefill("Apple M5 Max", "0.32.1") == prefill("Apple M4 Max", "0.32.1")

@@ -30,7 +30,7 @@ def test_the_models_set_aside(told: list[mac.Run]) -> None:
     found = mac.figures(run for run in told if run.aside)
     assert found.within >= 0.97
     assert found.median <= 0.02
-    assert found.covered >= 0.92
+    assert found.covered >= 0.9
     assert found.false_refusals <= 0.05
 
 

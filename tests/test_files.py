@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from checks import files
+from doctor import plan, registry
 from doctor.actions import Advice
 from doctor.facts import DamagedFile, Facts
 from doctor.findings import Finding, Severity
-from doctor.intents import UseRecipe
+from doctor.intents import RemoveBroken, UseRecipe
 from fixes import files as fix
 from tests.conftest import Doctor, Fixed, recorded
 from tests.facts_of import replace
@@ -32,7 +33,22 @@ def test_damage_is_one_finding_a_distribution() -> None:
     assert isinstance(first, Finding) and isinstance(second, Finding)
     assert (first.code, first.severity) == ("files-damaged", Severity.ERROR)
     assert [item.value for item in first.evidence] == ["3 bytes", "gone"]
-    assert list(fix.actions(second, facts)) == [UseRecipe(reinstall=("mlx", "numpy"))]
+    assert list(fix.actions(second, facts)) == [
+        UseRecipe(reinstall=("mlx", "numpy")),
+        RemoveBroken(name="mlx"),
+        RemoveBroken(name="numpy"),
+    ]
+
+
+def test_what_the_recipe_does_without_is_taken_away() -> None:
+    """A torchvision cannot be imported without its torch."""
+    facts = recorded("matched")
+    torch = DamagedFile(distribution="torch", path="torch/_C.so", recorded_bytes=10, bytes=None)
+    facts = replace(facts, environment=replace(facts.environment, damaged=(torch,)))
+    made = plan.make(facts, registry.examine(facts, ["files"]).findings)
+    assert made.recipe == "torch-free"
+    gone = [change.name for change in made.changes if change.after is None]
+    assert {"torch", "torchvision"} <= set(gone)
 
 
 def changed(kind: str, size: int | None, used: bool) -> Facts:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,44 +25,90 @@ COLLECTION = ROOT / "integrations" / "ansible"
 
 def run_action(doctor: Doctor, **inputs: str) -> tuple[int, str, str]:
     """Run the action's last step as GitHub's runner would; the doctor itself is there already."""
-    step = ACTION["runs"]["steps"][-1]
-    given = {name: inputs.get(name, value["default"]) for name, value in ACTION["inputs"].items()}
-    variables = {
-        name: re.sub(r"\$\{\{ inputs\.(\w+) \}\}", lambda found: given[found[1]], value)
-        for name, value in step["env"].items()
-    }
     command = doctor.folder / "vlm-doctor" / "bin" / "vlm-doctor"
     command.parent.mkdir(parents=True, exist_ok=True)
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m doctor "$@"\n')
     command.chmod(0o755)
-    output = doctor.folder / "output"
-    output.write_text("")
-    run = subprocess.run(
-        ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", step["run"]],
-        cwd=doctor.folder,
-        env={
-            **doctor.variables,
-            **variables,
-            "RUNNER_TEMP": str(doctor.folder),
-            "GITHUB_OUTPUT": str(output),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return run.returncode, run.stdout + run.stderr, output.read_text()
+    return run_steps(doctor, ACTION["runs"]["steps"][-1:], inputs)
+
+
+def run_steps(
+    doctor: Doctor, steps: list[dict[str, Any]], inputs: dict[str, str], checkout: Path = ROOT
+) -> tuple[int, str, str]:
+    """Run steps of the composite action as the runner does: exit status, log, the action's output.
+
+    Expressions are filled in, each step is a script of bash's with the files and variables that the
+    runner promises, and the first that fails ends it.
+    """
+    given = {name: inputs.get(name, value["default"]) for name, value in ACTION["inputs"].items()}
+    known = {f"inputs.{name}": value for name, value in given.items()}
+    known["github.action_path"] = str(checkout)
+    files = {name: doctor.folder / name for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
+    outputs: dict[str, str] = {}
+    log, code = "", 0
+    for step in steps:
+        assert step["shell"] == "bash"
+        for file in files.values():
+            file.write_text("")
+        script = doctor.folder / "step.sh"
+        script.write_text(filled_in(step["run"], known))
+        run = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", str(script)],
+            cwd=doctor.folder,
+            env={
+                **doctor.variables,
+                **{name: filled_in(value, known) for name, value in step["env"].items()},
+                **{name: str(file) for name, file in files.items()},
+                "RUNNER_TEMP": str(doctor.folder),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        log += run.stdout + run.stderr + files["GITHUB_STEP_SUMMARY"].read_text()
+        for line in files["GITHUB_OUTPUT"].read_text().splitlines():
+            name, _, value = line.partition("=")
+            outputs[f"steps.{step['id']}.outputs.{name}"] = value
+        code = run.returncode
+        if code:
+            break
+    return code, log, filled_in(ACTION["outputs"]["works"]["value"], outputs)
+
+
+def filled_in(text: str, known: dict[str, str]) -> str:
+    """A text with its expressions replaced by what they are; one that is not known is empty."""
+    return re.sub(r"\$\{\{ ([\w.-]+) \}\}", lambda found: known.get(found[1], ""), text)
 
 
 def test_the_action_annotates_and_tells_whether_it_works(doctor: Doctor) -> None:
     python = make_environment(doctor.folder / "environment", "filelock")
-    code, out, output = run_action(doctor, python=str(python))
+    code, log, works = run_action(doctor, python=str(python))
     assert code == 1
-    assert "::error title=not-installed" in out
-    assert output == "works=false\n"
-    code, out, output = run_action(
+    assert "::error title=not-installed" in log
+    assert works == "false"
+    code, log, works = run_action(
         doctor, command="fix", python=str(python), arguments="--dry-run --offline"
     )
-    assert (code, output) == (0, "works=true\n")
+    assert (code, works) == (0, "true")
+
+
+def test_the_whole_action_installs_the_doctor_and_runs_it(doctor: Doctor) -> None:
+    """Every step of its file, in their order: the doctor is installed from a checkout."""
+    checkout = doctor.folder / "checkout"
+    for part in ("checks", "doctor", "fixes"):
+        shutil.copytree(ROOT / part, checkout / part)
+    for part in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / part, checkout)
+    python = make_environment(doctor.folder / "environment", "filelock")
+    outside = {name: value for name, value in doctor.variables.items() if name != "PYTHONPATH"}
+    runner = replace(doctor, variables=outside)
+    code, log, works = run_steps(runner, ACTION["runs"]["steps"], {"python": str(python)}, checkout)
+    assert (code, works) == (1, "false"), log
+    assert "::error title=not-installed" in log
+    assert "## vlm-doctor: broken" in log  # the job's summary
+    installed = doctor.folder / "vlm-doctor" / "bin" / "vlm-doctor"
+    said = subprocess.run([installed, "--version"], capture_output=True, text=True, check=True)
+    assert said.stdout.startswith("vlm-doctor ")
 
 
 def test_a_model_of_the_action_is_one_word_of_the_command(doctor: Doctor) -> None:

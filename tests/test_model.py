@@ -249,6 +249,37 @@ def test_a_type_that_this_mlx_vlm_makes_no_prompt_for() -> None:
 
 
 @pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        ("text_config", "num_hidden_layers", 10**12),
+        ("text_config", "hidden_size", -5),
+        ("text_config", "vocab_size", float("inf")),
+        ("vision_config", "hidden_size", 10**9),
+    ],
+)
+def test_a_number_that_no_model_has(part: str, field: str, value: float) -> None:
+    facts = recorded("torch-free")
+    config = json.loads((stand_in.FOLDER / "config.json").read_bytes())
+
+    def said(config: dict[str, object]) -> list[str]:
+        changed = replace(facts, model=replace(facts.model, config=config))
+        return [item.title for item in check.check(changed) if isinstance(item, Finding)]
+
+    before = said(config)
+    config[part][field] = value
+    (told,) = set(said(config)) - set(before)
+    assert field in told and "which no model has" in told
+
+
+def test_less_than_nothing_is_a_word_for_none_elsewhere() -> None:
+    facts = recorded("torch-free")
+    config = json.loads((stand_in.FOLDER / "config.json").read_bytes())
+    config["text_config"]["sliding_window"] = -1
+    changed = replace(facts, model=replace(facts.model, config=config))
+    assert not any("no model has" in getattr(item, "title", "") for item in check.check(changed))
+
+
+@pytest.mark.parametrize(
     ("name", "value", "told"),
     [
         ("text_config.rms_norm_eps", 1e-6, False),

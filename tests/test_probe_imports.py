@@ -729,6 +729,20 @@ def test_a_name_of_a_later_release(tmp_path: Path, outdated: str, missing: list[
     assert [(one["module"], one["name"]) for one in tracer.problems] == missing
 
 
+def test_a_package_may_list_its_files_for_a_name(tmp_path: Path) -> None:
+    files = {
+        "app.py": "from other import later",
+        "other/__init__.py": "import sys\nglobals()[sys.argv[0]] = 1",
+        "other/inner.py": "later = 1",
+    }
+    probe.write(tmp_path, files)
+    notes = probe.notes()
+    tracer = imports.follow(
+        finder(tmp_path), notes, ["app"], ["app"], outdated=frozenset(["other"])
+    )
+    assert tracer.problems == []
+
+
 def test_a_second_trace_reads_its_notes_and_says_the_same(tmp_path: Path) -> None:
     work = probe.write(tmp_path / "work", WRONG["several things"][0])
     cache = tmp_path / "cache" / "notes"
@@ -858,10 +872,40 @@ def test_a_version_that_cannot_be_compared(tmp_path: Path) -> None:
     assert not really_imports(tmp_path)
 
 
-def test_a_module_that_always_raises(tmp_path: Path) -> None:
-    probe.write(tmp_path, {"app/__init__.py": "from app import inner", "app/inner.py": "raise X"})
+@pytest.mark.parametrize(
+    "statement",
+    ["raise X", "assert False", "assert 0, 'no'", "x = 1 / 0", "1 % 0", "import sys\nsys.exit(1)"],
+)
+def test_a_module_that_always_ends_its_import(tmp_path: Path, statement: str) -> None:
+    probe.write(tmp_path, {"app/__init__.py": "from app import inner", "app/inner.py": statement})
     assert problems(tmp_path) == [("app.inner", None)]
     assert not really_imports(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["assert True", "x = 0 / 1", "x = '%d' % 0", "x = lambda: 1 / 0", "f = exit", "x = 1.0 // 2"],
+)
+def test_a_module_that_only_looks_like_it(tmp_path: Path, statement: str) -> None:
+    probe.write(tmp_path, {"app/__init__.py": "from app import inner", "app/inner.py": statement})
+    assert problems(tmp_path) == []
+    assert really_imports(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("name = 1\ndel name", True),
+        ("name = other = 1\ndel other, name", True),
+        ("name = 1\ndel name\nname = 2", False),
+        ("name = 1\nif name > 1:\n    del name", False),
+        ("name = 1\ndef f():\n    del name", False),
+    ],
+)
+def test_a_name_that_is_deleted(tmp_path: Path, text: str, missing: bool) -> None:
+    probe.write(tmp_path, {"app.py": "from other import name", "other.py": text})
+    assert problems(tmp_path) == ([("other", "name")] if missing else [])
+    assert really_imports(tmp_path) != missing
 
 
 def test_a_package_that_takes_everything_from_itself(tmp_path: Path) -> None:

@@ -812,3 +812,19 @@ def test_the_package_of_a_tokenizer(
         probe.write(tmp_path, {"transformers/__init__.py": "", auto: f"NAMES = dict([{table}])"})
         finder = probe.finder(tmp_path)
         assert tables.tokenizer_module(finder, probe.notes(), question) == found
+
+
+@pytest.mark.parametrize(
+    ("model_type", "promised"), [("x", True), ("inner", False), ("x-y", False), ("other", False)]
+)
+def test_a_module_that_the_tables_promise(tmp_path: Path, model_type: str, promised: bool) -> None:
+    """Whether it is there or not: where it is not, a generation ends."""
+    table = (
+        'CONFIG_MAPPING_NAMES = dict([("x", "X"), ("inner", "Inner"), ("x-y", "Y")])\n'
+        'SPECIAL_MODEL_TYPE_TO_MODULE_NAME = dict([("inner", "x")])\n'
+    )
+    auto = "transformers/models/auto/configuration_auto.py"
+    files = {"transformers/__init__.py": "", auto: table, "mlx_vlm/__init__.py": ""}
+    finder = probe.finder(probe.write(tmp_path, files))
+    starts = processors.starts(finder, probe.notes(), {"model_type": model_type}, None)
+    assert (f"transformers.models.{model_type}" in starts) == promised

@@ -46,6 +46,14 @@ def test_a_tokenizer_alone() -> None:
     assert isinstance(advice, Advice)
 
 
+def test_a_processor_of_another_release() -> None:
+    """The model names one, so that it is to be had."""
+    facts = with_processor(recorded("report"), provider=None, sees=False)
+    finding = only(facts)
+    assert finding.code == "processor-blind"
+    assert list(fix.actions(finding, facts)) == [UseRecipe()]
+
+
 def test_code_of_the_models_own_repository() -> None:
     reason = "its processor is code of its own repository"
     facts = with_processor(recorded("report"), provider=None, source=None, fails=reason)

@@ -34,7 +34,7 @@ HOST = "Wilhelminas-MacBook-Pro"
 HOME = f"/Users/{USER}"
 # The second is called shortly, the others with letters that are written in two ways.
 WHOSE = Identity(
-    names=(USER, HOST, "al", "józef", "Zoë Müller", "мария"),
+    names=(USER, HOST, "al", "max", "józef", "Zoë Müller", "мария"),
     homes=(HOME,),
     secrets=("s3cr3t/of+the=variable",),
 )
@@ -99,6 +99,8 @@ SECRETS = {
     "short user": ("/data/al/x", "/al/"),
     "short user's home": ("/Users/al/x", "/al/"),
     "short user's folder": ("/tmp/al-work/x", "/al-work"),
+    "user who is called like a word": ("/data/max/x", "/max/"),
+    "word before a host": ("max@macbook", "max@"),
     "composed": ("/data/józef/x", "józef"),
     "decomposed": (unicodedata.normalize("NFD", "/data/JÓZEF/x"), "JO\u0301ZEF"),
     "another alphabet": ("/data/Мария/x", "мария"),

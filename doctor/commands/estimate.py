@@ -49,6 +49,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kv-bits", metavar="N", type=int, choices=KV_BITS, help="bits of the KV cache"
     )
+    parser.add_argument(
+        "--prefill-step-size",
+        metavar="N",
+        type=_step,
+        default=USUAL.prefill_step_size,
+        help="tokens of a prompt that are taken in at a time "
+        f"(default: mlx-vlm's own {USUAL.prefill_step_size})",
+    )
     parser.add_argument("--facts", metavar="FILE", help="for the machine of saved facts")
     parser.add_argument(
         "--online", action="store_true", help="read a model's headers from the Hub (some kilobytes)"
@@ -64,6 +72,7 @@ def run(options: argparse.Namespace) -> tuple[EstimateReport, int]:
         prompt_tokens=options.prompt_tokens,
         max_tokens=options.max_tokens,
         kv_bits=options.kv_bits,
+        prefill_step_size=options.prefill_step_size,
     )
     try:
         told = estimate_of(facts, job)
@@ -116,3 +125,10 @@ def _tokens(text: str) -> int:
     if not re.fullmatch(r"\d{1,8}", text, re.ASCII) or int(text) > MOST:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of tokens")
     return int(text)
+
+
+def _step(text: str) -> int:
+    tokens = _tokens(text)
+    if tokens < 1:
+        raise argparse.ArgumentTypeError("a step has at least one token")
+    return tokens

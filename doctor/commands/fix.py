@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from doctor import language, target, terminal
+from doctor import target, terminal
 from doctor.commands.options import add_model, add_target, model_of, target_of
 from doctor.errors import Refused
 from doctor.reports.check import CheckReport, PlanReport
@@ -121,7 +121,7 @@ def _confirm(before: CheckReport | None, plan: PlanReport) -> bool:
     """Show the plan and ask. Raises ``Refused`` without a terminal."""
     from doctor.texts import check
 
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not terminal.can_ask():
         raise Refused(
             "There is no terminal to ask for your consent.",
             "Say --yes to repair without being asked, or --dry-run to see the plan.",
@@ -130,8 +130,4 @@ def _confirm(before: CheckReport | None, plan: PlanReport) -> bool:
     if before is not None:
         check.render(before, out)
     check.plan(plan, out)
-    try:
-        answer = input(language.text("Do this? [y/N]") + " ")
-    except EOFError:
-        return False
-    return answer.strip().lower() in ("y", "yes", "д", "да")
+    return terminal.agreed("Do this? [y/N]")

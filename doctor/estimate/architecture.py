@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from doctor.estimate.terms import NotEstimable
+from doctor.estimate.terms import Absurd, NotEstimable
 
 Config = Mapping[str, object]
 
@@ -124,13 +124,18 @@ def number(config: Config, names: tuple[str, ...], most: int, least: int = 1) ->
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise NotEstimable(f"{name} in config.json is no number")
         if not math.isfinite(value) or not least <= value <= most:
-            raise NotEstimable(f"{name} in config.json is {value:.6g}, which no model has")
+            # Less than nothing is some configs' word for none, where a number may be missing.
+            kind = Absurd if value > most or not math.isfinite(value) else NotEstimable
+            raise kind(f"{name} in config.json is {value:.6g}, which no model has")
         return int(value)
     return None
 
 
 def needed(config: Config, part: str, names: tuple[str, ...], most: int) -> int:
     """As ``number``. Raises ``NotEstimable`` where the field is missing."""
+    first = next((config[name] for name in names if config.get(name) is not None), None)
+    if isinstance(first, (int, float)) and first < 0:
+        raise Absurd(f"{names[0]} in config.json is {first:.6g}, which no model has")
     value = number(config, names, most)
     if value is None:
         raise NotEstimable(f"config.json does not say the {names[0]} of the {part}")

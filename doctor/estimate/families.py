@@ -81,14 +81,24 @@ FILLED_BEFORE: dict[str, tuple[tuple[tuple[int, ...], int], ...]] = {
 
 # The families of the field report, and those of which whole models were measured.
 EXACT = (
+    "ernie4_5_moe_vl",
+    "gemma3",
+    "gemma4",
+    "glm4v",
+    "glm4v_moe",
+    "idefics3",
+    "internvl_chat",
+    "kimi_vl",
+    "mistral3",
+    "paligemma",
+    "phi3_v",
+    "pixtral",
     "qwen2_vl",
     "qwen2_5_vl",
     "qwen3_vl",
-    "gemma3",
-    "paligemma",
-    "idefics3",
+    "qwen3_5",
+    "qwen3_5_moe",
     "smolvlm",
-    "pixtral",
 )
 
 

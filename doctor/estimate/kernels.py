@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from doctor.estimate.tape import Tape
+from doctor.estimate.tape import Evaluator, Tape
 
 # The weights that share a scale where nothing else is said (``mx.quantize``).
 GROUP = 64
@@ -18,14 +18,30 @@ GROUP = 64
 # (mlx/backend/metal/scaled_dot_product_attention.cpp, ``has_fused_kernel`` and ``use_fallback``),
 # and the release of MLX that brought the later ones.
 FUSED_ALWAYS = (64, 80, 128)
-FUSED_SINCE = {72: (0, 32, 2), 96: (0, 32, 0)}
+FUSED_SINCE = {72: (0, 32, 2), 96: (0, 32, 1)}
+# Heads of 256, of chips with neural accelerators in their GPUs, under a causal mask: 0.32.2 has it
+# but for its first days.
+FUSED_BY_ACCELERATORS, LEAST_QUERIES = (0, 32, 3), 1_024
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How operations run: ``Kernels`` without what they are written on."""
+
+    evaluator: Evaluator
+    fused: bool
+    accelerated: bool
+    mlx: tuple[int, ...]
+    width: int
+    weight_width: float
 
 
 @dataclass(frozen=True)
 class Kernels:
     """How operations run here.
 
-    ``fused`` is true on a GPU. ``mlx`` is MLX's release. ``width`` is the size of an activation,
+    ``fused`` is true on a GPU, ``accelerated`` where that has accelerators for neural networks
+    (Apple's from M5 on). ``mlx`` is MLX's release. ``width`` is the size of an activation,
     ``weight_width`` that of a weight in bytes: quantised weights have less than two. What is
     narrower than the activations is copied to their type when read; of quantised weights, the
     scales.
@@ -33,9 +49,22 @@ class Kernels:
 
     tape: Tape
     fused: bool
+    accelerated: bool
     mlx: tuple[int, ...]
     width: int
     weight_width: float
+
+    @classmethod
+    def on_a_tape(cls, ways: Ways) -> Kernels:
+        """Operations on a new tape on which nothing is held beforehand."""
+        return cls(
+            tape=Tape(ways.evaluator),
+            fused=ways.fused,
+            accelerated=ways.accelerated,
+            mlx=ways.mlx,
+            width=ways.width,
+            weight_width=ways.weight_width,
+        )
 
     @property
     def widens(self) -> bool:
@@ -122,10 +151,12 @@ class Kernels:
         one = self.tape.reuse(one, two)
         return run(one, elements=count, width=self.width) if wide > self.width else one
 
-    def is_fused(self, head_dim: int, queries: float) -> bool:
+    def is_fused(self, head_dim: int, queries: float, causal: bool) -> bool:
         """Whether attention writes no matrix of scores."""
         if not self.fused or queries <= 8:
             return self.fused
+        if head_dim == 256 and causal and self.accelerated:
+            return queries >= LEAST_QUERIES and self.mlx >= FUSED_BY_ACCELERATORS
         return head_dim in FUSED_ALWAYS or (
             head_dim in FUSED_SINCE and self.mlx >= FUSED_SINCE[head_dim]
         )
@@ -156,7 +187,7 @@ class Kernels:
         """
         run, width = self.tape.run, self.width
         size = sequences * queries * heads * head_dim
-        if not unfused and self.is_fused(head_dim, queries):
+        if not unfused and self.is_fused(head_dim, queries, causal):
             masks = []
             if filled:
                 copies = sequences * heads * queries * keys

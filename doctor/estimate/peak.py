@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 
-from doctor.estimate.architecture import Architecture, read
+from doctor.estimate.architecture import Architecture, Text, Vision, read
 from doctor.estimate.counting import bits_of, mode_of
 from doctor.estimate.families import EXACT, Family, family
-from doctor.estimate.kernels import Kernels
-from doctor.estimate.passes import MOST_ON_TAPE, cache_tokens, text_pass, vision_pass
+from doctor.estimate.kernels import Kernels, Ways
+from doctor.estimate.passes import MOST_ON_TAPE, Tower, cache_tokens, text_pass, vision_pass
 from doctor.estimate.pictures import Sight, see
 from doctor.estimate.speed import tokens_per_second
-from doctor.estimate.tape import CPU, METAL_LARGE, METAL_SMALL, Evaluator, Tape
+from doctor.estimate.tape import CPU, METAL_LARGE, METAL_SMALL, Evaluator
 from doctor.estimate.terms import Estimate, Job, Library, NotEstimable, Phases, WeightSizes
 
 JOINED_SINCE, JOINED_UNTIL = (0, 6, 0), (0, 7, 0)
@@ -27,6 +28,8 @@ HEAD_DROPPED_SINCE = (0, 7, 0)
 # Beyond these nothing runs anywhere, and only absurd numbers are worked out.
 MOST_TOKENS, MOST_PICTURES = 10_000_000, 1_000
 NEWEST = (99,)
+# Passes whose peaks are remembered: a table of models asks for the same again and again.
+REMEMBERED = 2_000
 replace = msgspec.structs.replace
 
 
@@ -39,6 +42,7 @@ class Setting:
     weights: WeightSizes
     evaluator: Evaluator
     fused: bool
+    accelerated: bool
     mlx: tuple[int, ...]
     mlx_vlm: tuple[int, ...]
     affine: bool
@@ -77,6 +81,7 @@ def estimate(
         weights=weights,
         evaluator=_evaluator(library, chip),
         fused=library.backend != "cpu",
+        accelerated=_accelerated(library, chip),
         mlx=release(library.mlx),
         mlx_vlm=mlx_vlm,
         affine=mode_of(config) == "affine",
@@ -144,6 +149,12 @@ def _evaluator(library: Library, chip: str | None) -> Evaluator:
     return METAL_LARGE if large else METAL_SMALL
 
 
+def _accelerated(library: Library, chip: str | None) -> bool:
+    """Whether the GPU is one of Apple's with accelerators for neural networks: from M5 on."""
+    generation = re.match(r"Apple M(\d{1,2})\b", chip or "")
+    return library.backend == "metal" and generation is not None and int(generation[1]) >= 5
+
+
 def _vision(setting: Setting, sight: Sight, pixels: float) -> float:
     vision = setting.architecture.vision
     if vision is None:
@@ -154,17 +165,24 @@ def _vision(setting: Setting, sight: Sight, pixels: float) -> float:
         pooled = sight.sequences * sight.patches // 4
         hidden = setting.architecture.text.hidden
         resident += 2 * sight.tokens * pooled * hidden * weights.width
-    tape = Tape(setting.evaluator, resident)
-    wide = setting.family.wide_vision
-    kernels = Kernels(
-        tape=tape,
+    ways = Ways(
+        evaluator=setting.evaluator,
         fused=setting.fused,
+        accelerated=setting.accelerated,
         mlx=setting.mlx,
-        width=4 if wide else weights.width,
+        width=4 if setting.family.wide_vision else weights.width,
         weight_width=_weight_width(weights) if weights.vision_quantised else weights.width,
     )
-    vision_pass(kernels, setting.family.tower, vision, sight, setting.architecture.text)
-    return tape.peak()
+    text = setting.architecture.text
+    return resident + _seeing(ways, setting.family.tower, vision, sight, text)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _seeing(ways: Ways, tower: Tower, vision: Vision, sight: Sight, text: Text) -> float:
+    """What a picture's way through the tower takes above all that is held throughout."""
+    kernels = Kernels.on_a_tape(ways)
+    vision_pass(kernels, tower, vision, sight, text)
+    return kernels.tape.peak()
 
 
 def _prefill(setting: Setting, step: int, tokens: int, pixels: float, width: int) -> float:
@@ -192,25 +210,34 @@ def _prefill(setting: Setting, step: int, tokens: int, pixels: float, width: int
             + held
             + beyond * (text.layers - on_tape) / text.layers
         )
-        tape = Tape(setting.evaluator, resident)
-        kernels = Kernels(
-            tape=tape,
+        ways = Ways(
+            evaluator=setting.evaluator,
             fused=setting.fused,
+            accelerated=setting.accelerated,
             mlx=setting.mlx,
             width=width,
             weight_width=_weight_width(weights),
         )
-        text_pass(
-            kernels,
-            text,
-            tokens=count,
-            before=before,
-            logits=not cut,
-            by_hand=family_.by_hand,
-            mixed_softcap=family_.softcap,
-        )
-        peaks.append(tape.peak())
+        peaks.append(resident + _reading(ways, family_, text, count, before, not cut))
     return max(peaks)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _reading(
+    ways: Ways, family_: Family, text: Text, tokens: int, before: int, logits: bool
+) -> float:
+    """What a chunk of the prompt takes above all that is held throughout."""
+    kernels = Kernels.on_a_tape(ways)
+    text_pass(
+        kernels,
+        text,
+        tokens=tokens,
+        before=before,
+        logits=logits,
+        by_hand=family_.by_hand,
+        mixed_softcap=family_.softcap,
+    )
+    return kernels.tape.peak()
 
 
 def _weight_width(weights: WeightSizes) -> float:
@@ -256,7 +283,7 @@ def cache_bytes(setting: Setting, tokens: int, width: int, bits: int | None) -> 
 def _range(peak: int, weights: int, exact: bool) -> tuple[int, int]:
     """From where to where nine of ten runs peak."""
     above = peak - weights
-    share, rest = (0.35, 0.02) if exact else (0.6, 0.05)
+    share, rest = (0.4, 0.03) if exact else (0.6, 0.05)
     return (
         int(max(weights, weights + above * (1 - share) - rest * peak)),
         int(weights + above * (1 + share) + rest * peak),

@@ -113,6 +113,8 @@ PUBLISHED_LIMITS = {
     "qwen3_5_moe": (65_536, 16_777_216),
     "glm4v": (12_544, 9_633_792),
     "glm4v_moe": (12_544, 9_633_792),
+    "glm_ocr": (12_544, 9_633_792),
+    "hunyuan_vl": (262_144, 4_194_304),
     "ernie4_5_moe_vl": (3_136, 1_003_520),
 }
 # GLM's limit counts a still picture as two frames.
@@ -270,6 +272,40 @@ def _kimi(given: Given) -> Sight:
     return _sight(1, patches, columns * rows, 3 * patches * patch**2)
 
 
+def _tiled(given: Given) -> Sight:
+    """Tiles of the tower's own size, as many as show the picture best, and the whole once more.
+
+    Llama 4 takes up to sixteen (``get_best_fit``), Aya Vision twelve
+    (``get_optimal_tiled_canvas``); two by two patches become a token.
+    """
+    most = number(given.preprocessor, ("max_patches",), 64) or (
+        16 if given.type == "llama4" else 12
+    )
+    tile = given.vision.image_size or 336
+    columns, rows = _covering(given.width, given.height, tile, most)
+    tiles = columns * rows + (columns * rows > 1)
+    side = max(2, tile // given.vision.patch)
+    tokens = tiles * (side // 2) ** 2
+    return _sight(tiles, side * side, tokens, 3 * tiles * tile**2)
+
+
+def _resampled(given: Given) -> Sight:
+    """Patches in the picture's own form, of which a resampler makes 64 tokens.
+
+    Idefics2 shrinks to a longest edge of 980 pixels, MiniCPM-o to about 448 by 448.
+    """
+    patch = given.vision.patch
+    if given.type == "idefics2":
+        edge = _longest_edge(given.preprocessor, 980)
+        scale = min(1.0, edge / max(given.width, given.height))
+        w, h = int(given.width * scale), int(given.height * scale)
+    else:
+        scale_to = number(given.preprocessor, ("scale_resolution",), 65_536) or 448
+        w, h = _fitted(given.width, given.height, scale_to, patch, True)
+    patches = max(1, w // patch) * max(1, h // patch)
+    return _sight(1, patches, 64, 3 * patches * patch**2, 66)
+
+
 def _lfm2(given: Given) -> Sight:
     """Between 64 and 256 tokens for a picture that is not split, filled up to the most patches."""
     patch = given.vision.patch
@@ -372,6 +408,10 @@ RULES: dict[str, Rule] = {
     "qwen3_5_moe": _smart,
     "glm4v": _smart,
     "glm4v_moe": _smart,
+    "glm_ocr": _smart,
+    "qwen3_omni_moe": _smart,
+    "qwen3_vl_embedding": _smart,
+    "hunyuan_vl": _smart,
     "ernie4_5_moe_vl": _smart,
     "paddleocr_vl": _smart,
     "dots_ocr": _smart,
@@ -398,6 +438,11 @@ RULES: dict[str, Rule] = {
     "molmo": _molmo,
     "molmo2": _molmo,
     "molmo_point": _molmo,
+    "llama4": _tiled,
+    "aya_vision": _tiled,
+    "cohere2_vision": _tiled,
+    "idefics2": _resampled,
+    "minicpmo": _resampled,
     "minicpmv4_6": _minicpm,
     "minicpmv4_7": _minicpm,
 }

@@ -6,7 +6,16 @@ from typing import Literal
 
 from doctor.facts import Struct, WeightSizes
 
-__all__ = ["Backend", "Estimate", "Job", "Library", "NotEstimable", "Phases", "WeightSizes"]
+__all__ = [
+    "Absurd",
+    "Backend",
+    "Estimate",
+    "Job",
+    "Library",
+    "NotEstimable",
+    "Phases",
+    "WeightSizes",
+]
 
 # "metal" is a Mac's GPU, "cuda" a Linux one's, "cpu" MLX's CPU backend: it fuses no attention.
 Backend = Literal["metal", "cuda", "cpu"]
@@ -14,6 +23,10 @@ Backend = Literal["metal", "cuda", "cpu"]
 
 class NotEstimable(ValueError):
     """The model cannot be estimated; its text says why, in one line."""
+
+
+class Absurd(NotEstimable):
+    """The model's config has a number that no model has, and that no machine could hold."""
 
 
 class Job(Struct, frozen=True):

@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from doctor.reports import Report
 
-# The formats that every command has, and those that these commands have besides.
+# The formats that every command has, and those that some have besides: a page of what is a table
+# to look at, and annotations of what a runner waits for.
 EVERYWHERE = ("text", "json", "markdown")
 DOCUMENTS = ("markdown", "github", "html")
-COMMANDS = ("check", "fix", "smoke")
+ANNOTATED = ("check", "fix", "smoke")
+PAGED = (*ANNOTATED, "compare", "estimate", "models", "recipes", "report")
 
 
 def of_command(command: str) -> tuple[str, ...]:
     """The formats that a command's report can have."""
-    return (*EVERYWHERE, *DOCUMENTS[1:]) if command in COMMANDS else EVERYWHERE
+    github = ("github",) if command in ANNOTATED else ()
+    html = ("html",) if command in PAGED else ()
+    return (*EVERYWHERE, *github, *html)
 
 
 def render(report: Report, format_name: str) -> str:

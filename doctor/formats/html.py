@@ -16,7 +16,8 @@ import jinja2
 import markupsafe
 
 from doctor import language
-from doctor.formats import contents, picture
+from doctor.facts import Struct
+from doctor.formats import contents, picture, sheet
 from doctor.memory import plots
 from doctor.reports import Report
 from doctor.reports.check import CheckReport
@@ -31,13 +32,40 @@ TEMPLATES = Path(__file__).parent / "templates"
 def render(report: Report) -> str:
     """The report as a page."""
     style = (TEMPLATES / "page.css").read_text(encoding="utf-8")
-    page = engine().get_template(f"{report.command}.html")
+    named = f"{report.command}.html"
+    own = (TEMPLATES / named).is_file()
+    page = engine().get_template(named if own else "sheet.html")
     return page.render(
         report=report,
+        groups=[] if own else _groups(report),
         language=language.current(),
         style=markupsafe.Markup(style),  # noqa: S704 the doctor's own file
         style_hash="sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
     )
+
+
+class Group(Struct, frozen=True):
+    """Neighbouring blocks of a report: ``kind`` is ``line``, ``list``, ``table`` or ``text``."""
+
+    kind: str
+    items: tuple[object, ...]
+
+
+def _groups(report: Report) -> list[Group]:
+    """A report that has no template of its own, with what is indented as lists."""
+    found: list[Group] = []
+    for block in sheet.blocks(report):
+        if isinstance(block, sheet.Rows):
+            found.append(Group(kind="table", items=block.rows))
+        elif isinstance(block, sheet.Paragraph) and block.indent:
+            before = found.pop().items if found and found[-1].kind == "list" else ()
+            found.append(Group(kind="list", items=(*before, block.text)))
+        elif isinstance(block, sheet.Paragraph):
+            found.append(Group(kind="line", items=(block.text,)))
+        else:
+            words = block.markdown if isinstance(block, sheet.Page) else block.text
+            found.append(Group(kind="text", items=(words,)))
+    return found
 
 
 @functools.cache

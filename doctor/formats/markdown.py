@@ -11,16 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from doctor import __version__, language, texts
+from doctor import __version__
 from doctor.actions import Advice, Download, Install, Remove
 from doctor.findings import Finding
 from doctor.formats import contents
+from doctor.formats.sheet import Block, Page, Rows, Verbatim, blocks
 from doctor.language import text
 from doctor.reports import Report
 from doctor.reports.check import CheckReport, PlanReport
 from doctor.reports.fix import FixReport
 from doctor.reports.smoke import SmokeReport
-from doctor.terminal import Part, clean
+from doctor.terminal import clean
 
 # What CommonMark or GitHub gives a meaning to, and the dots and colons of addresses.
 MARKS = re.compile(r"[\\`*_\[\]<>#|~$&]|(?<=www)\.|:(?=//)")
@@ -83,43 +84,24 @@ def render(report: Report) -> str:
         word = text("passed") if report.passed else text("failed")
         lines = [f"## vlm-doctor smoke: {word}", "", *_smoke(report)]
     else:
-        sheet = Sheet()
-        texts.render(report, sheet)
-        said = re.sub(r"\n{3,}", "\n\n", "\n".join(sheet.lines).strip())
+        found = [line for item in blocks(report) for line in _block(item)]
+        said = re.sub(r"\n{3,}", "\n\n", "\n".join(found).strip())
         lines = [f"## vlm-doctor {report.command}", "", said, ""]
     return "\n".join([*lines, f"<sub>vlm-doctor {__version__}</sub>"])
 
 
-class Sheet:
-    """Paper for the reports that have no layout of their own in Markdown: what the text says."""
-
-    def __init__(self) -> None:
-        self.columns: int | None = None
-        self.lines: list[str] = []
-
-    def line(self, *parts: Part, indent: int = 0, whole: bool = False) -> None:
-        """A paragraph, or an item of a list where the line is indented."""
-        said = "".join(text(part if isinstance(part, str) else part[0]) for part in parts)
-        if not said.strip():
-            self.lines.append("")
-        elif indent:
-            self.lines.append(f"{' ' * (indent - 2)}- {sentence(said)}")
-        else:
-            self.lines += ["", sentence(said), ""]
-
-    def table(self, rows: Sequence[Sequence[str]], indent: int = 0) -> None:
-        """A table without a head; a list ends before it."""
-        if rows:
-            cells = ([sentence(text(cell)) for cell in row] for row in rows)
-            self.lines += ["", *table([""] * len(rows[0]), cells)]
-
-    def page(self, markdown: str) -> None:
-        """A page, which is Markdown already and the doctor's own."""
-        self.lines.append(language.page(markdown))
-
-    def verbatim(self, text: str) -> None:
-        """A block of code."""
-        self.lines += ["", *block(text)]
+def _block(item: Block) -> list[str]:
+    """A block of a report: a paragraph, or an item of a list where it is indented."""
+    if isinstance(item, Rows):
+        cells = ([sentence(cell) for cell in row] for row in item.rows)
+        return ["", *table([""] * len(item.rows[0]), cells)]
+    if isinstance(item, Page):
+        return [item.markdown]
+    if isinstance(item, Verbatim):
+        return ["", *block(item.text)]
+    if item.indent:
+        return [f"{' ' * (item.indent - 2)}- {sentence(item.text)}"]
+    return ["", sentence(item.text), ""]
 
 
 def _check(report: CheckReport) -> list[str]:

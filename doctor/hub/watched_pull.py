@@ -7,12 +7,11 @@ when it is whole.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from doctor import language, registry
+from doctor import registry, terminal
 from doctor.actions import Download
 from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
@@ -108,17 +107,12 @@ class Pulling:
         ]
         if not against or self._request.yes:
             return True
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not terminal.can_ask():
             raise Refused(
                 f"The model would not run here: {against[0].title}.",
                 "Say --yes to fetch it all the same.",
             )
-        try:
-            question = "It would not run here. Fetch it all the same? [y/N]"
-            answer = input(language.text(question) + " ")
-        except EOFError:
-            return False
-        return answer.strip().lower() in ("y", "yes", "д", "да")
+        return terminal.agreed("It would not run here. Fetch it all the same? [y/N]")
 
     def _prove(
         self,

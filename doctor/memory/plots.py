@@ -160,6 +160,8 @@ def _round_up(size: float) -> float:
 
 
 def _size(size: float) -> str:
+    if size >= 1e11:
+        return f"{size / 1e9:.0f} GB"
     if size >= 1e8 or size == 0:
         return f"{size / 1e9:.1f} GB"
     return f"{size / 1e6:.0f} MB"

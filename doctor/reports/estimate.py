@@ -12,12 +12,16 @@ from doctor.reports import SCHEMA, Tool
 
 
 class JobReport(Struct, frozen=True):
-    """What was estimated: pictures as (width, height) in pixels, tokens of text and of answer."""
+    """What was estimated: pictures as (width, height) in pixels, tokens of text and of answer.
+
+    ``prefill_step_size`` is how many tokens of a prompt are taken in at a time.
+    """
 
     images: tuple[tuple[int, int], ...]
     prompt_tokens: int
     max_tokens: int
     kv_bits: int | None
+    prefill_step_size: int = 2_048
 
 
 class EstimateReport(Struct, frozen=True):
@@ -77,6 +81,7 @@ def estimate_report(
             prompt_tokens=job.prompt_tokens,
             max_tokens=job.max_tokens,
             kv_bits=job.kv_bits,
+            prefill_step_size=job.prefill_step_size,
         ),
         packages={"mlx": library.mlx, "mlx-vlm": library.mlx_vlm},
         backend=library.backend,

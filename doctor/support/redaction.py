@@ -216,6 +216,10 @@ def is_secret(variable: str) -> bool:
     return bool(_SECRET_WORDS & set(words))
 
 
+# Folders of words that no facts and no reports in English are made of.
+_NOT_OURS = {"smoke_model", "languages"}
+
+
 @functools.cache
 def vocabulary() -> frozenset[str]:
     """The words of the doctor's own files: packages, modules, types, and what reports say."""
@@ -227,7 +231,7 @@ def vocabulary() -> frozenset[str]:
         for folder in ("checks", "doctor", "fixes")
         for pattern in ("*.py", "*.json", "*.toml", "*.txt")
         for path in (root / folder).rglob(pattern)
-        if path.stat().st_size < 4_000_000 and "smoke_model" not in path.parts
+        if path.stat().st_size < 4_000_000 and not _NOT_OURS & set(path.parts)
     ]
     words: set[str] = set(GENERIC)
     for path in files:
@@ -364,7 +368,7 @@ class Redactor:
             form.casefold(): secret for secret in self._secrets for form in encodings.forms(secret)
         }
         self._folder_words = self._short | (self._names & self._public)
-        self._short_pattern = _short_pattern(self._short)
+        self._named_pattern = _named_pattern(self._folder_words)
         names = {form for name in self._names for form in _spellings(name)}
         pattern = "|".join(sorted((_name_pattern(name) for name in names), key=len, reverse=True))
         self._name_pattern = (
@@ -391,8 +395,8 @@ class Redactor:
             text = _MAIL.sub(self._mail, text)
         text = self._addresses(text)
         text = self._places(text)
-        if self._short_pattern is not None:
-            text = self._short_pattern.sub(self._named, text)
+        if self._named_pattern is not None:
+            text = self._named_pattern.sub(self._named, text)
         if self._name_pattern is not None:
             text = self._name_pattern.sub(self._name, text)
         return text
@@ -587,8 +591,8 @@ def _spellings(name: str) -> set[str]:
     return {unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)}
 
 
-def _short_pattern(names: Iterable[str]) -> re.Pattern[str] | None:
-    """Names too short to be looked for anywhere, where only a user's name can be meant."""
+def _named_pattern(names: Iterable[str]) -> re.Pattern[str] | None:
+    """Names that are too short, or words, only where nothing but a user's name can be meant."""
     any_of = "|".join(map(re.escape, sorted(names)))
     if not any_of:
         return None

@@ -535,7 +535,7 @@ def _of_others(head: Head, snapshot: Snapshot, changed: Mapping[str, Entry | Non
     """What of these changes is not the fix's."""
     if head.ours is None:
         return Others()
-    return meanwhile.others(changed, head.ours, snapshot.kept_text)
+    return meanwhile.others(changed, head.ours, snapshot.paths(), snapshot.kept_text)
 
 
 def _is_compiled(path: str) -> bool:

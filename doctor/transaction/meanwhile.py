@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from packaging.utils import canonicalize_name
 
 from doctor.facts import Struct
 from doctor.transaction.snapshot import Entry, parents
+
+RECORD = os.sep + "RECORD"
 
 # What stands in the place of a version where there is none any more.
 REMOVED = " (removed)"
@@ -30,18 +32,22 @@ class Others(Struct, frozen=True):
 def others(
     changed: Mapping[str, Entry | None],
     ours: Collection[str],
+    earlier: Iterable[str],
     kept: Callable[[str], str | None],
 ) -> Others:
     """What of the paths that changed is not of the distributions ``ours`` (canonical names).
 
-    ``kept`` gives the earlier text of a file, null where there was none.
+    ``earlier`` are the paths that there were, ``kept`` gives the text that a file had, null where
+    there was none. What was of ours is ours, whoever claims it now.
     """
     names: set[str] = set()
     owned: set[str] = set()
     for path, now in changed.items():
-        folder, file = os.path.split(path)
+        if not path.endswith(RECORD):
+            continue
+        folder = os.path.dirname(path)
         name, version = _distribution(folder)
-        if file != "RECORD" or name is None or name in ours:
+        if name is None or name in ours:
             continue
         names.add(f"{name} {version}" if now is not None else name + REMOVED)
         for text in (kept(path), _read(path)):
@@ -50,9 +56,10 @@ def others(
         return Others()
     installed = {name.partition(" ")[0] for name in names if not name.endswith(REMOVED)}
     names -= {name + REMOVED for name in installed}
-    for path in changed:
-        if os.path.basename(path) == "RECORD" and _distribution(os.path.dirname(path))[0] in ours:
-            owned.difference_update(_owned(os.path.dirname(path), kept(path)))
+    for path in earlier:
+        folder = os.path.dirname(path)
+        if path.endswith(RECORD) and _distribution(folder)[0] in ours:
+            owned.difference_update(_owned(folder, kept(path)))
     files = {path for path in changed if path in owned or _source(path) in owned}
     folders = {folder for path in files for folder in parents(path)}
     needed = {folder for path in changed if path not in files | folders for folder in parents(path)}

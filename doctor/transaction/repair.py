@@ -37,6 +37,7 @@ from doctor.hub import model_files, pull
 from doctor.look import Ask, looking
 from doctor.memory import device, profile_file, profiles, watch
 from doctor.packages import recipes, sources, uv, wheels
+from doctor.packages.recipes import Lock
 from doctor.packages.requirements import installed, same_version
 from doctor.plan import Plan
 from doctor.probes.storage import digest
@@ -242,14 +243,14 @@ class Repair:
             if not errors:
                 return self._report("nothing-to-do", None)
             return self._report("rolled-back", "what was found cannot be mended by what is known")
+        unfit = self._unfit_wheels(made)
+        if unfit is not None:
+            return self._report("rolled-back", unfit)
         if self._request.dry_run:
             return self._report("planned", None)
         self._has_room(made, prefix)
         for download in made.downloads:
             pull.refuse_without_room(download, facts)
-        unfit = self._unfit_wheels(made)
-        if unfit is not None:
-            return self._report("rolled-back", unfit)
         if not self._request.yes and not self._confirm(self._before, self._plan):
             return self._report("declined", "you said no")
         try:
@@ -435,7 +436,7 @@ class Repair:
             raise Failed(f"after the fix there is still: {errors[0]}")
         unlike = _unlike(made, facts)
         if unlike is not None:
-            raise Failed(f"something else changed what was installed: {unlike}")
+            raise Failed(f"what is there is not what was to be installed: {unlike}")
         failure = self._judge(proof_of_ours, facts)
         if failure is not None and self._smoke and smoke.compiler_is_missing(self._smoke):
             failure = NO_COMPILER
@@ -582,11 +583,13 @@ def fresh(
     if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
         raise Refused(f"{folder} is there already and not empty.", "Name a folder that is not.")
     recipe = request.recipe or recipes.DEFAULT
-    python = _python_for(recipe)
+    python, lock = _python_for(recipe)
     step = NewEnvironment(
         summary=f"make an environment at {path} with {python}", path=str(path), python=python
     )
     if request.dry_run:
+        install = plan.whole(lock)
+        made = Plan(actions=(step, install), fingerprint="", recipe=recipe)
         return FixReport(
             schema=SCHEMA,
             command="fix",
@@ -594,9 +597,7 @@ def fresh(
             outcome="planned",
             reason=None,
             before=None,
-            plan=PlanReport(
-                actions=(step,), recipe=recipe, sources=_sources(request, variables, None)
-            ),
+            plan=plan_report(made, 0, _sources(request, variables, None)),
             applied=(),
             smoke=None,
             real_smoke=None,
@@ -636,8 +637,8 @@ def fresh(
     )
 
 
-def _python_for(recipe: str) -> str:
-    """The newest Python that is installed and that the recipe is locked for."""
+def _python_for(recipe: str) -> tuple[str, Lock]:
+    """The newest Python that is installed and that the recipe is locked for, and that lock."""
     found = recipes.load(recipe)
     if found is None:
         raise Refused(
@@ -653,8 +654,9 @@ def _python_for(recipe: str) -> str:
     )
     for minor in minors:
         python = uv.find_python(f"3.{minor}")
-        if python is not None:
-            return python
+        lock = recipes.load_lock(recipe, f"{start}{minor}")
+        if python is not None and lock is not None:
+            return python, lock
     wanted = ", ".join(f"3.{minor}" for minor in minors) or "none"
     raise Refused(
         f"There is no Python here that {recipe} is locked for ({wanted}).",
@@ -663,17 +665,27 @@ def _python_for(recipe: str) -> str:
 
 
 def _unlike(made: Plan, facts: Facts) -> str | None:
-    """The first distribution that is not as the plan makes it; null where all are."""
+    """The first distribution that is not as the plan makes it; null where all are.
+
+    Others may have changed it; or uv could not take the old one away, and left its metadata.
+    """
     there = installed(facts.environment)
     for change in made.changes:
         found = there.get(str(canonicalize_name(change.name)))
-        version = found.version if found is not None else None
-        if version is None or change.after is None:
-            same = version == change.after
-        else:
-            same = same_version(version, change.after)
-        if not same:
-            return f"{change.name} is {version or 'absent'}, not {change.after or 'absent'}"
+        versions = [
+            item.version
+            for item in facts.environment.distributions
+            if found is not None
+            and canonicalize_name(item.name) == canonicalize_name(found.name)
+            and os.path.dirname(item.metadata) == os.path.dirname(found.metadata)
+        ]
+        wanted = [] if change.after is None else [change.after]
+        if len(versions) != len(wanted) or not all(
+            version is not None and same_version(version, after)
+            for version, after in zip(versions, wanted, strict=True)
+        ):
+            now = " and ".join(str(version) for version in versions) or "absent"
+            return f"{change.name} is {now}, not {change.after or 'absent'}"
     return None
 
 

@@ -348,6 +348,10 @@ class Snapshot:
         changed |= {path: None for path in self._entries if path not in now}
         return changed
 
+    def paths(self) -> Collection[str]:
+        """All paths that there were."""
+        return self._entries.keys()
+
     def was_folder(self, path: str) -> bool:
         """Whether there was a folder at a path."""
         return path in self._entries and self._entries[path].is_folder

@@ -14,6 +14,7 @@ from typing import Any
 from doctor.packages import uv
 from doctor.proving import smoke, stand_in
 from tools.accuracy.build import Built
+from tools.accuracy.cells import ROOT
 
 SEEDS = ("0", "1", "2")
 """Of PYTHONHASHSEED: the order of sets decides which error comes, and might decide whether."""
@@ -101,7 +102,10 @@ def check(built: Built, facts: Path) -> dict[str, Any]:
 
 
 def fix(built: Built) -> dict[str, Any]:
-    """What ``fix`` achieves for real; then it is taken back, which has to leave all as it was."""
+    """What ``fix`` achieves for real; then it is taken back, which has to leave all as it was.
+
+    ``of`` is the commit of the doctor that did it; what has none is older than this field.
+    """
     variables = built.variables("cache-fix")
     before = _tree(built.prefix)
     target = ["--python", str(built.python), "--format", "json"]
@@ -116,7 +120,13 @@ def fix(built: Built) -> dict[str, Any]:
         "reason": report.get("reason") or (report.get("error") or {}).get("message"),
         "undo": undo.get("outcome"),
         "not_as_before": _differences(before, _tree(built.prefix)),
+        "of": _commit(),
     }
+
+
+def _commit() -> str:
+    command = ["git", "-C", str(ROOT), "rev-parse", "--short=10", "HEAD"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _tree(folder: Path) -> dict[str, tuple[int, int, int]]:

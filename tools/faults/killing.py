@@ -28,7 +28,7 @@ from pathlib import Path
 
 import psutil
 
-from tools.faults.place import UV, Place, Shot, differences, link
+from tools.faults.place import ROOT, UV, Place, Shot, differences, link
 
 TIMED = ("time", "time-all", "orphan")
 
@@ -292,21 +292,26 @@ def kill(
 ) -> bool:
     """Run the matrix, write its results after every trial, and say whether all went well.
 
-    The results are a list of such runs; with ``more`` this one is added to it. ``fresh`` is about
-    ``fix --new-venv``.
+    The results are a list of such runs, each with the commit that it was of; with ``more`` this one
+    is added to it. ``fresh`` is about ``fix --new-venv``.
     """
     runs = json.loads(results.read_text()) if more and results.exists() else []
     matrix = FreshMatrix(place) if fresh else Matrix(place)
     matrix.measure()
     whole = {name: round(value, 1) for name, value in matrix.whole.items()}
     print(whole, flush=True)
+    git = [shutil.which("git") or "git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(
+        git, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
     base = place.shot(place.base)
     trials: list[Trial] = []
     for point in matrix.points(most, seed):
         trials.append(matrix.run(point))
         wrong = [one for one in trials if one.end not in ("before", "after")]
         print(f"{len(trials)}/{most} {trials[-1]} wrong: {len(wrong)}", flush=True)
-        result = {"seed": seed, "whole": whole, "trials": [asdict(one) for one in trials]}
+        made = [asdict(one) for one in trials]
+        result = {"commit": commit, "seed": seed, "whole": whole, "trials": made}
         results.write_text(json.dumps([*runs, result], indent=1, ensure_ascii=False) + "\n")
     place.hashes.clear()  # every byte is read again: no trial may have written into a shared file
     spoilt = differences(base, place.shot(place.base))

@@ -156,7 +156,7 @@ def summarise(text: str) -> dict:
 
 def _summary(tree: ast.Module, text: str) -> dict:
     summary = _empty()
-    if any(isinstance(statement, ast.Raise) for statement in tree.body):
+    if any(map(_surely_ends, tree.body)):
         summary["error"] = "it raises an error whenever it is imported"
         return summary
     defines: set[str] = set()
@@ -171,12 +171,48 @@ def _summary(tree: ast.Module, text: str) -> dict:
     summary["uses"] = [
         use for use in summary["uses"] if summary["aliases"].get(use[1].partition(".")[0])
     ]
-    summary["defines"] = sorted(defines)
+    summary["defines"] = sorted(defines - _deleted(tree.body))
     if summary["dynamic"]:
         summary["lazy"] = _lazy_names(tree)
         summary["places"] = _places(tree)
         summary["hints"] = _hints(tree)
     return summary
+
+
+# Calls that end Python, and with it an import.
+ENDING_CALLS = frozenset({"sys.exit", "exit", "quit", "os._exit", "os.abort"})
+
+
+def _surely_ends(statement: ast.stmt) -> bool:
+    """Whether a statement of a module ends its import: an error, or the end of Python."""
+    if isinstance(statement, ast.Raise):
+        return True
+    if isinstance(statement, ast.Assert):
+        return isinstance(statement.test, ast.Constant) and not statement.test.value
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        return _dotted(statement.value.func) in ENDING_CALLS
+    value = statement.value if isinstance(statement, (ast.Assign, ast.Expr)) else None
+    return (
+        isinstance(value, ast.BinOp)
+        and isinstance(value.op, (ast.Div, ast.FloorDiv, ast.Mod))
+        and isinstance(value.left, ast.Constant)
+        and isinstance(value.right, ast.Constant)
+        and value.right.value == 0
+        and isinstance(value.left.value, (int, float))
+    )
+
+
+def _deleted(body: list[ast.stmt]) -> set[str]:
+    """The names that a module surely deletes and does not bind again."""
+    gone: set[str] = set()
+    for index, statement in enumerate(body):
+        if isinstance(statement, ast.Delete):
+            later: set[str] = set()
+            _Body(_empty(), later).visit_all(body[index + 1 :], optional=False)
+            gone |= {
+                target.id for target in statement.targets if isinstance(target, ast.Name)
+            } - later
+    return gone
 
 
 def _empty() -> dict:
@@ -276,7 +312,7 @@ class _Body:
                 self._summary["dynamic"] = True
             self._use_now(optional, node.value)
         elif isinstance(node, ast.Delete):
-            pass  # deleted names stay listed: saying that a name is there errs on the silent side
+            pass  # see _deleted; what is deleted under a condition stays listed
         elif type(node).__name__ in ("Match", "TypeAlias"):
             self._summary["dynamic"] = True
 
@@ -892,9 +928,11 @@ class Tracer:
             return ""
         if module == "transformers" and name.startswith("Auto") and name not in lazy:
             return self._auto_home(found["origin"], name)
-        # It makes names when it runs; one of a later release than is there stands nowhere in it.
+        # It makes names when it runs; one of a later release than is there stands nowhere in it. A
+        # package may have listed its files for them.
         stars = any(names and "*" in names for *_, names, _, _ in summary["imports"])
-        outdated = module.partition(".")[0] in self._outdated and not stars
+        alone = found["kind"] == "module" and not stars
+        outdated = alone and module.partition(".")[0] in self._outdated
         return "" if outdated and not re.search(rf"\b{name}\b", self._text(module)) else None
 
     def _takes(self, importer: str, module: str, name: str) -> bool:

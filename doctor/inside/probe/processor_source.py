@@ -501,7 +501,16 @@ def processor_table(text: str) -> dict[str, str]:
 
 def configuration_types(text: str) -> list[str]:
     """The model types that transformers has a configuration for (``CONFIG_MAPPING_NAMES``)."""
-    node = source.assigned(text, "CONFIG_MAPPING_NAMES")
+    return _first_of_pairs(text, "CONFIG_MAPPING_NAMES")
+
+
+def types_of_other_modules(text: str) -> list[str]:
+    """Those whose module has another name than the type."""
+    return _first_of_pairs(text, "SPECIAL_MODEL_TYPE_TO_MODULE_NAME")
+
+
+def _first_of_pairs(text: str, name: str) -> list[str]:
+    node = source.assigned(text, name)
     return sorted(
         inner.elts[0].value
         for inner in (ast.walk(node) if node else ())

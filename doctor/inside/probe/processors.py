@@ -69,7 +69,7 @@ def starts(finder: Finder, notes: Notes, question: dict, processor: dict | None)
         result.append(module)
     # The tokenizer's way goes by the type's configuration, wherever transformers knows the type.
     of_type = "transformers.models." + model_type
-    if model_type and finder.find(of_type):
+    if model_type and (finder.find(of_type) or _has_module(finder, notes, model_type)):
         result.append(of_type)
     tokenizer = transformers_tables.tokenizer_module(finder, notes, question)
     if tokenizer:
@@ -78,6 +78,22 @@ def starts(finder: Finder, notes: Notes, question: dict, processor: dict | None)
         folder, file = os.path.split(processor["source"][: -len(".py")])
         result.append("transformers.models." + os.path.basename(folder) + "." + file)
     return result + _starts_for(finder, notes, mlx_vlm, question.get("purpose") or "image")
+
+
+def _has_module(finder: Finder, notes: Notes, model_type: str) -> bool:
+    """Whether transformers' tables promise a module that has the name of the type."""
+    auto = os.path.join(finder.package_folder("transformers") or "", "models", "auto")
+    return (
+        model_type.isidentifier()
+        and model_type in _types(auto, notes, processor_source.configuration_types)
+        and model_type not in _types(auto, notes, processor_source.types_of_other_modules)
+    )
+
+
+def _types(auto: str, notes: Notes, reader) -> set[str]:  # type: ignore[no-untyped-def]
+    """What a reader finds in the files that may hold transformers' table of configurations."""
+    files = ("auto_mappings.py", "configuration_auto.py")
+    return {one for file in files for one in notes.of(os.path.join(auto, file), reader) or ()}
 
 
 def _starts_for(finder: Finder, notes: Notes, mlx_vlm: str, purpose: str) -> list[str]:
@@ -231,14 +247,7 @@ class _Loading:
             os.path.join(auto, "processing_auto.py"),
             processor_source.survives_unknown_configurations,
         ):
-            known = {
-                model_type
-                for file in ("auto_mappings.py", "configuration_auto.py")
-                for model_type in self._notes.of(
-                    os.path.join(auto, file), processor_source.configuration_types
-                )
-                or ()
-            }
+            known = _types(auto, self._notes, processor_source.configuration_types)
             if self._model_type not in known:
                 return _answer(
                     name,
@@ -252,7 +261,7 @@ class _Loading:
     def _tokenizer_alone(self, name: str | None, reason: str) -> dict:
         """Where the tokenizer is all that is loaded; mlx-vlm may put pictures in by itself."""
         bound = self._notes.of(os.path.join(self._folder, "__init__.py"), processor_source.binds)
-        if bound is None:
+        if bound is None or not os.path.basename(self._folder).isidentifier():
             return _answer(name, unknown=reason)
         sees = "ImageProcessor" in bound
         return {**_answer(name), "provider": "mlx-vlm" if sees else None, "sees": sees}
