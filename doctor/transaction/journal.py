@@ -103,7 +103,7 @@ class Journal:
 
     @property
     def others(self) -> tuple[str, ...]:
-        """The distributions that somebody else installed or removed meanwhile; they stay."""
+        """The distributions that somebody else installed meanwhile; they stay."""
         return self._others.names
 
     def begin(
@@ -415,7 +415,7 @@ class Undone(Struct, frozen=True):
     """What an undo did, and how many paths it put back.
 
     ``left_alone`` are files that others wrote into meanwhile, ``others`` the distributions that
-    they installed or removed: these stay as they are.
+    they installed: these stay as they are.
     """
 
     outcome: Literal["recovered", "undone", "nothing-to-undo"]

@@ -1,8 +1,9 @@
 """What somebody else installed while a fix was at work: told apart, so that it is not lost with it.
 
-uv changes the distributions of the plan and no other. So a distribution of another name that came,
-went or changed since the files were listed is somebody else's, with all that its RECORD names. What
-has no RECORD (yet) cannot be told from what an installer of ours left half-done.
+uv changes the distributions of the plan and no other. So a distribution of another name that came
+or changed since the files were listed is somebody else's, with all that its RECORD names. What has
+no RECORD (yet) cannot be told from what an installer of ours left half-done; and what is only gone
+comes back: nothing of anybody's is lost by that.
 """
 
 from __future__ import annotations
@@ -18,12 +19,9 @@ from doctor.transaction.snapshot import Entry, parents
 
 RECORD = os.sep + "RECORD"
 
-# What stands in the place of a version where there is none any more.
-REMOVED = " (removed)"
-
 
 class Others(Struct, frozen=True):
-    """The distributions that others installed (``name version``) or removed, and their paths."""
+    """The distributions that others installed (``name version``), and their paths."""
 
     names: tuple[str, ...] = ()
     paths: frozenset[str] = frozenset()
@@ -40,22 +38,23 @@ def others(
     ``earlier`` are the paths that there were, ``kept`` gives the text that a file had, null where
     there was none. What was of ours is ours, whoever claims it now.
     """
-    names: set[str] = set()
-    owned: set[str] = set()
-    for path, now in changed.items():
-        if not path.endswith(RECORD):
-            continue
-        folder = os.path.dirname(path)
-        name, version = _distribution(folder)
-        if name is None or name in ours:
-            continue
-        names.add(f"{name} {version}" if now is not None else name + REMOVED)
-        for text in (kept(path), _read(path)):
-            owned.update(_owned(folder, text))
-    if not owned:
+    records = [
+        (path, *_distribution(os.path.dirname(path)), now)
+        for path, now in changed.items()
+        if path.endswith(RECORD)
+    ]
+    installed = {
+        name: version
+        for _, name, version, now in records
+        if name is not None and name not in ours and now is not None
+    }
+    if not installed:
         return Others()
-    installed = {name.partition(" ")[0] for name in names if not name.endswith(REMOVED)}
-    names -= {name + REMOVED for name in installed}
+    owned: set[str] = set()
+    for path, name, _, _ in records:
+        if name in installed:
+            for text in (kept(path), _read(path)):
+                owned.update(_owned(os.path.dirname(path), text))
     for path in earlier:
         folder = os.path.dirname(path)
         if path.endswith(RECORD) and _distribution(folder)[0] in ours:
@@ -68,7 +67,8 @@ def others(
         for path, now in changed.items()
         if path in folders and (now is not None or path not in needed)
     }
-    return Others(names=tuple(sorted(names)), paths=frozenset(paths))
+    names = sorted(f"{name} {version}" for name, version in installed.items())
+    return Others(names=tuple(names), paths=frozenset(paths))
 
 
 def _distribution(folder: str) -> tuple[str | None, str]:

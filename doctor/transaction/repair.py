@@ -50,7 +50,6 @@ from doctor.reports.smoke import SmokeReport
 from doctor.stopping import Stop
 from doctor.target import Target
 from doctor.transaction import journal, locking, unfinished
-from doctor.transaction.meanwhile import REMOVED
 
 Progress = Callable[[str], None]
 
@@ -695,7 +694,7 @@ def _of_others(others: Sequence[str], proven: Facts) -> str | None:
         return None
     seen = {f"{name} {item.version}" for name, item in installed(proven.environment).items()}
     words = f"something else changed meanwhile, which is left as it is: {', '.join(others)}"
-    late = [name for name in others if name not in seen and not name.endswith(REMOVED)]
+    late = [name for name in others if name not in seen]
     return words + ("; it came after the proof: check again" if late else "")
 
 
