@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from doctor.facts import Struct
-from doctor.memory.profile_file import Profile
+from doctor.memory.run_profile import Profile
 
 
 class Change(Struct, frozen=True, rename={"before": "from", "after": "to"}):

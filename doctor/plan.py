@@ -26,7 +26,7 @@ from doctor.actions import (
 from doctor.errors import Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding
-from doctor.hub import pull
+from doctor.hub import downloads
 from doctor.intents import Intent, Intents, RemoveBroken, UseRecipe
 from doctor.packages import managed, recipes
 from doctor.packages.managed import Refusal, Wanted
@@ -129,9 +129,9 @@ def make(
     ``Refused`` where no recipe fits.
     """
     findings = list(findings)
-    fetched = pull.action(facts, findings, edited) if download else None
-    surplus = pull.surplus(facts, findings) if download else None
-    moot = pull.moot(facts, findings, fetched, surplus)
+    fetched = downloads.action(facts, findings, edited) if download else None
+    surplus = downloads.surplus(facts, findings) if download else None
+    moot = downloads.moot(facts, findings, fetched, surplus)
     intents: list[Intent] = []
     for finding in findings:
         if finding.ignored is None:

@@ -25,7 +25,7 @@ FETCH = """
 import json, sys
 from doctor.hub import fetch
 
-from doctor.hub import pull
+from doctor.hub import downloads
 from doctor.probes import hub, model, reach
 
 class Watch:

@@ -53,7 +53,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
-    monkeypatch.setattr("doctor.packages.fetching.PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("doctor.packages.by_hash.PAUSES", (0.0, 0.0, 0.0))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -9,7 +9,7 @@ import pytest
 from checks.hub import check
 from doctor.facts import Facts, Hub, HubTrouble, Model, Remote, RemoteFile
 from doctor.findings import Finding, NotChecked, Severity
-from doctor.hub import pull
+from doctor.hub import downloads
 from doctor.probes.reach import public
 from tests.conftest import recorded
 from tests.facts_of import distribution, replace, with_distributions, without
@@ -184,17 +184,17 @@ def test_passwords_are_not_kept(address: str, shown: str) -> None:
 
 
 def test_the_field_reports_download_takes_what_arithmetic_says() -> None:
-    seconds = pull.seconds_at(3_090_000_000, 25e6 / 8)
+    seconds = downloads.seconds_at(3_090_000_000, 25e6 / 8)
     assert seconds == pytest.approx(988.8)
-    assert pull.duration(988.8) == "16 min"
-    assert pull.seconds_at(1, None) is None
+    assert downloads.duration(988.8) == "16 min"
+    assert downloads.seconds_at(1, None) is None
 
 
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0.2, "1 s"), (89, "89 s"), (95, "2 min"), (7260, "2 h 01 min")]
 )
 def test_times_are_told_in_words(seconds: float, words: str) -> None:
-    assert pull.duration(seconds) == words
+    assert downloads.duration(seconds) == words
 
 
 def _listed(*files: RemoteFile) -> Facts:
@@ -226,7 +226,7 @@ def test_only_what_is_missing_or_damaged_is_wanted() -> None:
         file("d.json", here="edited"),
         file("e.json"),
     )
-    action = pull.action(facts)
+    action = downloads.action(facts)
     assert action is not None
     assert [(one.path, one.why) for one in action.fetched] == [
         ("b.json", "missing"),
@@ -234,4 +234,4 @@ def test_only_what_is_missing_or_damaged_is_wanted() -> None:
     ]
     assert action.download_bytes == 160
     assert action.files()[0] == f"/cache/models--org--model/blobs/{'a' * 40}"
-    assert pull.action(_listed(file("a.json", here="whole"))) is None
+    assert downloads.action(_listed(file("a.json", here="whole"))) is None

@@ -13,7 +13,7 @@ from doctor import facts as facts_module
 from doctor.facts import Facts
 from doctor.memory import popular
 from tests.conftest import Doctor
-from tests.test_profiles import on_a_mac
+from tests.test_wanted_profile import on_a_mac
 
 GIB = 2**30
 

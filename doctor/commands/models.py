@@ -80,16 +80,16 @@ def run(options: argparse.Namespace) -> tuple[ModelsReport | PullReport, int]:
 
 
 def _pull(options: argparse.Namespace) -> tuple[PullReport, int]:
-    from doctor.hub import watched_pull
+    from doctor.hub import pulling
 
-    request = watched_pull.Request(
+    request = pulling.Request(
         target=target_of(options),
         model=options.pull,
         yes=options.yes,
         dry_run=options.dry_run,
         drop_old=options.drop_old,
     )
-    report = watched_pull.Pulling(request, os.environ, terminal.say).run()
+    report = pulling.Pulling(request, os.environ, terminal.say).run()
     return report, PULL_EXIT[report.outcome]
 
 

@@ -13,7 +13,7 @@ from doctor import readiness
 from doctor.commands.options import add_model, add_target, model_of, target_of
 from doctor.errors import Refused
 from doctor.look import look
-from doctor.memory import device, live, profile_file
+from doctor.memory import device, live, run_profile
 from doctor.proving import last_proof
 from doctor.proving import smoke as generation
 from doctor.reports import target_report
@@ -35,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> tuple[SmokeReport, int]:
     """Generate once, with the real model where it is here, else with the stand-in."""
-    wanted = profile_file.read(Path(options.profile)) if options.profile is not None else None
+    wanted = run_profile.read(Path(options.profile)) if options.profile is not None else None
     if wanted is not None and options.model is None:
         options.model = wanted.model
     facts = look(target_of(options), model_of(options), os.environ)

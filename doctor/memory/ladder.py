@@ -14,7 +14,7 @@ import msgspec
 
 from doctor.estimate import Estimate, Job
 from doctor.facts import Struct
-from doctor.memory.profile_file import SCHEMA, Profile
+from doctor.memory.run_profile import SCHEMA, Profile
 
 # Pixels of the longest side, from a large screenshot's down to where small print is lost.
 SIDES = (1536, 1280, 1024, 768, 512)

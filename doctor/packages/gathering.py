@@ -13,7 +13,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from doctor.errors import CouldNot, Refused
 from doctor.packages import sources, uv, wheels
-from doctor.packages.fetching import PART, Fetcher
+from doctor.packages.by_hash import PART, Fetcher
 from doctor.packages.recipes import UV_PLATFORMS, Lock, LockedWheel, Place
 from doctor.reports.recipes import DownloadReport
 

@@ -18,7 +18,7 @@ from doctor import state
 from doctor.errors import CouldNot, Refused
 from doctor.facts import Facts, Struct
 from doctor.memory import device, watch
-from doctor.memory.profile_file import Profile
+from doctor.memory.run_profile import Profile
 from doctor.packages import uv
 from doctor.probes import macos
 from doctor.probes.meter import Meter, Reading

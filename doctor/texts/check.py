@@ -6,7 +6,7 @@ import shlex
 
 from doctor.actions import Advice, Download, Install, Remove
 from doctor.findings import Finding, Severity
-from doctor.hub import pull
+from doctor.hub import downloads
 from doctor.language import Foreign
 from doctor.probes.model import DEFAULT
 from doctor.reports.check import CheckReport, PlanReport
@@ -144,7 +144,7 @@ def plan(report: PlanReport, out: Paper) -> None:
             out.line(f"left to conda: {left}", indent=4)
         elif isinstance(action, Download):
             out.table(
-                [(file.path, file.why, pull.size(file.bytes)) for file in action.fetched],
+                [(file.path, file.why, downloads.size(file.bytes)) for file in action.fetched],
                 indent=6,
             )
     for source in report.sources:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from doctor.hub.pull import names, size
+from doctor.hub.downloads import names, size
 from doctor.reports.pull import PullReport
 from doctor.terminal import Paper
 from doctor.texts import check, smoke

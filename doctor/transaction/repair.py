@@ -33,9 +33,9 @@ from doctor.actions import (
 from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding
-from doctor.hub import model_files, pull
+from doctor.hub import downloads, model_files
 from doctor.look import Ask, looking
-from doctor.memory import device, profile_file, profiles, watch
+from doctor.memory import device, run_profile, wanted_profile, watch
 from doctor.packages import recipes, sources, uv, wheels
 from doctor.packages.recipes import Lock
 from doctor.packages.requirements import installed, same_version
@@ -140,7 +140,7 @@ class Repair:
         """Look, and ask the Hub about the model where the user allows that."""
         ask = None
         if self._request.may_fetch:
-            ask = functools.partial(pull.ask, name=self._request.origin)
+            ask = functools.partial(downloads.ask, name=self._request.origin)
             self._say("Asking the Hub, and holding the model's files against what it has …")
         with self._looking(self._request.model, ask) as seen:
             return seen()
@@ -171,11 +171,11 @@ class Repair:
         self._before = check_report(facts, examination, nothing, 0.0, elsewhere=elsewhere)
         errors = examination.errors()
         if self._request.may_fetch and facts.hub is not None and facts.hub.trouble is not None:
-            raise Refused(*pull.of_trouble(facts.hub.trouble))
+            raise Refused(*downloads.of_trouble(facts.hub.trouble))
         fetched = taken = None
         if self._request.may_fetch:
-            fetched, taken = pull.action(facts, errors), pull.surplus(facts, errors)
-        moot = pull.moot(facts, errors, fetched, taken)
+            fetched, taken = downloads.action(facts, errors), downloads.surplus(facts, errors)
+        moot = downloads.moot(facts, errors, fetched, taken)
         by_hand = [
             finding
             for finding in errors
@@ -187,7 +187,7 @@ class Repair:
             return self._report("rolled-back", self._yours(by_hand[0], facts, errors))
         wanted = None
         if not elsewhere:
-            wanted = profiles.wanted(facts, examination.findings, self._request.profile)
+            wanted = wanted_profile.wanted(facts, examination.findings, self._request.profile)
         self._wanted = wanted
         anew = edited = False
         if not errors and self._request.recipe is None and fetched is None:
@@ -210,7 +210,7 @@ class Repair:
                 return self._report("failed", NO_COMPILER)
             if self._smoke is not None and self._smoke.passed and facts.model.type == stand_in.TYPE:
                 # The environment runs a model of this very type: packages are not what is wrong.
-                edited = self._request.may_fetch and bool(pull.action(facts, edited=True))
+                edited = self._request.may_fetch and bool(downloads.action(facts, edited=True))
                 if not edited:
                     return self._report("rolled-back", _models_own(failure, facts))
                 self._say(f"The generation fails: {failure}. Fetching what is not the Hub's.")
@@ -249,12 +249,12 @@ class Repair:
             return self._report("planned", None)
         self._has_room(made, prefix)
         for download in made.downloads:
-            pull.refuse_without_room(download, facts)
+            downloads.refuse_without_room(download, facts)
         if not self._request.yes and not self._confirm(self._before, self._plan):
             return self._report("declined", "you said no")
         try:
             for download in made.downloads:
-                pull.stage(download, self._say)
+                downloads.stage(download, self._say)
         except Failed as error:
             return self._report("rolled-back", str(error))
         return self._transaction(made, facts, prefix)
@@ -272,7 +272,7 @@ class Repair:
     def _with_times(self, made: Plan) -> Plan:
         """The plan with the time that its downloads take on this line."""
         actions = tuple(
-            pull.measured(action) if isinstance(action, Download) else action
+            downloads.measured(action) if isinstance(action, Download) else action
             for action in made.actions
         )
         return msgspec.structs.replace(made, actions=actions)
@@ -288,13 +288,13 @@ class Repair:
                 )
             return f"{finding.title}. This is yours to do first: {finding.fix.summary}"
         if self._request.may_fetch:
-            more = pull.strangers(facts)
+            more = downloads.strangers(facts)
             if more:
                 names = ", ".join(more[:3])
                 return f"{finding.title}. The Hub's model does not have {names}: move it elsewhere"
             return f"{finding.title}. The files are what the Hub has: it is the model's own fault"
         option = "without --offline" if self._request.download else "with --download"
-        files = pull.lacking(facts, errors)
+        files = downloads.lacking(facts, errors)
         return (
             f"{finding.title}. Repeat {option} to fetch {', '.join(files)}"
             if files
@@ -357,7 +357,7 @@ class Repair:
             self._back(record, "the doctor failed", "rolled-back")
             raise
         for download in made.downloads:
-            pull.settle(download)
+            downloads.settle(download)
         last_proof.remember(proven, prefix)
         return self._report("fixed", _of_others(record.others, proven))
 
@@ -399,7 +399,7 @@ class Repair:
             elif isinstance(action, WriteProfile):
                 continue  # not before a generation has run as it says
             elif isinstance(action, Download):
-                pull.place(action)
+                downloads.place(action)
             elif isinstance(action, PutFile):
                 put(action)
             elif isinstance(action, RemoveFiles):
@@ -464,7 +464,7 @@ class Repair:
     def _write_profile(self) -> None:
         """Write the run profile that a generation has proven. Raises ``OSError``."""
         if self._wanted is not None:
-            text = profile_file.to_toml(self._wanted.profile)
+            text = run_profile.to_toml(self._wanted.profile)
             model_files.replace(self._wanted.path, text.encode())
             self._applied.append(self._wanted)
 

@@ -17,11 +17,11 @@ from doctor.estimate.of_facts import library_of
 from doctor.estimate.peak import estimate
 from doctor.facts import Facts
 from doctor.findings import Finding, Severity
-from doctor.memory import ladder, popular, profile_file
+from doctor.memory import ladder, popular, run_profile
 from doctor.memory.ladder import Candidate
 from doctor.memory.popular import Popular, Table
 from doctor.memory.prediction import weights_of
-from doctor.memory.profile_file import Profile
+from doctor.memory.run_profile import Profile
 
 SMALLER_BITS = 3
 
@@ -140,7 +140,7 @@ def place_of(model: str) -> Path:
 def _says(place: Path, found: Profile) -> bool:
     """Whether the file is there and says the same: the model, and how to run it."""
     try:
-        there = profile_file.read(place)
+        there = run_profile.read(place)
     except Refused:
         return False
     return (there.model, there.generation()) == (found.model, found.generation())

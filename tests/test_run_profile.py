@@ -13,9 +13,9 @@ import pytest
 
 from doctor.errors import Refused
 from doctor.estimate import Estimate, Job, Phases
-from doctor.memory import profile_file
+from doctor.memory import run_profile
 from doctor.memory.ladder import USUAL, Candidate, choose, shrunk
-from doctor.memory.profile_file import Profile
+from doctor.memory.run_profile import Profile
 from doctor.proving import stand_in
 from tests.conftest import Fixed
 
@@ -141,8 +141,8 @@ def test_the_file_can_be_read_back(tmp_path: Path) -> None:
     for budget in (6_000 * MB, 3_085 * MB, 500 * MB):
         found = chosen(budget)
         path = tmp_path / "profile.toml"
-        path.write_text(profile_file.to_toml(found))
-        assert profile_file.read(path) == found
+        path.write_text(run_profile.to_toml(found))
+        assert run_profile.read(path) == found
 
 
 def test_the_command_and_the_call_say_the_same(tmp_path: Path) -> None:
@@ -168,8 +168,8 @@ def test_the_command_and_the_call_say_the_same(tmp_path: Path) -> None:
 def test_a_models_name_cannot_write_into_the_file(tmp_path: Path, name: str) -> None:
     found = chosen(3_085 * MB, Candidate(model=name, predict=growing(3_000 * MB)))
     path = tmp_path / "profile.toml"
-    path.write_text(profile_file.to_toml(found))
-    assert profile_file.read(path) == found
+    path.write_text(run_profile.to_toml(found))
+    assert run_profile.read(path) == found
     assert "\x1b" not in path.read_text()
     assert shlex.split(found.command())[2] == name
     ast.parse(found.call())
@@ -191,7 +191,7 @@ def test_a_file_that_is_no_profile(tmp_path: Path, content: str) -> None:
     path = tmp_path / "profile.toml"
     path.write_text(content)
     with pytest.raises(Refused, match="is no run profile"):
-        profile_file.read(path)
+        run_profile.read(path)
 
 
 @pytest.mark.parametrize(
@@ -200,21 +200,21 @@ def test_a_file_that_is_no_profile(tmp_path: Path, content: str) -> None:
 )
 def test_numbers_out_of_reach(tmp_path: Path, old: str, new: str) -> None:
     path = tmp_path / "profile.toml"
-    text = profile_file.to_toml(chosen(3_085 * MB))
+    text = run_profile.to_toml(chosen(3_085 * MB))
     assert old in text
     path.write_text(text.replace(old, new))
     with pytest.raises(Refused, match="out of reach"):
-        profile_file.read(path)
+        run_profile.read(path)
 
 
 def test_a_profile_that_is_not_there_or_too_large(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="could not be read"):
-        profile_file.read(tmp_path / "none.toml")
+        run_profile.read(tmp_path / "none.toml")
     with pytest.raises(Refused, match="could not be read"):
-        profile_file.read(tmp_path)
+        run_profile.read(tmp_path)
     (tmp_path / "large").write_text("#" * 200_000)
     with pytest.raises(Refused, match="too large"):
-        profile_file.read(tmp_path / "large")
+        run_profile.read(tmp_path / "large")
 
 
 # A real run
@@ -229,7 +229,7 @@ def test_a_generation_runs_as_the_profile_says(fresh: Fixed, tmp_path: Path) -> 
     (folder / "preprocessor_config.json").write_text(json.dumps(config))
     path = tmp_path / "profile.toml"
     wanted = Profile(
-        schema=profile_file.SCHEMA,
+        schema=run_profile.SCHEMA,
         model=str(folder),
         asked_for=str(folder),
         max_tokens=12,
@@ -241,7 +241,7 @@ def test_a_generation_runs_as_the_profile_says(fresh: Fixed, tmp_path: Path) -> 
         budget_bytes=None,
         fits=True,
     )
-    path.write_text(profile_file.to_toml(wanted))
+    path.write_text(run_profile.to_toml(wanted))
     question = ("--prompt", "Describe the picture.")
     words = ("smoke", "--python", str(fresh.python), *question)
     plain = fresh.doctor.json(*words, "--model", str(folder)).report

@@ -16,7 +16,7 @@ from doctor.actions import Download
 from doctor.errors import CouldNot, Failed, Interrupted, Refused
 from doctor.facts import Facts, Struct
 from doctor.findings import Finding, Severity
-from doctor.hub import pull, removable
+from doctor.hub import downloads, removable
 from doctor.look import look
 from doctor.proving import last_proof, smoke
 from doctor.registry import Examination
@@ -43,7 +43,7 @@ class Request(Struct, frozen=True):
 class Pulling:
     """One run of ``models --pull``."""
 
-    def __init__(self, request: Request, variables: Mapping[str, str], say: pull.Say) -> None:
+    def __init__(self, request: Request, variables: Mapping[str, str], say: downloads.Say) -> None:
         self._request = request
         self._variables = variables
         self._say = say
@@ -55,7 +55,7 @@ class Pulling:
     def run(self) -> PullReport:
         """Ask, judge, fetch, verify, prove. Raises ``Refused`` where it may not begin."""
         self._say(f"Asking the Hub about {self._request.model} …")
-        facts = look(self._request.target, self._request.model, self._variables, ask=pull.ask)
+        facts = look(self._request.target, self._request.model, self._variables, ask=downloads.ask)
         if facts.model.found == "folder":
             raise Refused(f"{self._request.model} is a folder; --pull takes a Hub id.")
         assert facts.hub is not None
@@ -63,14 +63,14 @@ class Pulling:
         if trouble is not None:
             # What the Hub, or a setting of the user's, does not allow is refused; else it failed.
             stop = CouldNot if trouble.kind == "unreachable" else Refused
-            raise stop(*pull.of_trouble(trouble))
+            raise stop(*downloads.of_trouble(trouble))
         examination = registry.examine(facts, registry.names())
         told = tuple(finding for finding in examination.findings if _is_told(finding))
 
         def report(outcome: PullOutcome, reason: str | None = None) -> PullReport:
             return self._report(facts, examination, told, outcome, reason)
 
-        found = pull.action(facts)
+        found = downloads.action(facts)
         if found is None:
             return self._prove(facts, examination, told, "nothing-to-do")
         if any(file.why == "damaged" for file in found.fetched):
@@ -80,17 +80,17 @@ class Pulling:
             )
         for finding in told:
             self._say(f"{finding.severity.value}: {finding.title}")
-        pull.refuse_without_room(found, facts)
-        self._download = pull.measured(found)
+        downloads.refuse_without_room(found, facts)
+        self._download = downloads.measured(found)
         self._say(self._download.summary[0].upper() + self._download.summary[1:])
         if self._request.dry_run:
             return report("planned")
         if not self._wanted(told):
             return report("declined", "you said no")
         try:
-            pull.stage(self._download, self._say)
-            pull.place(self._download)
-            pull.settle(self._download)
+            downloads.stage(self._download, self._say)
+            downloads.place(self._download)
+            downloads.settle(self._download)
         except Failed as error:
             return report("failed", str(error))
         except (Interrupted, KeyboardInterrupt):

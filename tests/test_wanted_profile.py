@@ -14,7 +14,7 @@ from doctor.errors import Refused
 from doctor.estimate.judgement import INTERPRETER_BYTES
 from doctor.facts import Facts, encode
 from doctor.findings import Finding
-from doctor.memory import ladder, popular, profile_file, profiles
+from doctor.memory import ladder, popular, run_profile, wanted_profile
 from doctor.probes import model
 from doctor.proving import stand_in
 from tests.conftest import Fixed, recorded
@@ -49,7 +49,7 @@ def findings(facts: Facts) -> tuple[Finding, ...]:
 def test_the_reports_mac_gets_the_reports_way_out(config: Path) -> None:
     facts = on_a_mac()
     assert findings(facts)
-    step = profiles.wanted(facts, findings(facts), None)
+    step = wanted_profile.wanted(facts, findings(facts), None)
     assert step is not None
     found = step.profile
     assert found.asked_for == popular.CHAIN[0]
@@ -63,10 +63,10 @@ def test_the_reports_mac_gets_the_reports_way_out(config: Path) -> None:
 
 def test_the_steps_before_a_smaller_model() -> None:
     """With a byte less than the usual job may take, the pictures are made smaller."""
-    usual = profiles.candidates(AMPLE, popular.load())[0].predict(ladder.USUAL)
+    usual = wanted_profile.candidates(AMPLE, popular.load())[0].predict(ladder.USUAL)
     assert usual is not None
     less = replace(AMPLE.machine, ram_available_bytes=usual.high_bytes + INTERPRETER_BYTES - 1)
-    tight = profiles.for_machine(replace(AMPLE, machine=less))
+    tight = wanted_profile.for_machine(replace(AMPLE, machine=less))
     assert tight is not None
     assert (tight.model, tight.steps) == (popular.CHAIN[0], ("pictures of 1536 pixels at most",))
     assert tight.peak_bytes < tight.peak_before_bytes == usual.peak_bytes
@@ -74,51 +74,51 @@ def test_the_steps_before_a_smaller_model() -> None:
 
 def test_where_memory_does_not_warn_nothing_is_written() -> None:
     assert not [item for item in findings(AMPLE) if item.severity.value == "warning"]
-    assert profiles.wanted(AMPLE, findings(AMPLE), None) is None
+    assert wanted_profile.wanted(AMPLE, findings(AMPLE), None) is None
 
 
 def test_the_user_can_ask_for_one(tmp_path: Path) -> None:
-    step = profiles.wanted(AMPLE, (), str(tmp_path / "mine.toml"))
+    step = wanted_profile.wanted(AMPLE, (), str(tmp_path / "mine.toml"))
     assert step is not None
     assert step.path == str(tmp_path / "mine.toml")
     assert step.profile.steps == ()
     with pytest.raises(Refused, match="cannot be written"):
-        profiles.wanted(AMPLE, (), str(tmp_path / "none" / "x.toml"))
+        wanted_profile.wanted(AMPLE, (), str(tmp_path / "none" / "x.toml"))
 
 
 def test_a_file_that_says_so_already_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    step = profiles.wanted(AMPLE, (), str(path))
+    step = wanted_profile.wanted(AMPLE, (), str(path))
     assert step is not None
     # The figures of the machine change from minute to minute, and how to run the model does not.
-    path.write_text(profile_file.to_toml(replace(step.profile, budget_bytes=1)))
-    assert profiles.wanted(AMPLE, (), str(path)) is None
-    path.write_text(profile_file.to_toml(replace(step.profile, max_tokens=7)))
-    assert profiles.wanted(AMPLE, (), str(path)) is not None
+    path.write_text(run_profile.to_toml(replace(step.profile, budget_bytes=1)))
+    assert wanted_profile.wanted(AMPLE, (), str(path)) is None
+    path.write_text(run_profile.to_toml(replace(step.profile, max_tokens=7)))
+    assert wanted_profile.wanted(AMPLE, (), str(path)) is not None
 
 
 def test_a_finding_that_is_ignored_calls_for_nothing() -> None:
     facts = on_a_mac()
     ignored = tuple(replace(item, ignored="I know") for item in findings(facts))
-    assert profiles.wanted(facts, ignored, None) is None
+    assert wanted_profile.wanted(facts, ignored, None) is None
 
 
 def test_a_model_that_nothing_is_known_of_gets_none(tmp_path: Path) -> None:
     other = replace(AMPLE, model=replace(AMPLE.model, id="nobody/nothing", path=None))
-    assert profiles.wanted(other, findings(on_a_mac()), None) is None
+    assert wanted_profile.wanted(other, findings(on_a_mac()), None) is None
     with pytest.raises(Refused, match="cannot be told"):
-        profiles.wanted(other, (), str(tmp_path / "x.toml"))
+        wanted_profile.wanted(other, (), str(tmp_path / "x.toml"))
 
 
 def test_the_files_of_a_model_that_is_here_come_first() -> None:
-    found = profiles.for_machine(replace(AMPLE, model=model.look(str(stand_in.FOLDER))))
+    found = wanted_profile.for_machine(replace(AMPLE, model=model.look(str(stand_in.FOLDER))))
     assert found is not None
     assert found.peak_bytes < 1_000_000_000  # its own weights have some megabytes
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a/b", "..", "/", "\x1b", "a" * 400, "ü/ü"])
 def test_a_models_name_stays_in_the_folder(config: Path, name: str) -> None:
-    place = profiles.place_of(name)
+    place = wanted_profile.place_of(name)
     assert place.parent == config / "profiles"
     assert place.suffix == ".toml" and len(place.name) < 120
 
@@ -153,7 +153,7 @@ def test_fix_proves_writes_and_takes_back(fresh: Fixed, tmp_path: Path) -> None:
     asked = ("--model", str(folder), "--profile", str(path))
     run = fresh.doctor.json("fix", "--yes", *words, *asked)
     assert (run.code, run.report["outcome"]) == (0, "fixed")
-    written = profile_file.read(path)
+    written = run_profile.read(path)
     assert written.model == str(folder)
     real = run.report["real_smoke"]
     assert real["passed"]
