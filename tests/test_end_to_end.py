@@ -108,6 +108,7 @@ def test_what_is_followed_is_what_runs(tmp_path: Path) -> None:
         "examination": None,
         "pictures": pictures.__file__,
         "generation": {"max_tokens": 20},
+        "watch": False,
     }
     (tmp_path / "job").write_text(json.dumps(job))
     paths = [str(smoke.GENERATION), *(str(tmp_path / name) for name in ("job", "events", "lines"))]
