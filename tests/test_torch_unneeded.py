@@ -135,7 +135,8 @@ def test_the_probe_adds_up_records(tmp_path: Path) -> None:
             "torchvision-1.dist-info/METADATA": "Name: torchvision\nVersion: 1\n",
         },
     )
-    found, _ = probe.module("distributions").find([{"path": str(folder), "kind": "site-packages"}])
+    entry = {"path": str(folder), "kind": "site-packages"}
+    found, _ = probe.module("distributions").find([entry], probe.notes())
     sizes = probe.module("disk").torch_bytes(found, probe.notes())
     assert sizes == {"torch": 15, "Inner": 7}
     without_torch = [item for item in found if item["name"] != "torch"]
