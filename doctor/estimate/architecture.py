@@ -19,6 +19,21 @@ Config = Mapping[str, object]
 MOST_LAYERS, MOST_WIDTH, MOST_VOCABULARY, MOST_EXPERTS = 1_000, 262_144, 4_000_000, 4_096
 # Types whose heads of words are their embedding tables although their configs do not say so.
 TIED = ("gemma", "gemma2", "gemma3", "gemma3_text", "gemma3n", "gemma3n_text", "gemma4")
+# Language models that norm each result before they add it (``post_feedforward_layernorm`` or
+# ``post_mlp_layernorm`` in mlx_vlm/models/<type>/language.py). GLM's with experts do not.
+RESULT_NORMS = (
+    "gemma2",
+    "gemma3",
+    "gemma3_text",
+    "gemma3n",
+    "gemma3n_text",
+    "gemma4",
+    "gemma4_text",
+    "glm4v",
+    "glm4v_text",
+    "glm_ocr",
+    "glm_ocr_text",
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +45,8 @@ class Text:
     ``delta_values`` are the widths of their keys (as of their queries) and values, else 0.
     ``kv_width`` is what one token adds to the cache of one layer, in elements. ``biased`` tells
     that the matrices of queries, keys and values have biases, ``query_gates`` that the queries'
-    makes a gate beside each. ``more_experts`` is the width of experts of another kind in all
+    makes a gate beside each, ``result_norms`` that what attention and the feed-forward layer give is
+    normed before it is added. ``more_experts`` is the width of experts of another kind in all
     (ERNIE's, for pictures), ``layer_inputs`` the parameters of a table that gives each layer an
     input of its own (Gemma 3n and 4).
     """
@@ -51,6 +67,7 @@ class Text:
     biased: bool
     query_norms: bool
     query_gates: bool
+    result_norms: bool
     delta_keys: int
     delta_values: int
     state_bytes: int
@@ -236,6 +253,7 @@ def _text(config: Config) -> Text:
         biased=merged.get("attention_bias") is True or "qwen2" in kind or kind == "llava_bunny",
         query_norms=kind.startswith(("qwen3", "gemma3", "gemma4", "glm4v_moe_text")),
         query_gates=keys > 0 and merged.get("attn_output_gate") is not False,
+        result_norms=kind in RESULT_NORMS,
         delta_keys=keys,
         delta_values=values,
         state_bytes=state or heads * head_dim * 128 * 2,

@@ -160,6 +160,8 @@ def text_pass(
         if text.kinds[layer] == "state" and text.delta_keys:
             inner = text.delta_values
         out = kernels.linear(mixed, tokens, inner, text.hidden)
+        if text.result_norms:
+            out = kernels.norm(out, tokens, text.hidden)
         x = tape.reuse(out, x)
         normed = kernels.norm(x, tokens, text.hidden)
         down = (
@@ -167,6 +169,8 @@ def text_pass(
             if text.experts and layer >= text.dense_layers
             else _feed_forward(kernels, text, normed, tokens, text.intermediate)
         )
+        if text.result_norms:
+            down = kernels.norm(down, tokens, text.hidden)
         x = tape.reuse(down, x)
     tape.keep(*caches)
     if logits:
