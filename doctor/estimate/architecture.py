@@ -45,10 +45,10 @@ class Text:
     ``delta_values`` are the widths of their keys (as of their queries) and values, else 0.
     ``kv_width`` is what one token adds to the cache of one layer, in elements. ``biased`` tells
     that the matrices of queries, keys and values have biases, ``query_gates`` that the queries'
-    makes a gate beside each, ``result_norms`` that what attention and the feed-forward layer give is
-    normed before it is added. ``more_experts`` is the width of experts of another kind in all
-    (ERNIE's, for pictures), ``layer_inputs`` the parameters of a table that gives each layer an
-    input of its own (Gemma 3n and 4).
+    makes a gate beside each, ``result_norms`` that the results of attention and of the feed-forward
+    layer are normed before they are added. ``more_experts`` is the width of experts of another
+    kind in all (ERNIE's, for pictures), ``layer_inputs`` the parameters of a table that gives each
+    layer an input of its own (Gemma 3n and 4).
     """
 
     type: str
