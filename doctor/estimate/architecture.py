@@ -42,7 +42,8 @@ class Text:
 
     ``state`` layers (linear attention, convolutions) keep a state of fixed size in place of a KV
     cache: ``state_bytes`` each. Where they are gated delta networks, ``delta_keys`` and
-    ``delta_values`` are the widths of their keys (as of their queries) and values, else 0.
+    ``delta_values`` are the widths of their keys (as of their queries) and values, and
+    ``delta_heads`` the number of their heads of values, else 0.
     ``kv_width`` is what one token adds to the cache of one layer, in elements. ``biased`` tells
     that the matrices of queries, keys and values have biases, ``query_gates`` that the queries'
     makes a gate beside each, ``result_norms`` that the results of attention and of the feed-forward
@@ -70,6 +71,7 @@ class Text:
     result_norms: bool
     delta_keys: int
     delta_values: int
+    delta_heads: int
     state_bytes: int
     experts: int
     experts_used: int
@@ -235,7 +237,7 @@ def _text(config: Config) -> Text:
     if rank:
         nope = number(merged, ("qk_nope_head_dim",), MOST_WIDTH, 0) or head_dim
         head_dim = nope + rotary
-    keys, values, state = _delta(merged)
+    keys, values, delta_heads, state = _delta(merged)
     return Text(
         type=kind,
         layers=layers,
@@ -256,6 +258,7 @@ def _text(config: Config) -> Text:
         result_norms=kind in RESULT_NORMS,
         delta_keys=keys,
         delta_values=values,
+        delta_heads=delta_heads,
         state_bytes=state or heads * head_dim * 128 * 2,
         experts=(experts or 0) if (used or experts) else 0,
         experts_used=used or 0,
@@ -286,8 +289,8 @@ def _first_experts(merged: Config) -> tuple[Config, int]:
     return {**merged, **first}, sum(count * width for count, width in pairs[1:])
 
 
-def _delta(merged: Config) -> tuple[int, int, int]:
-    """A gated delta network's widths of keys and of values, and its state in bytes; else zeros.
+def _delta(merged: Config) -> tuple[int, int, int, int]:
+    """A gated delta network's widths of keys and values, heads, and state in bytes; else zeros.
 
     The state is a float32 matrix for each head of values (mlx_vlm/models/qwen3_5/gated_delta.py);
     the few inputs that its convolution keeps are as nothing beside it.
@@ -297,8 +300,8 @@ def _delta(merged: Config) -> tuple[int, int, int]:
     key_heads = number(merged, ("linear_num_key_heads",), MOST_EXPERTS) or 0
     key_size = number(merged, ("linear_key_head_dim",), MOST_WIDTH) or 0
     if not (heads and size and key_heads and key_size):
-        return 0, 0, 0
-    return key_heads * key_size, heads * size, heads * size * key_size * 4
+        return 0, 0, 0, 0
+    return key_heads * key_size, heads * size, heads, heads * size * key_size * 4
 
 
 def _largest(value: object) -> object:
