@@ -391,12 +391,57 @@ def _fitted(width: float, height: float, scale: int, unit: int, larger: bool) ->
     return max(round(width / unit), 1) * unit, max(round(height / unit), 1) * unit
 
 
+# The published shapes of LLaVA-NeXT's canvas, in pixels: height and width.
+PINPOINTS = ((336, 672), (672, 336), (672, 672), (1_008, 336), (336, 1_008))
+
+
 def _anyres(given: Given) -> Sight:
-    """LLaVA-NeXT: the tower's own size once, and up to four tiles of it."""
+    """LLaVA-NeXT: the tower's own size once, and the tiles of the canvas that shows most.
+
+    The processor counts a token for each patch that is no margin, and a break after each row
+    (transformers' models/llava_next). mlx-vlm's ``llava_next.py`` puts all patches of all tiles in
+    their place, and as many breaks.
+    """
     whole = _whole(given)
-    columns, rows = _grid(given.width, given.height, given.vision.image_size or 336, 4)
-    tiles = columns * rows + 1
-    return _sight(tiles, whole.patches, tiles * whole.patches, tiles * whole.pixels)
+    tile = given.vision.image_size or 336
+    side = max(1, tile // given.vision.patch)
+    height, width = _canvas(given)
+    tiles = max(1, height // tile) * max(1, width // tile) + 1
+    rows, columns = side * max(1, height // tile), side * max(1, width // tile)
+    if given.width * rows > given.height * columns:
+        rows -= (rows - given.height * columns // given.width) // 2 * 2
+    else:
+        columns -= (columns - given.width * rows // given.height) // 2 * 2
+    counted = whole.tokens + rows * (columns + 1)
+    # A class token for each tile.
+    return _sight(
+        tiles,
+        whole.patches + 1,
+        tiles * whole.tokens,
+        tiles * whole.pixels,
+        length=2 * tiles * whole.tokens,
+        counted=counted,
+    )
+
+
+def _canvas(given: Given) -> tuple[int, int]:
+    """The shape in which most of a picture is seen, with the least margin: height and width."""
+    listed = given.preprocessor.get("image_grid_pinpoints")
+    shapes = [
+        (shape[0], shape[1])
+        for shape in (listed if isinstance(listed, list) else [])[:64]
+        if isinstance(shape, list)
+        and len(shape) == 2
+        and all(type(edge) is int and 1 <= edge <= MOST_SIDE for edge in shape)
+    ]
+
+    def seen(shape: tuple[int, int]) -> tuple[int, int]:
+        scale = min(shape[0] / given.height, shape[1] / given.width)
+        pixels = int(given.width * scale) * int(given.height * scale)
+        effective = min(pixels, given.width * given.height)
+        return effective, effective - shape[0] * shape[1]
+
+    return max(shapes or PINPOINTS, key=seen)
 
 
 RULES: dict[str, Rule] = {
