@@ -109,6 +109,26 @@ def test_llava_next_takes_more_in_than_its_processor_counts(
     assert (sight.counted, sight.length) == (counted, length)
 
 
+@pytest.mark.parametrize(
+    ("kind", "size", "most", "tiles"),
+    [
+        ("internvl_chat", (448, 448), None, 1),
+        ("internvl_chat", (1_024, 1_024), None, 5),
+        ("internvl", (1_024, 1_024), None, 10),
+        ("internvl_chat", (3_000, 1_000), None, 13),
+        ("internvl_chat", (2_176, 1_536), None, 7),
+        ("internvl_chat", (2_400, 2_300), 6, 5),
+    ],
+)
+def test_the_tiles_of_internvl(
+    kind: str, size: tuple[int, int], most: int | None, tiles: int
+) -> None:
+    """As mlx-vlm's ``dynamic_preprocess`` cuts pictures, and transformers, which prefers more."""
+    vision = {"hidden_size": 64, "image_size": 448, "patch_size": 14}
+    config = {"model_type": kind, **TEXT, "vision_config": vision, "max_dynamic_patch": most}
+    assert see(read(config), {}, *size)[0].sequences == tiles
+
+
 @given(st.integers(1, 20_000), st.integers(1, 20_000))
 def test_resized_pictures_keep_to_their_limits(width: int, height: int) -> None:
     w, h = smart_resize(width, height, 28, 3_136, 1_003_520)

@@ -88,7 +88,8 @@ class Vision:
 
     ``name`` is its architecture's, where the config gives one (a timm model's).
     ``patch`` and ``image_size`` are pixels, ``merge`` is the side of the square of patches that
-    becomes one token.
+    becomes one token. ``tiles`` is the most tiles that a picture is cut into, the picture as a
+    whole aside, where the config says (else 0).
     """
 
     type: str
@@ -107,6 +108,7 @@ class Vision:
     full_layers: tuple[int, ...]
     deepstack: int
     out_hidden: int
+    tiles: int
 
 
 @dataclass(frozen=True)
@@ -388,6 +390,7 @@ def _vision(config: Config, kind: str) -> Vision | None:
         else (),
         deepstack=len(deep) if isinstance(deep, list) else 0,
         out_hidden=number(part, ("out_hidden_size", "projection_dim"), MOST_WIDTH) or width,
+        tiles=number(config, ("max_dynamic_patch",), 64) or 0,
     )
 
 

@@ -192,27 +192,39 @@ def _idefics(given: Given) -> Sight:
 
 
 def _internvl(given: Given) -> Sight:
-    """Up to twelve tiles in the arrangement nearest to the picture's form, and a thumbnail."""
+    """Up to twelve tiles in the arrangement nearest to the picture's form, and a thumbnail.
+
+    How many is in the config, as mlx-vlm's internvl_chat/processor.py reads it.
+    """
     tile = given.vision.image_size or 448
-    columns, rows = _grid(given.width, given.height, tile, 12)
+    most = given.vision.tiles or 12
+    columns, rows = _grid(given.width, given.height, tile, most, given.type == "internvl_chat")
     tiles = columns * rows + (columns * rows > 1)
     side = tile // given.vision.patch
     each = side * side // 4
     return _sight(tiles, side * side + 1, tiles * each, 3 * tiles * tile**2)
 
 
-def _grid(width: int, height: int, tile: int, most: int) -> tuple[int, int]:
-    """The arrangement of at most ``most`` tiles whose form is nearest, larger where it pays."""
+def _grid(width: int, height: int, tile: int, most: int, by_area: bool) -> tuple[int, int]:
+    """The arrangement of at most ``most`` tiles whose form is nearest.
+
+    Of those with one form, mlx-vlm's own processor takes the one of the nearest area (``by_area``),
+    transformers' the largest of which the picture fills half.
+    """
     best, nearest = (1, 1), math.inf
+    area = width * height
     for count in range(1, most + 1):
         for columns in range(1, count + 1):
             rows, rest = divmod(count, columns)
             if rest:
                 continue
             distance = abs(width / height - columns / rows)
-            if distance < nearest - 1e-9 or (
-                abs(distance - nearest) < 1e-9 and width * height > 0.5 * tile**2 * count
-            ):
+            if distance == nearest:  # to the last bit, as they do it
+                nearer = abs(area - tile**2 * count) < abs(area - tile**2 * best[0] * best[1])
+                better = nearer if by_area else area > 0.5 * tile**2 * count
+            else:
+                better = distance < nearest
+            if better:
                 best, nearest = (columns, rows), distance
     return best
 
