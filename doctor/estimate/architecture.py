@@ -390,7 +390,7 @@ def _vision(config: Config, kind: str) -> Vision | None:
         else (),
         deepstack=len(deep) if isinstance(deep, list) else 0,
         out_hidden=number(part, ("out_hidden_size", "projection_dim"), MOST_WIDTH) or width,
-        tiles=number(config, ("max_dynamic_patch",), 64) or 0,
+        tiles=number(config, ("max_dynamic_patch",), 256) or 0,
     )
 
 
