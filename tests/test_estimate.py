@@ -89,6 +89,46 @@ def test_the_tokens_of_a_picture(kind: str, size: tuple[int, int], tokens: int) 
     assert see(architecture, {}, *size)[0].tokens == tokens
 
 
+@pytest.mark.parametrize(
+    ("size", "counted", "length"),
+    [
+        ((224, 224), 1_176, 3_456),
+        ((640, 480), 2_340, 5_760),
+        ((3_000, 500), 1_452, 4_608),
+        ((100, 900), 1_224, 4_608),
+    ],
+)
+def test_llava_next_takes_more_in_than_its_processor_counts(
+    size: tuple[int, int], counted: int, length: int
+) -> None:
+    """What transformers counts; and twice the patches of all tiles (mlx-vlm's llava_next.py)."""
+    vision = {"model_type": "clip_vision_model", "hidden_size": 64, "image_size": 336}
+    config = {"model_type": "llava_next", **TEXT, "vision_config": {**vision, "patch_size": 14}}
+    sight, known = see(read(config), {}, *size)
+    assert known
+    assert (sight.counted, sight.length) == (counted, length)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "most", "tiles"),
+    [
+        ("internvl_chat", (448, 448), None, 1),
+        ("internvl_chat", (1_024, 1_024), None, 5),
+        ("internvl", (1_024, 1_024), None, 10),
+        ("internvl_chat", (3_000, 1_000), None, 13),
+        ("internvl_chat", (2_176, 1_536), None, 7),
+        ("internvl_chat", (2_400, 2_300), 6, 5),
+    ],
+)
+def test_the_tiles_of_internvl(
+    kind: str, size: tuple[int, int], most: int | None, tiles: int
+) -> None:
+    """As mlx-vlm's ``dynamic_preprocess`` cuts pictures, and transformers, which prefers more."""
+    vision = {"hidden_size": 64, "image_size": 448, "patch_size": 14}
+    config = {"model_type": kind, **TEXT, "vision_config": vision, "max_dynamic_patch": most}
+    assert see(read(config), {}, *size)[0].sequences == tiles
+
+
 @given(st.integers(1, 20_000), st.integers(1, 20_000))
 def test_resized_pictures_keep_to_their_limits(width: int, height: int) -> None:
     w, h = smart_resize(width, height, 28, 3_136, 1_003_520)
@@ -157,6 +197,21 @@ def test_the_cpu_backend_writes_out_its_scores() -> None:
     scores = 64 * 2_000**2 * 2
     cpu, metal = (told(config, job, backend=name).phases.prefill for name in ("cpu", "metal"))
     assert metal < scores < cpu
+
+
+def test_gated_delta_networks_without_a_kernel() -> None:
+    """Without Metal their prompts go through in chunks from 0.6.4 on, in matrices of float32."""
+    config = json.loads(CONFIGS.read_bytes())["mlx-community/Qwen3.5-27B-4bit"]["config"]
+    job = Job(images=(), prompt_tokens=4_096)
+
+    def prefill(mlx_vlm: str, backend: str) -> int:
+        return told(config, job, mlx_vlm=mlx_vlm, backend=backend).phases.prefill
+
+    # Queries, keys and values of 48 heads, for one chunk of the prompt.
+    wide = 3 * 2_048 * 48 * 128 * 4
+    for backend in ("cpu", "cuda"):
+        assert prefill("0.6.4", backend) > prefill("0.6.3", backend) + wide
+    assert prefill("0.6.4", "metal") == prefill("0.6.3", "metal")
 
 
 def test_weights_of_the_reports_models() -> None:

@@ -48,10 +48,10 @@ def test_speed_by_bandwidth(told: list[mac.Run]) -> None:
 
 def test_small_models_on_the_cpu_backend() -> None:
     found = list(linux.errors())
-    assert len({kind for kind, *_ in found}) >= 12
+    assert len({kind for kind, *_ in found}) >= 13
     assert max(abs(weights) for _, _, weights, _ in found) < 0.01
     errors = sorted(abs(peak) for *_, peak in found)
-    assert sum(error <= 0.1 for error in errors) / len(errors) >= 0.94
+    assert errors[-1] <= 0.1
     assert errors[len(errors) // 2] < 0.04
 
 

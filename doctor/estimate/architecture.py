@@ -19,6 +19,21 @@ Config = Mapping[str, object]
 MOST_LAYERS, MOST_WIDTH, MOST_VOCABULARY, MOST_EXPERTS = 1_000, 262_144, 4_000_000, 4_096
 # Types whose heads of words are their embedding tables although their configs do not say so.
 TIED = ("gemma", "gemma2", "gemma3", "gemma3_text", "gemma3n", "gemma3n_text", "gemma4")
+# Language models that norm each result before they add it (``post_feedforward_layernorm`` or
+# ``post_mlp_layernorm`` in mlx_vlm/models/<type>/language.py). GLM's with experts do not.
+RESULT_NORMS = (
+    "gemma2",
+    "gemma3",
+    "gemma3_text",
+    "gemma3n",
+    "gemma3n_text",
+    "gemma4",
+    "gemma4_text",
+    "glm4v",
+    "glm4v_text",
+    "glm_ocr",
+    "glm_ocr_text",
+)
 
 
 @dataclass(frozen=True)
@@ -27,12 +42,14 @@ class Text:
 
     ``state`` layers (linear attention, convolutions) keep a state of fixed size in place of a KV
     cache: ``state_bytes`` each. Where they are gated delta networks, ``delta_keys`` and
-    ``delta_values`` are the widths of their keys (as of their queries) and values, else 0.
+    ``delta_values`` are the widths of their keys (as of their queries) and values, and
+    ``delta_heads`` the number of their heads of values, else 0.
     ``kv_width`` is what one token adds to the cache of one layer, in elements. ``biased`` tells
     that the matrices of queries, keys and values have biases, ``query_gates`` that the queries'
-    makes a gate beside each. ``more_experts`` is the width of experts of another kind in all
-    (ERNIE's, for pictures), ``layer_inputs`` the parameters of a table that gives each layer an
-    input of its own (Gemma 3n and 4).
+    makes a gate beside each, ``result_norms`` that the results of attention and of the feed-forward
+    layer are normed before they are added. ``more_experts`` is the width of experts of another
+    kind in all (ERNIE's, for pictures), ``layer_inputs`` the parameters of a table that gives each
+    layer an input of its own (Gemma 3n and 4).
     """
 
     type: str
@@ -51,8 +68,10 @@ class Text:
     biased: bool
     query_norms: bool
     query_gates: bool
+    result_norms: bool
     delta_keys: int
     delta_values: int
+    delta_heads: int
     state_bytes: int
     experts: int
     experts_used: int
@@ -69,7 +88,8 @@ class Vision:
 
     ``name`` is its architecture's, where the config gives one (a timm model's).
     ``patch`` and ``image_size`` are pixels, ``merge`` is the side of the square of patches that
-    becomes one token.
+    becomes one token. ``tiles`` is the most tiles that a picture is cut into, the picture as a
+    whole aside, where the config says (else 0).
     """
 
     type: str
@@ -88,6 +108,7 @@ class Vision:
     full_layers: tuple[int, ...]
     deepstack: int
     out_hidden: int
+    tiles: int
 
 
 @dataclass(frozen=True)
@@ -218,7 +239,7 @@ def _text(config: Config) -> Text:
     if rank:
         nope = number(merged, ("qk_nope_head_dim",), MOST_WIDTH, 0) or head_dim
         head_dim = nope + rotary
-    keys, values, state = _delta(merged)
+    keys, values, delta_heads, state = _delta(merged)
     return Text(
         type=kind,
         layers=layers,
@@ -236,8 +257,10 @@ def _text(config: Config) -> Text:
         biased=merged.get("attention_bias") is True or "qwen2" in kind or kind == "llava_bunny",
         query_norms=kind.startswith(("qwen3", "gemma3", "gemma4", "glm4v_moe_text")),
         query_gates=keys > 0 and merged.get("attn_output_gate") is not False,
+        result_norms=kind in RESULT_NORMS,
         delta_keys=keys,
         delta_values=values,
+        delta_heads=delta_heads,
         state_bytes=state or heads * head_dim * 128 * 2,
         experts=(experts or 0) if (used or experts) else 0,
         experts_used=used or 0,
@@ -268,8 +291,8 @@ def _first_experts(merged: Config) -> tuple[Config, int]:
     return {**merged, **first}, sum(count * width for count, width in pairs[1:])
 
 
-def _delta(merged: Config) -> tuple[int, int, int]:
-    """A gated delta network's widths of keys and of values, and its state in bytes; else zeros.
+def _delta(merged: Config) -> tuple[int, int, int, int]:
+    """A gated delta network's widths of keys and values, heads, and state in bytes; else zeros.
 
     The state is a float32 matrix for each head of values (mlx_vlm/models/qwen3_5/gated_delta.py);
     the few inputs that its convolution keeps are as nothing beside it.
@@ -279,8 +302,8 @@ def _delta(merged: Config) -> tuple[int, int, int]:
     key_heads = number(merged, ("linear_num_key_heads",), MOST_EXPERTS) or 0
     key_size = number(merged, ("linear_key_head_dim",), MOST_WIDTH) or 0
     if not (heads and size and key_heads and key_size):
-        return 0, 0, 0
-    return key_heads * key_size, heads * size, heads * size * key_size * 4
+        return 0, 0, 0, 0
+    return key_heads * key_size, heads * size, heads, heads * size * key_size * 4
 
 
 def _largest(value: object) -> object:
@@ -367,6 +390,7 @@ def _vision(config: Config, kind: str) -> Vision | None:
         else (),
         deepstack=len(deep) if isinstance(deep, list) else 0,
         out_hidden=number(part, ("out_hidden_size", "projection_dim"), MOST_WIDTH) or width,
+        tiles=number(config, ("max_dynamic_patch",), 256) or 0,
     )
 
 

@@ -30,6 +30,7 @@ class Ways:
 
     evaluator: Evaluator
     fused: bool
+    scanned: bool
     accelerated: bool
     mlx: tuple[int, ...]
     width: int
@@ -41,14 +42,16 @@ class Kernels:
     """How operations run here.
 
     ``fused`` is true on a GPU, ``accelerated`` where that has accelerators for neural networks
-    (Apple's from M5 on). ``mlx`` is MLX's release. ``width`` is the size of an activation,
-    ``weight_width`` that of a weight in bytes: quantised weights have less than two. What is
-    narrower than the activations is copied to their type when read; of quantised weights, the
-    scales.
+    (Apple's from M5 on). ``scanned`` tells that gated delta networks have no kernel here and go
+    through a prompt in chunks of matrix products. ``mlx`` is MLX's release. ``width`` is the size
+    of an activation, ``weight_width`` that of a weight in bytes: quantised weights have less than
+    two. What is narrower than the activations is copied to their type when read; of quantised
+    weights, the scales.
     """
 
     tape: Tape
     fused: bool
+    scanned: bool
     accelerated: bool
     mlx: tuple[int, ...]
     width: int
@@ -60,6 +63,7 @@ class Kernels:
         return cls(
             tape=Tape(ways.evaluator),
             fused=ways.fused,
+            scanned=ways.scanned,
             accelerated=ways.accelerated,
             mlx=ways.mlx,
             width=ways.width,

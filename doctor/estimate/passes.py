@@ -11,6 +11,8 @@ from doctor.estimate.pictures import Sight
 
 # A cache grows by so many tokens at a time (``KVCache.step`` in mlx-vlm's and mlx-lm's cache.py).
 CACHE_STEP = 256
+# The tokens of a chunk of a gated delta network without a kernel of its own.
+SCAN = 64
 # So many layers are put on the tape; what MLX holds at once is never that of more.
 MOST_ON_TAPE = 32
 
@@ -160,6 +162,8 @@ def text_pass(
         if text.kinds[layer] == "state" and text.delta_keys:
             inner = text.delta_values
         out = kernels.linear(mixed, tokens, inner, text.hidden)
+        if text.result_norms:
+            out = kernels.norm(out, tokens, text.hidden)
         x = tape.reuse(out, x)
         normed = kernels.norm(x, tokens, text.hidden)
         down = (
@@ -167,6 +171,8 @@ def text_pass(
             if text.experts and layer >= text.dense_layers
             else _feed_forward(kernels, text, normed, tokens, text.intermediate)
         )
+        if text.result_norms:
+            down = kernels.norm(down, tokens, text.hidden)
         x = tape.reuse(down, x)
     tape.keep(*caches)
     if logits:
@@ -252,6 +258,8 @@ def _state(kernels: Kernels, text: Text, normed: int, tokens: int) -> int:
     keys, values = text.delta_keys, text.delta_values
     mixed = kernels.linear(normed, tokens, text.hidden, 2 * keys + values)
     gate = kernels.linear(normed, tokens, text.hidden, values)
+    if kernels.scanned and tokens > 1:
+        return _scan(kernels, text, mixed, gate, tokens)
     mixed = run(mixed, elements=tokens * (2 * keys + values), width=width)  # joined to the last
     mixed = run(mixed, elements=tokens * (2 * keys + values), width=width)  # the convolution
     mixed = kernels.tape.reuse(mixed)
@@ -261,6 +269,73 @@ def _state(kernels: Kernels, text: Text, normed: int, tokens: int) -> int:
     out = run(query, key, value, elements=tokens * values, width=width)
     out = run(out, elements=tokens * values, width=width)
     return kernels.tape.reuse(out, gate)
+
+
+def _scan(kernels: Kernels, text: Text, mixed: int, gate: int, tokens: int) -> int:
+    """A gated delta network's way through a prompt in chunks (``gated_delta_chunked``).
+
+    All but its first steps are in float32. It hands its work over at its end, with every array that
+    has a name in Python still held, so that none makes room for another.
+    """
+    tape, run, width, heads = kernels.tape, kernels.tape.run, kernels.width, text.delta_heads
+    chunks = math.ceil(tokens / SCAN)
+    rows = chunks * SCAN
+    key_size = text.state_bytes // (4 * text.delta_values)
+    keys, values, pairs = rows * heads * key_size, rows * text.delta_values, rows * heads * SCAN
+    joined = tokens * (2 * text.delta_keys + text.delta_values)
+    joint = run(mixed, elements=joined, width=width)
+    turned = tape.reuse(run(joint, elements=joined, width=width))
+
+    def chunked(array: int, elements: float) -> int:
+        """Filled up to whole chunks, and in float32."""
+        array = run(array, elements=elements, width=width, dispatches=3)
+        return run(array, elements=elements, width=4) if width < 4 else array
+
+    def product(one: int, other: int, elements: float) -> int:
+        return run(one, other, elements=elements, width=4, dispatches=3)
+
+    def likened(one: int, other: int) -> int:
+        """Each chunk's rows with one another. What is float32 already was not copied by chunks."""
+        copies = [run(array, elements=keys, width=4) for array in (one, other) if width == 4]
+        return run(one, other, *copies, elements=pairs, width=4, dispatches=3)
+
+    wide = tokens * heads * key_size
+    narrow = tokens * text.delta_keys // key_size
+    query = kernels.norm(turned, narrow, key_size)
+    query = run(query, elements=wide, width=width, dispatches=6)
+    key = run(kernels.norm(turned, narrow, key_size), elements=wide, width=width, dispatches=6)
+    query, key, value = chunked(query, keys), chunked(key, keys), chunked(turned, values)
+    differences = run(elements=pairs, width=4, dispatches=20)
+    ratios = run(differences, elements=pairs, width=4)
+    likeness = likened(key, key)
+    lower = run(ratios, elements=pairs, width=4, dispatches=4)
+    lower = tape.reuse(tape.reuse(lower, likeness))
+    # Solved row by row: those that there are, are joined for each.
+    whole = run(lower, elements=pairs, width=4)
+    solved = tape.reuse(run(whole, elements=pairs, width=4))
+    for row in range(1, SCAN):
+        before = run(solved, elements=pairs / SCAN * row, width=4, dispatches=row + 2)
+        tape.reuse(solved, whole, before, dispatches=10)
+    inverse = run(solved, elements=pairs, width=4, dispatches=SCAN + 2)
+    scaled_keys = run(key, elements=keys, width=4, dispatches=5)
+    scaled_values = run(value, elements=values, width=4, dispatches=5)
+    own = product(inverse, scaled_values, values)
+    passed = product(inverse, scaled_keys, keys)
+    mixing = likened(query, key)
+    mixing = tape.reuse(tape.reuse(mixing, ratios))
+    asked = run(query, elements=keys, width=4, dispatches=5)
+    asked = tape.reuse(asked, product(mixing, passed, keys))
+    mixed_own = product(mixing, own, values)
+    # Some thirty dispatches a chunk, of small arrays.
+    parts = run(mixed_own, asked, elements=values, width=4, dispatches=30 * chunks)
+    out = run(parts, elements=values, width=4, dispatches=chunks + 2)
+    out = run(out, elements=values, width=4, dispatches=4)
+    if width < 4:
+        out = run(out, elements=values, width=width)
+    tape.keep(mixed, joint, turned, query, key, value, differences, ratios, likeness, lower)
+    tape.keep(inverse, scaled_keys, own, passed, mixing, asked, mixed_own, parts, out)
+    out = kernels.norm(out, tokens * heads, text.delta_values // heads)
+    return tape.reuse(out, gate)
 
 
 def _feed_forward(kernels: Kernels, text: Text, x: int, tokens: int, width: int) -> int:

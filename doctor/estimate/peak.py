@@ -23,6 +23,9 @@ JOINED_SINCE, JOINED_UNTIL = (0, 6, 0), (0, 7, 0)
 # A prompt is cut into chunks since mlx-vlm 0.3.10 where it is longer than one, and since 0.7.0
 # always, so that the words' scores of the prompt are no longer worked out.
 CHUNKS_SINCE, CHUNKS_ALWAYS_SINCE = (0, 3, 10), (0, 7, 0)
+# Without Metal, gated delta networks went through a prompt token by token before 0.6.4, since then
+# in chunks (``gated_delta_chunked`` in mlx_vlm/models/qwen3_5/gated_delta.py).
+SCANNED_SINCE = (0, 6, 4)
 # Before, Gemma 3 loaded a head that lies beside its tied table (measured with 0.6.3 and 0.7.10).
 HEAD_DROPPED_SINCE = (0, 7, 0)
 # Beyond these nothing runs anywhere, and only absurd numbers are worked out.
@@ -42,6 +45,7 @@ class Setting:
     weights: WeightSizes
     evaluator: Evaluator
     fused: bool
+    scanned: bool
     accelerated: bool
     mlx: tuple[int, ...]
     mlx_vlm: tuple[int, ...]
@@ -81,6 +85,7 @@ def estimate(
         weights=weights,
         evaluator=_evaluator(library, chip),
         fused=library.backend != "cpu",
+        scanned=library.backend != "metal" and mlx_vlm >= SCANNED_SINCE,
         accelerated=_accelerated(library, chip),
         mlx=release(library.mlx),
         mlx_vlm=mlx_vlm,
@@ -168,6 +173,7 @@ def _vision(setting: Setting, sight: Sight, pixels: float) -> float:
     ways = Ways(
         evaluator=setting.evaluator,
         fused=setting.fused,
+        scanned=setting.scanned,
         accelerated=setting.accelerated,
         mlx=setting.mlx,
         width=4 if setting.family.wide_vision else weights.width,
@@ -213,6 +219,7 @@ def _prefill(setting: Setting, step: int, tokens: int, pixels: float, width: int
         ways = Ways(
             evaluator=setting.evaluator,
             fused=setting.fused,
+            scanned=setting.scanned,
             accelerated=setting.accelerated,
             mlx=setting.mlx,
             width=width,

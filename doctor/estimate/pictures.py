@@ -192,27 +192,39 @@ def _idefics(given: Given) -> Sight:
 
 
 def _internvl(given: Given) -> Sight:
-    """Up to twelve tiles in the arrangement nearest to the picture's form, and a thumbnail."""
+    """Up to twelve tiles in the arrangement nearest to the picture's form, and a thumbnail.
+
+    How many is in the config, as mlx-vlm's internvl_chat/processor.py reads it.
+    """
     tile = given.vision.image_size or 448
-    columns, rows = _grid(given.width, given.height, tile, 12)
+    most = given.vision.tiles or 12
+    columns, rows = _grid(given.width, given.height, tile, most, given.type == "internvl_chat")
     tiles = columns * rows + (columns * rows > 1)
     side = tile // given.vision.patch
     each = side * side // 4
     return _sight(tiles, side * side + 1, tiles * each, 3 * tiles * tile**2)
 
 
-def _grid(width: int, height: int, tile: int, most: int) -> tuple[int, int]:
-    """The arrangement of at most ``most`` tiles whose form is nearest, larger where it pays."""
+def _grid(width: int, height: int, tile: int, most: int, by_area: bool) -> tuple[int, int]:
+    """The arrangement of at most ``most`` tiles whose form is nearest.
+
+    Of those with one form, mlx-vlm's own processor takes the one of the nearest area (``by_area``),
+    transformers' the largest of which the picture fills half.
+    """
     best, nearest = (1, 1), math.inf
+    area = width * height
     for count in range(1, most + 1):
         for columns in range(1, count + 1):
             rows, rest = divmod(count, columns)
             if rest:
                 continue
             distance = abs(width / height - columns / rows)
-            if distance < nearest - 1e-9 or (
-                abs(distance - nearest) < 1e-9 and width * height > 0.5 * tile**2 * count
-            ):
+            if distance == nearest:  # to the last bit, as they do it
+                nearer = abs(area - tile**2 * count) < abs(area - tile**2 * best[0] * best[1])
+                better = nearer if by_area else area > 0.5 * tile**2 * count
+            else:
+                better = distance < nearest
+            if better:
                 best, nearest = (columns, rows), distance
     return best
 
@@ -391,12 +403,57 @@ def _fitted(width: float, height: float, scale: int, unit: int, larger: bool) ->
     return max(round(width / unit), 1) * unit, max(round(height / unit), 1) * unit
 
 
+# The published shapes of LLaVA-NeXT's canvas, in pixels: height and width.
+PINPOINTS = ((336, 672), (672, 336), (672, 672), (1_008, 336), (336, 1_008))
+
+
 def _anyres(given: Given) -> Sight:
-    """LLaVA-NeXT: the tower's own size once, and up to four tiles of it."""
+    """LLaVA-NeXT: the tower's own size once, and the tiles of the canvas that shows most.
+
+    The processor counts a token for each patch that is no margin, and a break after each row
+    (transformers' models/llava_next). mlx-vlm's ``llava_next.py`` puts all patches of all tiles in
+    their place, and as many breaks.
+    """
     whole = _whole(given)
-    columns, rows = _grid(given.width, given.height, given.vision.image_size or 336, 4)
-    tiles = columns * rows + 1
-    return _sight(tiles, whole.patches, tiles * whole.patches, tiles * whole.pixels)
+    tile = given.vision.image_size or 336
+    side = max(1, tile // given.vision.patch)
+    height, width = _canvas(given)
+    tiles = max(1, height // tile) * max(1, width // tile) + 1
+    rows, columns = side * max(1, height // tile), side * max(1, width // tile)
+    if given.width * rows > given.height * columns:
+        rows -= (rows - given.height * columns // given.width) // 2 * 2
+    else:
+        columns -= (columns - given.width * rows // given.height) // 2 * 2
+    counted = whole.tokens + rows * (columns + 1)
+    # A class token for each tile.
+    return _sight(
+        tiles,
+        whole.patches + 1,
+        tiles * whole.tokens,
+        tiles * whole.pixels,
+        length=2 * tiles * whole.tokens,
+        counted=counted,
+    )
+
+
+def _canvas(given: Given) -> tuple[int, int]:
+    """The shape in which most of a picture is seen, with the least margin: height and width."""
+    listed = given.preprocessor.get("image_grid_pinpoints")
+    shapes = [
+        (shape[0], shape[1])
+        for shape in (listed if isinstance(listed, list) else [])[:64]
+        if isinstance(shape, list)
+        and len(shape) == 2
+        and all(type(edge) is int and 1 <= edge <= MOST_SIDE for edge in shape)
+    ]
+
+    def seen(shape: tuple[int, int]) -> tuple[int, int]:
+        scale = min(shape[0] / given.height, shape[1] / given.width)
+        pixels = int(given.width * scale) * int(given.height * scale)
+        effective = min(pixels, given.width * given.height)
+        return effective, effective - shape[0] * shape[1]
+
+    return max(shapes or PINPOINTS, key=seen)
 
 
 RULES: dict[str, Rule] = {

@@ -31,12 +31,12 @@ def make(folder: str, kind: str, sizes: dict) -> None:
     with open(os.path.join(folder, "tokenizer.json"), encoding="utf-8") as file:
         tokens = {token["content"]: token["id"] for token in json.load(file)["added_tokens"]}
     count = config["vocab_size"]
-    for key in ("image_token_index",):
-        config[key] = tokens.get(config[key], config[key])
-    marks = {"image_token_id": "<|image_pad|>", "video_token_id": "<|video_pad|>"}
-    if not kind.startswith("qwen"):
-        marks = {"image_token_id": "<image>"}
-    marks.update(vision_start_token_id="<|vision_start|>", vision_end_token_id="<|vision_end|>")
+    index = config["image_token_index"]
+    # What the prompt has for a picture: with another the tower's features are never asked for.
+    config["image_token_index"] = config["image_token_id"] = tokens.get(index, index)
+    marks = {"vision_start_token_id": "<|vision_start|>", "vision_end_token_id": "<|vision_end|>"}
+    if kind.startswith("qwen"):
+        marks.update(video_token_id="<|video_pad|>")
     config.update({key: tokens[token] for key, token in marks.items()})
     if "text_config" in sizes:
         config["text_config"]["vocab_size"] = count
