@@ -48,7 +48,7 @@ def test_speed_by_bandwidth(told: list[mac.Run]) -> None:
 
 def test_small_models_on_the_cpu_backend() -> None:
     found = list(linux.errors())
-    assert len({kind for kind, *_ in found}) >= 13
+    assert len({kind for kind, *_ in found}) >= 14
     assert max(abs(weights) for _, _, weights, _ in found) < 0.01
     errors = sorted(abs(peak) for *_, peak in found)
     assert errors[-1] <= 0.1
