@@ -26,9 +26,14 @@ def main() -> NoReturn:
         again = ["-I", "-m", "doctor"] if as_module else ["-E", sys.argv[0]]
         os.execv(sys.executable, [sys.executable, *again, *sys.argv[1:]])  # noqa: S606
     gc.disable()  # a check lives a quarter of a second and leaves no garbage worth collecting
-    from doctor.cli import main as command_line
+    try:
+        from doctor.cli import main as command_line
 
-    status = command_line()
+        status = command_line()
+    except KeyboardInterrupt:  # before there was anybody to say it
+        with contextlib.suppress(OSError):
+            os.write(2, b"vlm-doctor: Interrupted; nothing was changed.\n")
+        status = 130
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none at all
             stream.flush()

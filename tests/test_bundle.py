@@ -96,6 +96,19 @@ def test_a_plan_for_another_machine(doctor: Doctor) -> None:
     )
 
 
+def test_facts_that_are_nested_too_deep_are_refused(doctor: Doctor, tmp_path: Path) -> None:
+    facts = json.loads(REPORT.read_text())
+    values: object = 1
+    for _ in range(900):
+        values = {"a": values}
+    facts["model"]["values"] = {"config.json": values}
+    path = tmp_path / "deep.json"
+    path.write_text(json.dumps(facts))
+    run = doctor("bundle", "--facts", str(path), str(tmp_path / "out.zip"))
+    assert run.code == 2
+    assert not (tmp_path / "out.zip").exists()
+
+
 def test_facts_of_an_older_doctor_are_read(tmp_path: Path) -> None:
     """Every field that has a default came later; facts without them are still facts."""
 

@@ -250,6 +250,7 @@ def test_a_killed_fix_is_taken_back_by_the_next_command(
     process.kill()  # the installer that it started lives on
     process.communicate()
     assert "interrupted" in str(doctor.json("check", *target).report["not_checked"])
+    assert "interrupted" in doctor("recipes").err
     run = doctor.json("undo", *target)
     assert (run.code, run.report["outcome"]) == (0, "recovered")
     time.sleep(1)  # were anything still at work, it would show

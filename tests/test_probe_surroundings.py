@@ -230,6 +230,17 @@ STARTUP: dict[str, tuple[dict[str, str], bool, list[str]]] = {
 }
 
 
+def test_a_secret_that_is_set_is_not_told(environment: tuple[Path, Path]) -> None:
+    python, site = environment
+    probe.write(
+        site,
+        {"zz.pth": "import os; os.environ['HF_TOKEN'] = 'hf_abcdefgh'; os.environ['HF_HUB'] = 'h'"},
+    )
+    files = installed_packages.ask(python)["startup"]
+    effects = [effect["detail"] for file in files for effect in file["effects"]]
+    assert effects == ["HF_TOKEN=…", "HF_HUB=h"]
+
+
 @pytest.mark.parametrize("name", STARTUP)
 def test_startup_code(name: str, environment: tuple[Path, Path]) -> None:
     python, site = environment

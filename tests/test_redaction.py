@@ -63,6 +63,8 @@ SECRETS = {
     "token of Stripe": ("sk_live_4eC39HqLyjWDarjtT1zdp7dc", "4eC39HqLyjWDarjtT1zdp7dc"),
     "token of NVIDIA": ("nvapi-Zx81kQpLw72mNabcd", "Zx81kQpLw72mN"),
     "public key": ("ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQ", "AAAAB3NzaC1yc2EAAAADAQABAAABgQ"),
+    "cookie in JSON": ('{"Set-Cookie": "sid=Zx81kQpLw72mN"}', "Zx81kQpLw72mN"),
+    "pwd": ('{"pwd": "correcthorsebattery"}', "correcthorsebattery"),
     "password of letters": ("password=correcthorsebattery", "correcthorsebattery"),
     "password of digits": ("PASSWORD=12345678", "12345678"),
     "password of words": ("password: 'correct horse battery'", "horse battery"),

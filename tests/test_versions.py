@@ -56,6 +56,17 @@ def test_tokenizers_is_enforced_only_where_it_is_installed() -> None:
     assert "is not installed" in found.title
 
 
+def test_who_logs_in_where_is_not_told() -> None:
+    facts = recorded("torch-free")
+    distributions = facts.environment.distributions
+    vlm = next(one for one in distributions if one.name == "mlx-vlm")
+    needs = "lacking @ https://somebody:hunter2@host.example/lacking.whl"
+    told = with_distributions(facts, replace(vlm, requires=(*vlm.requires, needs)))
+    said = str(findings(told)["lacking"].evidence)
+    assert "https://host.example/lacking.whl" in said
+    assert "hunter2" not in said
+
+
 def test_a_need_that_nothing_imports_is_a_warning() -> None:
     found = findings(without(recorded("torch-free"), "fastapi"))["fastapi"]
     assert (found.code, found.severity) == ("versions-conflict", Severity.WARNING)

@@ -44,12 +44,9 @@ def run(options: argparse.Namespace) -> tuple[Report, int]:
     ``options.target_of``.
     """
     if not hasattr(options, "python"):
-        from doctor.transaction import unfinished
+        from doctor.commands.options import tell_of_interrupted
 
-        for notice in unfinished.notices():
-            from doctor.terminal import say
-
-            say(notice[0].upper() + notice[1:])
+        tell_of_interrupted()
     command = cast(
         "Callable[[argparse.Namespace], tuple[Report, int]]", module(options.command).run
     )

@@ -57,7 +57,11 @@ def run(options: argparse.Namespace) -> tuple[BundleReport, int]:
             say("Generating …")
             python = os.path.expanduser(facts.environment.interpreter.executable)
             generated = smoke.run(python, smoke.job_of(facts), target_report(facts))
-    manifest = bundle.write(path, facts, redaction.identity(os.environ), generated, error)
+
+    def write() -> bundle.Manifest:
+        return bundle.write(path, facts, redaction.identity(os.environ), generated, error)
+
+    manifest = write() if options.facts is None else saved.judged(Path(options.facts), write)
     return BundleReport(
         schema=SCHEMA,
         command="bundle",

@@ -46,12 +46,17 @@ def target_of(options: argparse.Namespace) -> target.Target:
     try:
         found = target.find(options.python, options.venv, os.environ)
     except Refused:
-        _tell(unfinished.notices())  # it may not be whole just because a fix was interrupted
+        tell_of_interrupted()  # it may not be whole just because a fix was interrupted
         raise
     prefix = target.prefix_of(found.python)
     notice = None if options.command in TELLING else unfinished.notice(prefix)
     _tell([*filter(None, [notice]), *unfinished.notices(but=prefix)])
     return found
+
+
+def tell_of_interrupted() -> None:
+    """Say of every environment whose fix was interrupted that it was."""
+    _tell(unfinished.notices())
 
 
 def _tell(notices: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from doctor import plan
-from doctor.commands.options import add_target, target_of
+from doctor.commands.options import add_target, target_of, tell_of_interrupted
 from doctor.errors import Refused
 from doctor.look import look
 from doctor.packages import export, gathering, upstream
@@ -61,6 +61,7 @@ def run(options: argparse.Namespace) -> tuple[RecipesReport, int]:
     elif options.lock or options.python or options.venv:
         raise Refused("--lock, --python and --venv go with --outdated, --export or --download.")
     else:
+        tell_of_interrupted()
         reports = [_recipe(recipe) for recipe in found]
     return RecipesReport(schema=SCHEMA, command="recipes", tool=Tool(), recipes=tuple(reports)), 0
 
@@ -86,6 +87,7 @@ def _of_locks(options: argparse.Namespace, found: list[Recipe]) -> list[RecipeRe
     elif options.python or options.venv:
         raise Refused("--lock names a lock; it goes with no --python and no --venv.")
     else:
+        tell_of_interrupted()
         name = options.lock
         reasons = {
             recipe.name: recipe.why_not(name) or f"it has no lock named {name}" for recipe in found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ParamSpec, TypeVar
 
@@ -93,6 +94,10 @@ def _asked_for(requires: tuple[str, ...], extras: frozenset[str]) -> tuple[str, 
     return tuple(kept)
 
 
+# The user and the password in a requirement's address are for nobody's eyes.
+_LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
+
+
 @functools.lru_cache(maxsize=50_000)
 def _read(text: str) -> Requirement:
     """A requirement, read once: checks ask again, and many environments have the same packages.
@@ -153,7 +158,7 @@ def on_the_way(
                 failure = Unmet(
                     by=distribution,
                     name=str(needed),
-                    requirement=str(requirement).partition(";")[0].strip(),
+                    requirement=_LOGIN.sub("", str(requirement).partition(";")[0].strip()),
                 )
                 if failure not in unmet:
                     unmet.append(failure)

@@ -97,7 +97,9 @@ _BEARER = re.compile(r"\b(?:Bearer|Basic|Digest)[ =:]+(?P<bare>[\w.~+/=-]{6,})",
 # What is called so holds a secret; ``key`` alone only in capitals: elsewhere it is one of a table.
 _CALLED = (
     r"(?:[A-Za-z0-9]{0,30}[_-]){0,8}(?:[a-z]{0,20}token|[a-z]{0,20}secret"
-    r"|passw(?:or)?d|passphrase|credentials?"
+    r"|passw(?:or)?d|passphrase|credentials?|(?:set-)?cookies?"
+    # Also the working folder is called so.
+    r"|pwd(?=(?:\\*['\"])?\s*[=:]?\s*(?:\\*['\"])?[^\s/~'\"\\=:])"
     r"|(?:api|access|account|private|secret|signing|encryption|shared_?access)[_-]?key|signature"
     r"|sig|authorization|(?-i:(?:[A-Z0-9]{1,30}_){0,8}(?:KEY|PASS|AUTH|PWD|COOKIE|PAT)))"
 )

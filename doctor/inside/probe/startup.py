@@ -21,6 +21,9 @@ KNOWN = frozenset({"_virtualenv.pth", "distutils-precedence.pth"})
 # How a line of code begins in a ``.pth`` file; any other is a folder.
 CODE = ("import ", "import\t")
 
+# A variable whose name has one of these holds a secret, which nobody is shown.
+SECRET_WORDS = ("TOKEN", "SECRET", "PASSW", "KEY", "CREDENTIAL")
+
 HOOKS = ("sys.meta_path", "sys.path_hooks", "builtins.__import__", "__builtins__.__import__")
 ENDS = ("sys.exit", "os._exit", "os.abort", "exit", "quit")
 # What ends Python even where every exception is caught.
@@ -199,7 +202,7 @@ class _Reader:
         elif isinstance(node, ast.Delete):
             for target in node.targets:
                 if isinstance(target, ast.Subscript) and self._dotted(target.value) == "os.environ":
-                    self._note(node, "environment", f"{source.literal(_index(target))}=")
+                    self._note(node, "environment", _setting(source.literal(_index(target)), ""))
         elif isinstance(node, ast.Expr):
             return self._call(node.value, certain, catches)
         return False
@@ -249,7 +252,7 @@ class _Reader:
                 else:
                     self._note(node, "replaced", index)
             elif owner == "os.environ" and isinstance(index, str):
-                self._note(node, "environment", f"{index}={source.literal(value) or ''}")
+                self._note(node, "environment", _setting(index, source.literal(value)))
             elif owner == "sys.path" and _is_part(target.slice):
                 self._paths(node, "path-first", value)
             elif owner == "sys.path":
@@ -292,11 +295,11 @@ class _Reader:
             self._note(node, "hook", owner)
         elif owner == "os.environ" and arguments and method in ("setdefault", "pop"):
             value = source.literal(arguments[1]) if method == "setdefault" and arguments[1:] else ""
-            self._note(node, "environment", f"{source.literal(arguments[0])}={value or ''}")
+            self._note(node, "environment", _setting(source.literal(arguments[0]), value))
         elif owner == "os.environ" and method == "update":
             table = source.literal(arguments[0]) if arguments else None
             for key, value in table.items() if isinstance(table, dict) else ():
-                self._note(node, "environment", f"{key}={value}")
+                self._note(node, "environment", _setting(key, value))
         elif name == "setattr" and len(arguments) == 3:
             patched = self._dotted(arguments[0])
             if patched.partition(".")[0] in self._modules():
@@ -354,6 +357,12 @@ class _Reader:
             if name == "os.path.expanduser":
                 return os.path.expanduser(str(parts[0]))
         return None
+
+
+def _setting(name: object, value: object) -> str:
+    """A variable and its value; of a secret only that there is one."""
+    secret = any(word in str(name).upper() for word in SECRET_WORDS)
+    return f"{name}={'…' if secret and value else value or ''}"
 
 
 def _index(node: ast.Subscript) -> ast.expr:
