@@ -59,6 +59,8 @@ FAMILIES: dict[str, Family] = {
     "pixtral": Family(PIXTRAL),
     "mistral3": Family(PIXTRAL),
     "mllama": Family(replace(SIGLIP, bias=False, mask=True), wide_vision=True, wide_text=True),
+    # Its pictures stay in the float32 that they are prepared in, and so does its tower.
+    "deepseek_vl_v2": Family(replace(SIGLIP, joined=True, cut=True), wide_vision=True),
     "internvl_chat": Family(replace(SIGLIP, joined=True)),
     "lfm2_vl": Family(SIGLIP),
     "lfm2-vl": Family(SIGLIP),
