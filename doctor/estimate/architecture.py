@@ -8,6 +8,7 @@ refused, so that nothing after this has to fear them.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ MOST_LAYERS, MOST_WIDTH, MOST_VOCABULARY, MOST_EXPERTS = 1_000, 262_144, 4_000_0
 MOST_SIDE = 100_000
 # Types whose heads of words are their embedding tables although their configs do not say so.
 TIED = ("gemma", "gemma2", "gemma3", "gemma3_text", "gemma3n", "gemma3n_text", "gemma4")
+# FastVLM's own name for itself, and that of its published configs.
+FASTVLM = ("fastvlm", "llava_qwen2")
 # Language models that norm each result before they add it (``post_feedforward_layernorm`` or
 # ``post_mlp_layernorm`` in mlx_vlm/models/<type>/language.py). GLM's with experts do not.
 RESULT_NORMS = (
@@ -266,7 +269,9 @@ def _text(config: Config) -> Text:
         kinds=kinds,
         window=number(merged, ("sliding_window",), 2**40, 0) or None,
         kv_width=kv_width,
-        biased=merged.get("attention_bias") is True or "qwen2" in kind or kind == "llava_bunny",
+        biased=merged.get("attention_bias") is True
+        or "qwen2" in kind
+        or kind in ("llava_bunny", "fastvlm"),
         query_norms=kind.startswith(("qwen3", "gemma3", "gemma4", "glm4v_moe_text")),
         query_gates=keys > 0 and merged.get("attn_output_gate") is not False,
         result_norms=kind in RESULT_NORMS,
@@ -330,7 +335,7 @@ def _tied(config: Config, part: Config, kind: str) -> bool:
         value = holder.get("tie_word_embeddings")
         if isinstance(value, bool):
             return value
-    return kind in TIED or word(config, "model_type") == "paligemma"
+    return kind in TIED or word(config, "model_type") in ("paligemma", *FASTVLM)
 
 
 def _kinds(merged: Config, kind: str, layers: int) -> tuple[str, ...]:
@@ -359,7 +364,34 @@ def _kinds(merged: Config, kind: str, layers: int) -> tuple[str, ...]:
     return ("full",) * layers
 
 
+def _fastvlm(config: Config, kind: str) -> Vision:
+    """FastVLM's tower, whose sizes mlx-vlm fixes (see ``fastvit.py``); its edge is in its name."""
+    named = re.fullmatch(r"mobileclip_l_(\d{3,4})", word(config, "mm_vision_tower"))
+    return Vision(
+        type=kind,
+        name="FastViTHD",
+        layers=44,
+        hidden=3_072,
+        heads=48,
+        head_dim=32,
+        intermediate=6_144,
+        patch=64,
+        temporal=1,
+        merge=1,
+        image_size=int(named[1]) if named else 1_024,
+        gated=False,
+        window=0,
+        full_layers=(),
+        deepstack=0,
+        out_hidden=3_072,
+        tiles=0,
+        canvases=(),
+    )
+
+
 def _vision(config: Config, kind: str) -> Vision | None:
+    if kind in FASTVLM:
+        return _fastvlm(config, kind)
     part = section(config, "vision_config", "vit_config", "vision_tower_config")
     part = section(part, "vision_config") or part
     if not part:

@@ -36,6 +36,7 @@ QWEN = Tower(rotary=4, joined=True)
 SIGLIP = Tower()
 # Attention in matrix products, with its softmax in float32.
 BY_HAND = Tower(unfused=True, wide_scores=True)
+FASTVLM = Family(Tower(convolutions=True))
 PIXTRAL = Tower(rotary=2, mean=False, bias=False, filled=2)
 
 FAMILIES: dict[str, Family] = {
@@ -59,6 +60,8 @@ FAMILIES: dict[str, Family] = {
     "pixtral": Family(PIXTRAL),
     "mistral3": Family(PIXTRAL),
     "mllama": Family(replace(SIGLIP, bias=False, mask=True), wide_vision=True, wide_text=True),
+    "fastvlm": FASTVLM,
+    "llava_qwen2": FASTVLM,
     # Its pictures stay in the float32 that they are prepared in, and so does its tower.
     "deepseek_vl_v2": Family(replace(SIGLIP, joined=True, cut=True), wide_vision=True),
     "internvl_chat": Family(replace(SIGLIP, joined=True)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from doctor.estimate import fastvit
 from doctor.estimate.architecture import Text, Vision
 from doctor.estimate.kernels import Kernels
 from doctor.estimate.pictures import Sight
@@ -29,7 +30,8 @@ class Tower:
     broadcast, which has no rows of its own, and Metal's attention copies that for each head
     (``copy_unless`` in scaled_dot_product_attention.cpp). ``unfused`` tells that attention writes
     out its scores wherever it runs, ``wide_scores`` that its softmax is in float32. ``cut`` tells
-    that the squares of patches which become a token are cut out one by one before the projector.
+    that the squares of patches which become a token are cut out one by one before the projector,
+    ``convolutions`` that the tower is FastViTHD, which has its own module.
     """
 
     rotary: int = 0
@@ -42,6 +44,7 @@ class Tower:
     unfused: bool = False
     wide_scores: bool = False
     cut: bool = False
+    convolutions: bool = False
 
 
 def cache_tokens(tokens: float) -> int:
@@ -53,6 +56,9 @@ def vision_pass(
     kernels: Kernels, tower: Tower, vision: Vision, sight: Sight, text: Text, channels: int = 3
 ) -> None:
     """One picture through the tower and the projector."""
+    if tower.convolutions:
+        fastvit.convolved(kernels, sight, text)
+        return
     tape = kernels.tape
     rows = sight.sequences * sight.patches
     width = vision.hidden

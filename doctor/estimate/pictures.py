@@ -157,6 +157,16 @@ def _bunny(given: Given) -> Sight:
     return _sight(1, whole.patches, whole.tokens, whole.pixels, counted=1)
 
 
+def _fastvlm(given: Given) -> Sight:
+    """One square, padded (fastvlm/processing.py); its one mark stands for all its tokens."""
+    crop = section(given.preprocessor, "crop_size")
+    size = section(given.preprocessor, "size")
+    edge = number(crop, ("height",), 16_384) or number(size, ("shortest_edge", "height"), 16_384)
+    edge = edge or given.vision.image_size
+    tokens = math.ceil(edge / given.vision.patch) ** 2
+    return _sight(1, tokens, tokens, 3 * edge**2, counted=1)
+
+
 def _longest_edge(preprocessor: Mapping[str, object], otherwise: int) -> int:
     size = section(preprocessor, "size")
     return number(size, ("longest_edge", "height"), MOST_SIDE) or otherwise
@@ -517,6 +527,8 @@ RULES: dict[str, Rule] = {
     "llava_bunny": _bunny,
     "llava-qwen2": _bunny,
     "deepseek_vl_v2": _deepseek,
+    "fastvlm": _fastvlm,
+    "llava_qwen2": _fastvlm,
     "internvl_chat": _internvl,
     "internvl": _internvl,
     "mllama": _mllama,
