@@ -129,6 +129,69 @@ def test_the_tiles_of_internvl(
     assert see(read(config), {}, *size)[0].sequences == tiles
 
 
+@pytest.mark.parametrize(
+    ("size", "tiles", "tokens"),
+    [
+        ((384, 384), 2, 421),
+        ((640, 320), 3, 617),
+        ((1_024, 1_024), 10, 2_017),
+        ((1_920, 1_080), 9, 1_807),
+        ((300, 2_000), 7, 1_471),
+    ],
+)
+def test_the_tiles_of_deepseek(size: tuple[int, int], tiles: int, tokens: int) -> None:
+    """What mlx-vlm's ``tokenize_with_images`` counts, with the published list of sizes."""
+    vision = {"layers": 27, "width": 1_152, "patch_size": 14, "model_type": "vision"}
+    config = {"model_type": "deepseek_vl_v2", "language_config": TEXT, "vision_config": vision}
+    sight, known = see(read(config), {}, *size)
+    assert known
+    assert (sight.sequences, sight.length, sight.counted) == (tiles, tokens, tokens)
+    assert (sight.patches, sight.tokens) == (729, tiles * 196)
+    listed = {**config, "candidate_resolutions": [[384, 384], [384, 768], [768, 384]]}
+    assert see(read(listed), {}, *size)[0].sequences <= 3
+
+
+def test_deepseek_keeps_the_keys_and_values_of_all_heads() -> None:
+    """Its cache holds no latent, and its smallest size has none to hold."""
+    latent = {"kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64}
+    text = {**TEXT, **latent, "v_head_dim": 128, "num_attention_heads": 16}
+    config = {"model_type": "deepseek_vl_v2", "language_config": text}
+    assert read(config).text.kv_width == 16 * (128 + 64 + 128)
+    plain = {**config, "language_config": {**text, "qk_nope_head_dim": 0}}
+    numbers = read(plain).text
+    assert numbers.kv_width == 2 * numbers.kv_heads * numbers.head_dim
+
+
+@pytest.mark.parametrize("kind", ["fastvlm", "llava_qwen2"])
+@pytest.mark.parametrize(("edge", "tokens"), [(1_024, 256), (1_536, 576), (256, 16)])
+def test_the_squares_of_fastvlm(kind: str, edge: int, tokens: int) -> None:
+    """Whatever the picture, one square, each 64 by 64 pixels of which are a token."""
+    config = {"model_type": kind, **TEXT, "mm_vision_tower": f"mobileclip_l_{edge}"}
+    cropped = {"crop_size": {"height": edge, "width": edge}}
+    for preprocessor in ({}, cropped):
+        for size in ((224, 224), (4_000, 300)):
+            sight, known = see(read(config), preprocessor, *size)
+            assert known
+            assert (sight.sequences, sight.tokens, sight.length) == (1, tokens, tokens)
+            assert (sight.counted, sight.pixels) == (1, 3 * edge**2)
+
+
+def test_the_stages_of_fastvlms_tower() -> None:
+    """Its convolutions outweigh its tokens: four times the points are four times the memory."""
+    config = {"model_type": "fastvlm", **TEXT, "torch_dtype": "bfloat16"}
+    weights = weights_of_config(config)
+    assert weights.vision // 2 == 125_109_216 + (3_072 + TEXT["hidden_size"]) * TEXT["hidden_size"]
+
+    def above(edge: int) -> int:
+        shown = {"crop_size": {"height": edge, "width": edge}}
+        library = Library(mlx_vlm="0.7.10", mlx="0.32.4", backend="metal")
+        job = Job(images=((640, 480),))
+        return estimate(config, weights, job, library, shown).phases.vision - weights.total
+
+    assert above(1_024) > 100_000_000
+    assert 3.2 < above(2_048) / above(1_024) < 4.5
+
+
 @given(st.integers(1, 20_000), st.integers(1, 20_000))
 def test_resized_pictures_keep_to_their_limits(width: int, height: int) -> None:
     w, h = smart_resize(width, height, 28, 3_136, 1_003_520)

@@ -8,6 +8,7 @@ refused, so that nothing after this has to fear them.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,8 +18,12 @@ Config = Mapping[str, object]
 
 # No published model comes near these.
 MOST_LAYERS, MOST_WIDTH, MOST_VOCABULARY, MOST_EXPERTS = 1_000, 262_144, 4_000_000, 4_096
+# The longest edge of a picture, in pixels.
+MOST_SIDE = 100_000
 # Types whose heads of words are their embedding tables although their configs do not say so.
 TIED = ("gemma", "gemma2", "gemma3", "gemma3_text", "gemma3n", "gemma3n_text", "gemma4")
+# FastVLM's own name for itself, and that of its published configs.
+FASTVLM = ("fastvlm", "llava_qwen2")
 # Language models that norm each result before they add it (``post_feedforward_layernorm`` or
 # ``post_mlp_layernorm`` in mlx_vlm/models/<type>/language.py). GLM's with experts do not.
 RESULT_NORMS = (
@@ -89,7 +94,8 @@ class Vision:
     ``name`` is its architecture's, where the config gives one (a timm model's).
     ``patch`` and ``image_size`` are pixels, ``merge`` is the side of the square of patches that
     becomes one token. ``tiles`` is the most tiles that a picture is cut into, the picture as a
-    whole aside, where the config says (else 0).
+    whole aside, where the config says (else 0); ``canvases`` are the sizes, width and height, that
+    it may be brought to before it is cut, where the config lists them.
     """
 
     type: str
@@ -109,6 +115,7 @@ class Vision:
     deepstack: int
     out_hidden: int
     tiles: int
+    canvases: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -236,9 +243,17 @@ def _text(config: Config) -> Text:
     kinds = _kinds(merged, kind, layers)
     rank = number(merged, ("kv_lora_rank",), MOST_WIDTH, 0)
     rotary = number(merged, ("qk_rope_head_dim",), MOST_WIDTH, 0) or 0
+    kv_width = 2 * kv_heads * head_dim
+    if config.get("model_type") == "deepseek_vl_v2" and merged.get("qk_nope_head_dim") == 0:
+        rank = 0  # its smallest size has plain heads, whatever the ranks say
     if rank:
         nope = number(merged, ("qk_nope_head_dim",), MOST_WIDTH, 0) or head_dim
         head_dim = nope + rotary
+        kv_width = rank + rotary
+        if config.get("model_type") == "deepseek_vl_v2":
+            # Its cache keeps the keys and values of all heads, not what they are made from.
+            values_of_one = number(merged, ("v_head_dim",), MOST_WIDTH) or nope
+            kv_width = heads * (head_dim + values_of_one)
     keys, values, delta_heads, state = _delta(merged)
     return Text(
         type=kind,
@@ -253,8 +268,10 @@ def _text(config: Config) -> Text:
         gated=word(merged, "hidden_act") not in ("gelu_new", "relu2"),
         kinds=kinds,
         window=number(merged, ("sliding_window",), 2**40, 0) or None,
-        kv_width=rank + rotary if rank else 2 * kv_heads * head_dim,
-        biased=merged.get("attention_bias") is True or "qwen2" in kind or kind == "llava_bunny",
+        kv_width=kv_width,
+        biased=merged.get("attention_bias") is True
+        or "qwen2" in kind
+        or kind in ("llava_bunny", "fastvlm"),
         query_norms=kind.startswith(("qwen3", "gemma3", "gemma4", "glm4v_moe_text")),
         query_gates=keys > 0 and merged.get("attn_output_gate") is not False,
         result_norms=kind in RESULT_NORMS,
@@ -318,7 +335,7 @@ def _tied(config: Config, part: Config, kind: str) -> bool:
         value = holder.get("tie_word_embeddings")
         if isinstance(value, bool):
             return value
-    return kind in TIED or word(config, "model_type") == "paligemma"
+    return kind in TIED or word(config, "model_type") in ("paligemma", *FASTVLM)
 
 
 def _kinds(merged: Config, kind: str, layers: int) -> tuple[str, ...]:
@@ -347,7 +364,34 @@ def _kinds(merged: Config, kind: str, layers: int) -> tuple[str, ...]:
     return ("full",) * layers
 
 
+def _fastvlm(config: Config, kind: str) -> Vision:
+    """FastVLM's tower, whose sizes mlx-vlm fixes (see ``fastvit.py``); its edge is in its name."""
+    named = re.fullmatch(r"mobileclip_l_(\d{3,4})", word(config, "mm_vision_tower"))
+    return Vision(
+        type=kind,
+        name="FastViTHD",
+        layers=44,
+        hidden=3_072,
+        heads=48,
+        head_dim=32,
+        intermediate=6_144,
+        patch=64,
+        temporal=1,
+        merge=1,
+        image_size=int(named[1]) if named else 1_024,
+        gated=False,
+        window=0,
+        full_layers=(),
+        deepstack=0,
+        out_hidden=3_072,
+        tiles=0,
+        canvases=(),
+    )
+
+
 def _vision(config: Config, kind: str) -> Vision | None:
+    if kind in FASTVLM:
+        return _fastvlm(config, kind)
     part = section(config, "vision_config", "vit_config", "vision_tower_config")
     part = section(part, "vision_config") or part
     if not part:
@@ -358,8 +402,9 @@ def _vision(config: Config, kind: str) -> Vision | None:
     layers = number(
         part, ("depth", "num_hidden_layers", "layers", "n_layers", "num_layers"), MOST_LAYERS
     )
-    heads = number(part, ("num_heads", "num_attention_heads", "heads"), MOST_EXPERTS) or max(
-        1, width // 64
+    deepseek = kind == "deepseek_vl_v2"  # what its configs leave out is in mlx-vlm's config.py
+    heads = number(part, ("num_heads", "num_attention_heads", "heads"), MOST_EXPERTS) or (
+        16 if deepseek else max(1, width // 64)
     )
     ratio = part.get("mlp_ratio")
     by_ratio = int(width * ratio) if isinstance(ratio, (int, float)) and 0 < ratio < 64 else None
@@ -381,8 +426,8 @@ def _vision(config: Config, kind: str) -> Vision | None:
         temporal=number(part, ("temporal_patch_size",), 16) or 1,
         merge=number(part, ("spatial_merge_size",), 16)
         or number(config, ("spatial_merge_size", "scale_factor", "downsample_factor"), 16)
-        or 1,
-        image_size=number(part, ("image_size", "img_size"), 65_536) or 0,
+        or (2 if deepseek else 1),
+        image_size=number(part, ("image_size", "img_size"), 65_536) or (384 if deepseek else 0),
         gated=kind in GATED_TOWERS,
         window=number(part, ("window_size",), 65_536, 0) or 0,
         full_layers=tuple(item for item in full if type(item) is int)
@@ -391,6 +436,18 @@ def _vision(config: Config, kind: str) -> Vision | None:
         deepstack=len(deep) if isinstance(deep, list) else 0,
         out_hidden=number(part, ("out_hidden_size", "projection_dim"), MOST_WIDTH) or width,
         tiles=number(config, ("max_dynamic_patch",), 256) or 0,
+        canvases=sizes(config.get("candidate_resolutions")),
+    )
+
+
+def sizes(listed: object) -> tuple[tuple[int, int], ...]:
+    """The pairs of a list of sizes, as far as they are sizes of pictures; at most 64."""
+    return tuple(
+        (pair[0], pair[1])
+        for pair in (listed if isinstance(listed, list) else [])[:64]
+        if isinstance(pair, list)
+        and len(pair) == 2
+        and all(type(edge) is int and 1 <= edge <= MOST_SIDE for edge in pair)
     )
 
 

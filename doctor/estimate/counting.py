@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from doctor.estimate import fastvit
 from doctor.estimate.architecture import (
+    FASTVLM,
     MOST_LAYERS,
     MOST_WIDTH,
     Architecture,
@@ -112,6 +114,10 @@ def _experts(text: Text) -> float:
 
 
 def _tower(architecture: Architecture, vision: Vision) -> float:
+    if architecture.type in FASTVLM:
+        return fastvit.PARAMETERS + architecture.text.hidden * (
+            fastvit.OUTPUT + architecture.text.hidden
+        )
     named = re.search(r"_(\d{1,4})m(?:_|$)", vision.name)
     if named:  # "mobilenetv5_300m_enc"
         return int(named[1]) * 1e6

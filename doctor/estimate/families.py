@@ -36,6 +36,7 @@ QWEN = Tower(rotary=4, joined=True)
 SIGLIP = Tower()
 # Attention in matrix products, with its softmax in float32.
 BY_HAND = Tower(unfused=True, wide_scores=True)
+FASTVLM = Family(Tower(convolutions=True))
 PIXTRAL = Tower(rotary=2, mean=False, bias=False, filled=2)
 
 FAMILIES: dict[str, Family] = {
@@ -59,6 +60,10 @@ FAMILIES: dict[str, Family] = {
     "pixtral": Family(PIXTRAL),
     "mistral3": Family(PIXTRAL),
     "mllama": Family(replace(SIGLIP, bias=False, mask=True), wide_vision=True, wide_text=True),
+    "fastvlm": FASTVLM,
+    "llava_qwen2": FASTVLM,
+    # Its pictures stay in the float32 that they are prepared in, and so does its tower.
+    "deepseek_vl_v2": Family(replace(SIGLIP, joined=True, cut=True), wide_vision=True),
     "internvl_chat": Family(replace(SIGLIP, joined=True)),
     "lfm2_vl": Family(SIGLIP),
     "lfm2-vl": Family(SIGLIP),
@@ -79,9 +84,11 @@ FILLED_BEFORE: dict[str, tuple[tuple[tuple[int, ...], int], ...]] = {
     "kimi_vl": (((0, 3, 12), 2), ((0, 5, 0), 1)),
 }
 
-# The families of the field report, and those of which whole models were measured.
+# The families of the field report, and those of which whole models were measured. DeepSeek-VL2 is
+# not here: the peaks of one job differed by a third from run to run.
 EXACT = (
     "ernie4_5_moe_vl",
+    "fastvlm",
     "gemma3",
     "gemma4",
     "glm4v",
@@ -89,6 +96,8 @@ EXACT = (
     "idefics3",
     "internvl_chat",
     "kimi_vl",
+    "llava_next",
+    "llava_qwen2",
     "mistral3",
     "paligemma",
     "phi3_v",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from doctor.estimate import fastvit
 from doctor.estimate.architecture import Text, Vision
 from doctor.estimate.kernels import Kernels
 from doctor.estimate.pictures import Sight
@@ -28,7 +29,9 @@ class Tower:
     ``filled`` is the width of a mask that one picture fills whole: assigning to all of it leaves a
     broadcast, which has no rows of its own, and Metal's attention copies that for each head
     (``copy_unless`` in scaled_dot_product_attention.cpp). ``unfused`` tells that attention writes
-    out its scores wherever it runs, ``wide_scores`` that its softmax is in float32.
+    out its scores wherever it runs, ``wide_scores`` that its softmax is in float32. ``cut`` tells
+    that the squares of patches which become a token are cut out one by one before the projector,
+    ``convolutions`` that the tower is FastViTHD, which has its own module.
     """
 
     rotary: int = 0
@@ -40,6 +43,8 @@ class Tower:
     filled: int = 0
     unfused: bool = False
     wide_scores: bool = False
+    cut: bool = False
+    convolutions: bool = False
 
 
 def cache_tokens(tokens: float) -> int:
@@ -51,6 +56,9 @@ def vision_pass(
     kernels: Kernels, tower: Tower, vision: Vision, sight: Sight, text: Text, channels: int = 3
 ) -> None:
     """One picture through the tower and the projector."""
+    if tower.convolutions:
+        fastvit.convolved(kernels, sight, text)
+        return
     tape = kernels.tape
     rows = sight.sequences * sight.patches
     width = vision.hidden
@@ -112,7 +120,10 @@ def vision_pass(
         x = tape.reuse(down, x)
         if layer < vision.deepstack:
             tape.keep(_project(kernels, x, sight, vision, text))
-    tape.keep(_project(kernels, x, sight, vision, text))
+    if tower.cut:
+        tape.keep(_project_cut(kernels, x, sight, vision, text))
+    else:
+        tape.keep(_project(kernels, x, sight, vision, text))
 
 
 def _project(kernels: Kernels, x: int, sight: Sight, vision: Vision, text: Text) -> int:
@@ -121,6 +132,21 @@ def _project(kernels: Kernels, x: int, sight: Sight, vision: Vision, text: Text)
     merged = max(1, vision.hidden * sight.sequences * sight.patches // tokens)
     hidden = kernels.linear(x, tokens, merged, merged, True) if vision.merge > 1 else x
     return kernels.linear(hidden, tokens, merged, text.hidden, True)
+
+
+def _project_cut(kernels: Kernels, x: int, sight: Sight, vision: Vision, text: Text) -> int:
+    """DeepSeek-VL2's projector (``MlpProjector``): patches are filled up to whole squares first.
+
+    Each square is copied on its own, and all are put together again.
+    """
+    tokens = max(1, sight.tokens)
+    squares, merged = tokens // sight.sequences, vision.hidden * vision.merge**2
+    x = kernels.norm(x, sight.sequences * sight.patches, vision.hidden, mean=True)
+    x = kernels.tape.run(x, elements=tokens * merged, width=kernels.width)
+    x = kernels.tape.run(x, elements=tokens * merged, width=kernels.width, dispatches=3 * squares)
+    x = kernels.tape.run(x, elements=tokens * merged, width=kernels.width, dispatches=squares)
+    hidden = kernels.tape.reuse(kernels.linear(x, tokens, merged, text.hidden, True))
+    return kernels.linear(hidden, tokens, text.hidden, text.hidden, True)
 
 
 def _window_patches(vision: Vision) -> int:
@@ -349,19 +375,23 @@ def _feed_forward(kernels: Kernels, text: Text, x: int, tokens: int, width: int)
 
 
 def _experts(kernels: Kernels, text: Text, x: int, tokens: int) -> int:
-    """Each token through the experts that it is sent to (``SwitchGLU`` gathers them first)."""
+    """Each token through the experts that it is sent to (``SwitchGLU`` gathers them first).
+
+    The counts of dispatches are those of ``MoEGate`` and ``_gather_sort`` in DeepSeek-VL2's code.
+    """
     sent = tokens * max(1, text.experts_used)
     route = kernels.linear(x, tokens, text.hidden, text.experts)
-    route = kernels.tape.reuse(route)
+    route = kernels.tape.reuse(route, dispatches=30)
     tape, width = kernels.tape, kernels.width
-    gathered = tape.run(x, route, elements=sent * text.hidden, width=width)
+    gathered = tape.run(x, route, elements=sent * text.hidden, width=width, dispatches=12)
     read = text.experts * text.hidden * text.expert_intermediate * kernels.weight_width / 4
     inner = sent * text.expert_intermediate
     gate = tape.run(gathered, elements=inner, width=width, weights=read)
     up = tape.run(gathered, elements=inner, width=width, weights=read)
     up = tape.reuse(gate, up)
     out = tape.run(up, elements=sent * text.hidden, width=width, weights=read)
-    out = tape.run(out, route, elements=sent * text.hidden, width=width)
+    out = tape.run(out, route, elements=sent * text.hidden, width=width, dispatches=4)
+    out = tape.reuse(out, route, dispatches=3)
     down = tape.run(out, elements=tokens * text.hidden, width=width)
     if text.shared_intermediate:
         shared = _feed_forward(kernels, text, x, tokens, text.shared_intermediate)

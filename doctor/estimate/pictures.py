@@ -10,10 +10,15 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from doctor.estimate.architecture import Architecture, Vision, number, section
+from doctor.estimate.architecture import (
+    MOST_SIDE,
+    Architecture,
+    Vision,
+    number,
+    section,
+    sizes,
+)
 from doctor.estimate.terms import NotEstimable
-
-MOST_SIDE = 100_000
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,16 @@ def _bunny(given: Given) -> Sight:
     """As ``_whole``, but its one mark in the prompt stands for all its tokens."""
     whole = _whole(given)
     return _sight(1, whole.patches, whole.tokens, whole.pixels, counted=1)
+
+
+def _fastvlm(given: Given) -> Sight:
+    """One square, padded (fastvlm/processing.py); its one mark stands for all its tokens."""
+    crop = section(given.preprocessor, "crop_size")
+    size = section(given.preprocessor, "size")
+    edge = number(crop, ("height",), 16_384) or number(size, ("shortest_edge", "height"), 16_384)
+    edge = edge or given.vision.image_size
+    tokens = math.ceil(edge / given.vision.patch) ** 2
+    return _sight(1, tokens, tokens, 3 * edge**2, counted=1)
 
 
 def _longest_edge(preprocessor: Mapping[str, object], otherwise: int) -> int:
@@ -417,7 +432,8 @@ def _anyres(given: Given) -> Sight:
     whole = _whole(given)
     tile = given.vision.image_size or 336
     side = max(1, tile // given.vision.patch)
-    height, width = _canvas(given)
+    listed = sizes(given.preprocessor.get("image_grid_pinpoints"))
+    height, width = _canvas(listed or PINPOINTS, given.height, given.width)
     tiles = max(1, height // tile) * max(1, width // tile) + 1
     rows, columns = side * max(1, height // tile), side * max(1, width // tile)
     if given.width * rows > given.height * columns:
@@ -436,24 +452,49 @@ def _anyres(given: Given) -> Sight:
     )
 
 
-def _canvas(given: Given) -> tuple[int, int]:
-    """The shape in which most of a picture is seen, with the least margin: height and width."""
-    listed = given.preprocessor.get("image_grid_pinpoints")
-    shapes = [
-        (shape[0], shape[1])
-        for shape in (listed if isinstance(listed, list) else [])[:64]
-        if isinstance(shape, list)
-        and len(shape) == 2
-        and all(type(edge) is int and 1 <= edge <= MOST_SIDE for edge in shape)
-    ]
+def _canvas(shapes: tuple[tuple[int, int], ...], first: int, second: int) -> tuple[int, int]:
+    """The shape in which most of a picture is seen, with the least margin.
+
+    ``first`` and ``second`` are the picture's edges in the order of those of the shapes.
+    """
 
     def seen(shape: tuple[int, int]) -> tuple[int, int]:
-        scale = min(shape[0] / given.height, shape[1] / given.width)
-        pixels = int(given.width * scale) * int(given.height * scale)
-        effective = min(pixels, given.width * given.height)
+        scale = min(shape[0] / first, shape[1] / second)
+        effective = min(int(first * scale) * int(second * scale), first * second)
         return effective, effective - shape[0] * shape[1]
 
-    return max(shapes or PINPOINTS, key=seen)
+    return max(shapes, key=seen)
+
+
+# The sizes that the published DeepSeek-VL2 configs list, in tiles of 384 pixels: up to nine tiles.
+DEEPSEEK_TILE, DEEPSEEK_TILES = 384, 9
+
+
+def _deepseek(given: Given) -> Sight:
+    """DeepSeek-VL2: the whole in one tile, and the tiles of the listed size that shows most.
+
+    A break after each row of tokens, of the whole and of the tiles together, and one mark between
+    them (``tokenize_with_images`` in deepseek_vl_v2/processing_deepsek_vl_v2.py). With more than
+    two pictures in one prompt it takes one tile for each.
+    """
+    canvases = given.vision.canvases or tuple(
+        (columns * DEEPSEEK_TILE, rows * DEEPSEEK_TILE)
+        for columns in range(1, DEEPSEEK_TILES + 1)
+        for rows in range(1, DEEPSEEK_TILES // columns + 1)
+    )
+    tile = canvases[0][0]
+    width, height = _canvas(canvases, given.width, given.height)
+    columns, rows = max(1, width // tile), max(1, height // tile)
+    tiles = columns * rows + 1
+    side = max(1, tile // given.vision.patch)
+    low = math.ceil(side / given.vision.merge)
+    return _sight(
+        tiles,
+        side * side,
+        tiles * low * low,
+        3 * tiles * tile**2,
+        low * (low + 1) + 1 + rows * low * (columns * low + 1),
+    )
 
 
 RULES: dict[str, Rule] = {
@@ -485,6 +526,9 @@ RULES: dict[str, Rule] = {
     "llava_next": _anyres,
     "llava_bunny": _bunny,
     "llava-qwen2": _bunny,
+    "deepseek_vl_v2": _deepseek,
+    "fastvlm": _fastvlm,
+    "llava_qwen2": _fastvlm,
     "internvl_chat": _internvl,
     "internvl": _internvl,
     "mllama": _mllama,
