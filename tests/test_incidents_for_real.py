@@ -125,20 +125,25 @@ def load_tokenizer(python: Path, folder: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("incident", "changes"),
+    ("incident", "changes", "told"),
     [
-        ("tokenizer-class-newer", {"tokenizer_class": "TokenizersBackend"}),
-        ("tokenizer-tokens-list", {"extra_special_tokens": ["<a>", "<b>"]}),
+        # The processor of Qwen3-VL names its tokenizer's class itself: a generation runs.
+        ("tokenizer-class-newer", {"tokenizer_class": "TokenizersBackend"}, False),
+        ("tokenizer-tokens-list", {"extra_special_tokens": ["<a>", "<b>"]}, True),
     ],
 )
 def test_a_tokenizer_that_transformers_4_cannot_read(
-    doctor: Doctor, report_environment: Path, incident: str, changes: dict[str, object]
+    doctor: Doctor,
+    report_environment: Path,
+    incident: str,
+    changes: dict[str, object],
+    told: bool,
 ) -> None:
     folder = model(doctor.folder / "model", **changes)
     target = ("--python", str(report_environment))
     saved = doctor.folder / "facts.json"
     found = doctor.json("check", *target, "--model", str(folder), "--save-facts", str(saved))
-    assert ("tokenizer-unfitting", incident) in incidents(found)
+    assert (("tokenizer-unfitting", incident) in incidents(found)) == told
     transformers = decode(saved.read_bytes()).environment.transformers
     assert transformers is not None
     assert transformers.least == {"torch": "2.1", "jinja2": "3.1.0"}

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from doctor.proving import pictures
+from doctor.proving import pictures, stand_in
 
-MODEL = Path(pictures.__file__).parent / "smoke_model"
+MODEL = stand_in.FOLDER
 
 
 def test_the_bytes_of_the_pictures_are_those_that_the_model_was_trained_on() -> None:
