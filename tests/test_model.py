@@ -158,6 +158,13 @@ def judged(facts: Facts) -> list[Finding | NotChecked]:
     return list(check.check(facts))
 
 
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "-1" + "0" * 400, "1e999", "NaN"])
+def test_a_number_without_measure_ends_nothing(cache: Path, tmp_path: Path, number: str) -> None:
+    text = f'{{"model_type": "qwen3_vl", "text_config": {{"vocab_size": {number}}}}}'
+    (tmp_path / "config.json").write_text(text)
+    assert model.look(str(tmp_path)).type == "qwen3_vl"
+
+
 def test_a_model_that_is_not_here_is_a_note() -> None:
     (finding,) = judged(recorded("report"))
     assert isinstance(finding, Finding)
