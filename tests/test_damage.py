@@ -58,7 +58,7 @@ def test_the_verdict_is_what_a_generation_did(
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("VLM_DOCTOR_CACHE", str(tmp_path / "notes"))
     python = make_environment(tmp_path / "environment", *PACKAGES[recipe])
-    wrong = json.loads(judge.WRONG.read_text())[recipe]
+    wrong = json.loads(judge.WRONG.read_text("utf-8"))[recipe]
     chosen = [
         case for case, _, _ in cases([]) if hashlib.sha256(case.encode()).digest()[0] % 8 == 0
     ]

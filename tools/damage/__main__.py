@@ -40,10 +40,16 @@ def tried(kind: Kind, where: str) -> bool:
     return not both or hashlib.sha256(kind.name.encode()).digest()[-1] % 8 == 0
 
 
+def _write(path: Path, told: dict[str, Any], base: Path) -> None:
+    """Write a record. It names no folder of the machine that it was made on."""
+    text = json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    path.write_text(text.replace(str(base.parent), "…/damage"), encoding="utf-8")
+
+
 def record(recipe: str, python: Path, base: Path, names: list[str]) -> None:
     """Try the kinds in a recipe's environment, and write down what happened."""
     path = RECORDED / f"{recipe}.json"
-    truth: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    truth: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     target = Target(python, base)
     good = target.run(Place(base / "models", cache=True, sharded=False).model)
     assert good["error"] is None, good["error"]
@@ -55,11 +61,11 @@ def record(recipe: str, python: Path, base: Path, names: list[str]) -> None:
         truth[case] = outcome(target.run(place.model), good)
         if number % 20 == 0:
             print(recipe, number, case, truth[case], flush=True)
-            path.write_text(json.dumps(truth, indent=1, sort_keys=True) + "\n")
+            _write(path, truth, base)
     target.end()
     known = {case for case, _, _ in cases([])}
     kept = {case: told for case, told in truth.items() if case in known}
-    path.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+    _write(path, kept, base)
 
 
 def repair(
@@ -67,7 +73,7 @@ def repair(
 ) -> None:
     """Have the doctor repair each case, and write down what became of it."""
     path = judge.repairs_file(recipe)
-    told: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    told: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     os.environ["VLM_DOCTOR_STATE"] = str(base / "state")
     target = Target(python, base)
     with repairing.hub_at_work() as hub:
@@ -78,11 +84,11 @@ def repair(
             told[case] = repairs.repaired(kind, where, base / "models", undo=number % 8 == 0)
             if names or number % 20 == 0:
                 print(recipe, number, case, told[case], flush=True)
-                path.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+                _write(path, told, base)
     target.end()
     known = {case for case, _, _ in cases([])}
     kept = {case: one for case, one in told.items() if case in known}
-    path.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+    _write(path, kept, base)
 
 
 def environment(recipe: str, base: Path) -> Path:

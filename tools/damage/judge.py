@@ -68,13 +68,15 @@ class Doctor:
 
 def truth_of(recipe: str) -> dict[str, dict[str, Any]]:
     """What a recipe's environment did with each case."""
-    recorded: dict[str, dict[str, Any]] = json.loads((RECORDED / f"{recipe}.json").read_text())
+    recorded: dict[str, dict[str, Any]] = json.loads(
+        (RECORDED / f"{recipe}.json").read_text("utf-8")
+    )
     return recorded
 
 
 def repairs_of(recipe: str) -> dict[str, dict[str, Any]]:
     """What became of each case in a recipe's environment when the doctor repaired it."""
-    recorded: dict[str, dict[str, Any]] = json.loads(repairs_file(recipe).read_text())
+    recorded: dict[str, dict[str, Any]] = json.loads(repairs_file(recipe).read_text("utf-8"))
     return recorded
 
 
@@ -146,7 +148,9 @@ def judge(
 
 def note_wrong(recipe: str, told: dict[str, dict[str, Any]]) -> None:
     """Write down where the doctor is wrong today, for the tests to hold it to."""
-    wrong: dict[str, dict[str, str]] = json.loads(WRONG.read_text()) if WRONG.exists() else {}
+    wrong: dict[str, dict[str, str]] = (
+        json.loads(WRONG.read_text("utf-8")) if WRONG.exists() else {}
+    )
     wrong[recipe] = {case: one["wrong"] for case, one in told.items() if one["wrong"]}
     WRONG.write_text(json.dumps(wrong, indent=1, sort_keys=True) + "\n")
 

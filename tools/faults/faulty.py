@@ -87,7 +87,7 @@ class Trials:
         elif "\n" in said or not said:
             problem = "it should say why in one line"
         seconds = round(time.monotonic() - started, 1)
-        said = said.replace(str(self.place.folder), "…")[:300]
+        said = said.replace(str(self.place.folder), "…").replace(str(Path.home()), "~")[:300]
         return Row(fault.name, code, outcome, said, tree, problem, seconds)
 
     def fix(self, **options: Any) -> tuple[int, str, str]:
