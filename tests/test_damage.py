@@ -16,8 +16,7 @@ from huggingface_hub import constants
 from tests.conftest import MLX_EXTRA, REPORT_PACKAGES, make_environment
 from tools.damage import judge, repairing
 from tools.damage.__main__ import cases
-from tools.damage.kinds import KINDS, kind
-from tools.damage.places import Place
+from tools.damage.kinds import KINDS
 from tools.damage.running import Target
 
 PACKAGES = {
@@ -25,16 +24,6 @@ PACKAGES = {
     # Without torch: what the probe reads of the model's code is the same.
     "report-line": REPORT_PACKAGES,
 }
-
-
-@kind("left-over-and-gone", ("cache",))
-def _(place: Place) -> None:
-    place.remove("config.json")
-    (place.blobs / f"{'ab' * 32}.incomplete").write_bytes(b"1" * 5000)
-
-
-# No kind of the matrix: none of those has two things wrong with it.
-LEFT_OVER = KINDS.pop("left-over-and-gone")
 
 
 def test_there_are_enough_kinds() -> None:
@@ -114,7 +103,4 @@ def test_a_model_in_the_cache_is_repaired_and_nothing_else_of_it_is_touched(
             assert "harmed" not in told, (kind.name, told)
             if judge.truth(truth, f"{kind.name}/cache")["outcome"] != "same":  # type: ignore[index]
                 assert told["outcome"] == "fixed", (kind.name, told)
-        told = repairs.repaired(LEFT_OVER, "cache", tmp_path / "models", undo=False)
-        assert [words.split()[0] for words in told["did"]] == ["fetch", "remove"]
-        assert not list((tmp_path / "models").rglob("*.incomplete"))
     target.end()
